@@ -1,0 +1,1 @@
+"""Wiring: the command line, the embedded stack and the deployable workers."""

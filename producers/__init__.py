@@ -1,0 +1,1 @@
+"""Outside to topics: what captures orders, fulfilments, payments and master data where they happen."""

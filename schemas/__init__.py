@@ -1,0 +1,1 @@
+"""The contract between all rooms: models, Avro schemas, topics, codec, mappings, settings and errors."""

@@ -1,0 +1,1 @@
+"""Topics to topics: decides what the truth about each order is."""
