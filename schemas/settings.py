@@ -92,7 +92,9 @@ class WorkerSettings(BaseSettings):
     data_dir: Path = Field(
         Path(".ordersync/worker"), description="Directory for what may be lost and is rebuilt"
     )
-    metrics_port: int = Field(0, ge=0, lt=65536, description="Port of /metrics and /health; 0 takes a free one")
+    metrics_port: int = Field(
+        0, ge=0, lt=65536, description="Port of /metrics and /health; 0 takes a free one"
+    )
     log_format: str = Field("text", pattern="^(text|json)$", description="text for people, json for machines")
 
     @classmethod

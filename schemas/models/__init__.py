@@ -1,0 +1,60 @@
+"""The canonical models, one module for each owner or purpose."""
+
+from schemas.models.audit import AuditEvent
+from schemas.models.backup import BackupRecord
+from schemas.models.exceptions import (
+    AwaitedRecord,
+    MessageHeader,
+    OriginalMessage,
+    ParkedOrder,
+    Rejection,
+    Violation,
+)
+from schemas.models.fulfilment import Fulfilment, FulfilmentCaptured, HandledLine, Return, Shipment
+from schemas.models.ledger import JournalEntry, JournalLine
+from schemas.models.master import Customer, FxRate, MasterRecord, Product, Vendor
+from schemas.models.order import Address, OrderCaptured, OrderLine, SalesOrder
+from schemas.models.reconciliation import Mismatch
+from schemas.models.settlement import Invoice, Payment, PaymentsCaptured, Settlement
+from schemas.models.source import CapturedEvent, SourcePosition, event_id_of
+from schemas.models.state import EnrichedLine, Enrichment, OrderEvent, OrderState, RuleWarning
+
+__all__ = [
+    "Address",
+    "AuditEvent",
+    "AwaitedRecord",
+    "BackupRecord",
+    "CapturedEvent",
+    "Customer",
+    "EnrichedLine",
+    "Enrichment",
+    "Fulfilment",
+    "FulfilmentCaptured",
+    "FxRate",
+    "HandledLine",
+    "Invoice",
+    "JournalEntry",
+    "JournalLine",
+    "MasterRecord",
+    "MessageHeader",
+    "Mismatch",
+    "OrderCaptured",
+    "OrderEvent",
+    "OrderLine",
+    "OrderState",
+    "OriginalMessage",
+    "ParkedOrder",
+    "Payment",
+    "PaymentsCaptured",
+    "Product",
+    "Rejection",
+    "Return",
+    "RuleWarning",
+    "SalesOrder",
+    "Settlement",
+    "Shipment",
+    "SourcePosition",
+    "Vendor",
+    "Violation",
+    "event_id_of",
+]

@@ -1,0 +1,241 @@
+"""The topic catalogue: what each topic holds, its key, its model, how it is kept, who writes and who reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from schemas import models
+from schemas.attributes import CanonicalModel
+
+DAY_MILLISECONDS = 24 * 60 * 60 * 1000
+
+
+class Retention(Enum):
+    """How long a topic keeps its records."""
+
+    COMPACTED = "compact"
+    FOREVER = "forever"
+    MONTH = "month"
+
+
+class Partitioning(Enum):
+    """How many partitions a topic has."""
+
+    ORDER = "order"
+    """As many as every other order-keyed topic, so that all about one order meets in one worker."""
+    SINGLE = "single"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic of the catalogue."""
+
+    name: str
+    model: type[CanonicalModel]
+    key: str
+    purpose: str
+    retention: Retention
+    partitioning: Partitioning
+    writers: tuple[str, ...] = ()
+    readers: tuple[str, ...] = field(default=())
+
+    @property
+    def subject(self) -> str:
+        """Name of its values' schema in the registry."""
+        return f"{self.name}-value"
+
+    def config(self) -> dict[str, str]:
+        """Its topic-level configuration, in Kafka's own words."""
+        common = {"compression.type": "producer"}
+        if self.retention is Retention.COMPACTED:
+            return common | {
+                "cleanup.policy": "compact",
+                "min.cleanable.dirty.ratio": "0.1",
+                "segment.ms": str(DAY_MILLISECONDS),
+                "delete.retention.ms": str(7 * DAY_MILLISECONDS),
+            }
+        days = 30 if self.retention is Retention.MONTH else None
+        return common | {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1" if days is None else str(days * DAY_MILLISECONDS),
+        }
+
+
+ORDERS_CAPTURED = "orders.captured"
+FULFILMENT_CAPTURED = "fulfilment.captured"
+PAYMENTS_CAPTURED = "payments.captured"
+CUSTOMERS = "master.customers"
+PRODUCTS = "master.products"
+VENDORS = "master.vendors"
+FX_RATES = "master.fx-rates"
+ORDER_EVENTS = "orders.events"
+ORDER_STATE = "orders.state"
+PARKED = "orders.parked"
+REJECTED = "orders.rejected"
+POSTINGS = "gl.postings"
+MISMATCHES = "orders.mismatches"
+BACKUP = "backup.orders"
+AUDIT = "audit.events"
+
+CAPTURED_TOPICS = (ORDERS_CAPTURED, FULFILMENT_CAPTURED, PAYMENTS_CAPTURED)
+MASTER_TOPICS = (CUSTOMERS, PRODUCTS, VENDORS, FX_RATES)
+
+_CAPTURE = ("capture",)
+_STREAMS = ("streams",)
+
+CATALOGUE: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        Topic(
+            ORDERS_CAPTURED,
+            models.OrderCaptured,
+            "order_id",
+            "The whole order after each transaction of the system that sells",
+            Retention.MONTH,
+            Partitioning.ORDER,
+            (*_CAPTURE, "api", "documents"),
+            ("streams", "backup"),
+        ),
+        Topic(
+            FULFILMENT_CAPTURED,
+            models.FulfilmentCaptured,
+            "order_id",
+            "All shipments and returns of an order after each transaction of inventory",
+            Retention.MONTH,
+            Partitioning.ORDER,
+            _CAPTURE,
+            ("streams", "backup"),
+        ),
+        Topic(
+            PAYMENTS_CAPTURED,
+            models.PaymentsCaptured,
+            "order_id",
+            "All invoices and payments of an order after each transaction of finance",
+            Retention.MONTH,
+            Partitioning.ORDER,
+            _CAPTURE,
+            ("streams", "backup"),
+        ),
+        Topic(
+            CUSTOMERS,
+            models.Customer,
+            "customer_id",
+            "Customers",
+            Retention.COMPACTED,
+            Partitioning.SINGLE,
+            _CAPTURE,
+            _STREAMS,
+        ),
+        Topic(
+            PRODUCTS,
+            models.Product,
+            "product_id",
+            "Products",
+            Retention.COMPACTED,
+            Partitioning.SINGLE,
+            _CAPTURE,
+            _STREAMS,
+        ),
+        Topic(
+            VENDORS,
+            models.Vendor,
+            "vendor_id",
+            "Suppliers",
+            Retention.COMPACTED,
+            Partitioning.SINGLE,
+            _CAPTURE,
+            _STREAMS,
+        ),
+        Topic(
+            FX_RATES,
+            models.FxRate,
+            "base:quote:date",
+            "Exchange rates, one for each pair and day",
+            Retention.COMPACTED,
+            Partitioning.SINGLE,
+            _CAPTURE,
+            _STREAMS,
+        ),
+        Topic(
+            ORDER_EVENTS,
+            models.OrderEvent,
+            "order_id",
+            "Every version of every order, with the whole order at that version",
+            Retention.FOREVER,
+            Partitioning.ORDER,
+            _STREAMS,
+            ("erp", "backup", "vendors"),
+        ),
+        Topic(
+            ORDER_STATE,
+            models.OrderState,
+            "order_id",
+            "The latest version of every order: the synchronized state",
+            Retention.COMPACTED,
+            Partitioning.ORDER,
+            _STREAMS,
+            ("streams", "reconcile"),
+        ),
+        Topic(
+            PARKED,
+            models.ParkedOrder,
+            "order_id",
+            "Orders that wait for a master record; a tombstone when released",
+            Retention.COMPACTED,
+            Partitioning.ORDER,
+            _STREAMS,
+            ("streams", "reconcile"),
+        ),
+        Topic(
+            REJECTED,
+            models.Rejection,
+            "order_id",
+            "Refused events: the original bytes and every reason",
+            Retention.FOREVER,
+            Partitioning.ORDER,
+            (*_CAPTURE, "streams"),
+            ("backup", "reconcile"),
+        ),
+        Topic(
+            POSTINGS,
+            models.JournalEntry,
+            "order_id",
+            "Balanced journal entries",
+            Retention.FOREVER,
+            Partitioning.ORDER,
+            _STREAMS,
+            ("warehouse", "backup"),
+        ),
+        Topic(
+            MISMATCHES,
+            models.Mismatch,
+            "mismatch_id",
+            "Differences between systems; a tombstone when healed",
+            Retention.COMPACTED,
+            Partitioning.ORDER,
+            ("reconcile",),
+            (),
+        ),
+        Topic(
+            BACKUP,
+            models.BackupRecord,
+            "order_id",
+            "Append-only, hash-chained copy of every order topic",
+            Retention.FOREVER,
+            Partitioning.ORDER,
+            ("backup",),
+            (),
+        ),
+        Topic(
+            AUDIT,
+            models.AuditEvent,
+            "subject",
+            "Who did what",
+            Retention.FOREVER,
+            Partitioning.SINGLE,
+            ("cli",),
+            (),
+        ),
+    )
+}
