@@ -1,0 +1,112 @@
+"""Where the servers of a stack listen, and which process keeps them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Self
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from schemas.settings import DatabaseSettings, KafkaSettings, RegistrySettings
+
+# Linux reckons a process's start from the boot time, which shifts by fractions of a second with the clock.
+_START_TOLERANCE_SECONDS = 1.5
+
+
+class ProcessIdentity(BaseModel):
+    """A process that cannot be mistaken for a later one with the same number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pid: int
+    started_at_seconds: float = Field(description="Start of the process, seconds since 1970")
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """The identity of a living process. Raises `psutil.NoSuchProcess`."""
+        return cls(pid=pid, started_at_seconds=psutil.Process(pid).create_time())
+
+    @classmethod
+    def own(cls) -> Self:
+        """The identity of this process."""
+        return cls.of(os.getpid())
+
+    def process(self) -> psutil.Process | None:
+        """The living process, or None where it ended or its number belongs to another one now."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started_at_seconds) < _START_TOLERANCE_SECONDS
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+class PostgresEndpoint(BaseModel):
+    """A PostgreSQL server, before a database is chosen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    port: int
+    user: str
+    password: SecretStr | None = None
+
+
+class Endpoints(BaseModel):
+    """What a worker, a test or a second process needs to reach a stack."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bootstrap_servers: str
+    registry_url: str = Field(description="Base of the Confluent-compatible API")
+    postgres: PostgresEndpoint
+    launcher: ProcessIdentity | None = Field(None, description="Who keeps the servers; None where not ours")
+
+    def kafka(self) -> KafkaSettings:
+        """The cluster as a worker's settings."""
+        return KafkaSettings(bootstrap_servers=self.bootstrap_servers)
+
+    def registry(self) -> RegistrySettings:
+        """The schema registry as a worker's settings."""
+        return RegistrySettings(url=self.registry_url)
+
+    def database(self, dbname: str) -> DatabaseSettings:
+        """One database as a worker's settings."""
+        server = self.postgres
+        return DatabaseSettings(
+            host=server.host, port=server.port, dbname=dbname, user=server.user, password=server.password
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point each worker at this cluster and registry."""
+        return {
+            "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "ORDERSYNC_REGISTRY__URL": self.registry_url,
+        }
+
+    def write(self, path: Path) -> None:
+        """Store as JSON, atomically and readable by the owner only, for it holds the password."""
+        content = self.model_dump(mode="json")
+        password = self.postgres.password
+        content["postgres"]["password"] = password.get_secret_value() if password else None
+        write_private(path, json.dumps(content, indent=2))
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """What `write` stored, or None where there is nothing that can be read as such."""
+        try:
+            return cls.model_validate_json(path.read_text())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+
+def write_private(path: Path, content: str) -> None:
+    """Replace a file atomically by one that only its owner may read."""
+    replacement = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(replacement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
+    replacement.replace(path)

@@ -1,0 +1,149 @@
+"""Apache Kafka in KRaft mode: one node that is broker and controller."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from deploy.local.java import JavaProgram, clear_temporary
+from deploy.local.ports import LOOPBACK, Ports, accepts
+from deploy.local.process import Command
+from deploy.local.server import Server, plain_environment
+from schemas.errors import Fatal
+
+_HEAP = ("-Xms256m", "-Xmx512m")
+_FORMAT_SECONDS = 60
+_METADATA_SECONDS = 2.0
+
+
+class KafkaServer(Server):
+    """The broker; its data lives in `home/kafka/data`."""
+
+    name = "kafka"
+
+    def __init__(self, home: Path, ports: Ports, jars: tuple[Path, ...], default_partitions: int) -> None:
+        super().__init__(home, ports)
+        self._directory = home / "kafka"
+        self._jars = jars
+        self._default_partitions = default_partitions
+        self._port = 0
+        self._controller_port = 0
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect, once started."""
+        return f"{LOOPBACK}:{self._port}"
+
+    def prepare(self) -> None:
+        """End a leftover broker and make room."""
+        self.process.end_leftover()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        clear_temporary(self._directory)
+
+    def claim_ports(self) -> None:
+        """One port for clients, one for the controller."""
+        self._port = self.ports.claim("kafka")
+        self._controller_port = self.ports.claim("kafka-controller")
+
+    def spawn(self) -> None:
+        """Write the configuration, format the storage at the first start, start the broker."""
+        configuration = self._directory / "server.properties"
+        configuration.write_text(self._properties())
+        self._write_logging()
+        if not (self._data / "meta.properties").exists():
+            self._format(configuration)
+        program = self._program("kafka.Kafka", *_HEAP)
+        argv = program.argv(self._directory, [str(configuration)])
+        self.process.spawn(Command(argv, self._directory, plain_environment()))
+
+    def healthy(self) -> bool:
+        """Whether the broker is registered and gives metadata."""
+        if not self._port or not accepts(self._port):
+            return False
+        client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        try:
+            return bool(client.list_topics(timeout=_METADATA_SECONDS).brokers)
+        except KafkaException:
+            return False
+
+    @property
+    def _data(self) -> Path:
+        return self._directory / "data"
+
+    def _program(self, main_class: str, *options: str) -> JavaProgram:
+        logging = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
+        classpath = ":".join(str(jar) for jar in self._jars)
+        return JavaProgram((*options, logging), ("-cp", classpath, main_class))
+
+    def _format(self, configuration: Path) -> None:
+        # Formatting that a crash interrupted leaves files without meta.properties, which the tool refuses.
+        shutil.rmtree(self._data, ignore_errors=True)
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A leading dash would be read as an option.
+        arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(configuration)]
+        program = self._program("kafka.tools.StorageTool", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-XX:+UseSerialGC")
+        formatted = subprocess.run(
+            program.argv(self._directory, arguments),
+            cwd=self._directory,
+            env=plain_environment(),
+            capture_output=True,
+            text=True,
+            timeout=_FORMAT_SECONDS,
+            check=False,
+        )
+        if formatted.returncode != 0:
+            raise Fatal(f"Kafka's storage {self._data} could not be formatted: {formatted.stdout}{formatted.stderr}")
+
+    def _properties(self) -> str:
+        values = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{LOOPBACK}:{self._controller_port}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{self._port},CONTROLLER://{LOOPBACK}:{self._controller_port}",
+            "log.dirs": str(self._data),
+            "num.partitions": str(self._default_partitions),
+        } | _FIXED_PROPERTIES
+        return "".join(f"{key}={value}\n" for key, value in values.items())
+
+    def _write_logging(self) -> None:
+        (self._directory / "log4j2.properties").write_text(_LOGGING)
+
+
+# A missing topic is a fault to be seen, one node can hold one replica, and small internal topics start faster.
+_FIXED_PROPERTIES = {
+    "auto.create.topics.enable": "false",
+    "default.replication.factor": "1",
+    "min.insync.replicas": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    # The heap holds this buffer; the default is a quarter of it.
+    "log.cleaner.dedupe.buffer.size": "33554432",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "controlled.shutdown.enable": "true",
+}
+
+_LOGGING = """\
+appender.stdout.type=Console
+appender.stdout.name=stdout
+appender.stdout.layout.type=PatternLayout
+appender.stdout.layout.pattern=%d{ISO8601}{UTC} %-5p %c{1.} %m%n
+rootLogger.level=WARN
+rootLogger.appenderRef.stdout.ref=stdout
+logger.kafka.name=kafka.server.KafkaRaftServer
+logger.kafka.level=INFO
+"""

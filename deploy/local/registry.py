@@ -1,0 +1,77 @@
+"""Apicurio Registry with its Confluent-compatible API, stored in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from deploy.local.endpoints import PostgresEndpoint
+from deploy.local.java import JavaProgram, clear_temporary
+from deploy.local.ports import LOOPBACK, Ports
+from deploy.local.process import Command
+from deploy.local.server import Server, plain_environment
+
+DATABASE = "registry"
+_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms64m", "-Xmx256m")
+
+
+class RegistryServer(Server):
+    """The schema registry; all that it keeps is in the database `registry`."""
+
+    name = "registry"
+
+    def __init__(self, home: Path, ports: Ports, application: Path, database: Callable[[], PostgresEndpoint]) -> None:
+        super().__init__(home, ports)
+        self._directory = home / "registry"
+        self._application = application
+        self._database = database
+        self._port = 0
+        self._management_port = 0
+
+    @property
+    def url(self) -> str:
+        """Base of the Confluent-compatible API, once started."""
+        return f"http://{LOOPBACK}:{self._port}/apis/ccompat/v7"
+
+    def prepare(self) -> None:
+        """End a leftover registry."""
+        self.process.end_leftover()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        clear_temporary(self._directory)
+
+    def claim_ports(self) -> None:
+        """One port for the API, one for health and metrics: both on loopback."""
+        self._port = self.ports.claim("registry")
+        self._management_port = self.ports.claim("registry-management")
+
+    def spawn(self) -> None:
+        """Start the registry on its database."""
+        program = JavaProgram(_OPTIONS, ("-jar", str(self._application / "quarkus-run.jar")))
+        environment = plain_environment() | self._settings()
+        self.process.spawn(Command(program.argv(self._directory), self._directory, environment))
+
+    def healthy(self) -> bool:
+        """Whether the API lists its subjects, which it reads from the database."""
+        if not self._port:
+            return False
+        try:
+            return httpx.get(f"{self.url}/subjects", timeout=3.0, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def _settings(self) -> dict[str, str]:
+        database = self._database()
+        return {
+            "QUARKUS_HTTP_HOST": LOOPBACK,
+            "QUARKUS_HTTP_PORT": str(self._port),
+            "QUARKUS_MANAGEMENT_HOST": LOOPBACK,
+            "QUARKUS_MANAGEMENT_PORT": str(self._management_port),
+            "APICURIO_STORAGE_KIND": "sql",
+            "APICURIO_STORAGE_SQL_KIND": "postgresql",
+            "APICURIO_DATASOURCE_URL": f"jdbc:postgresql://{database.host}:{database.port}/{DATABASE}",
+            "APICURIO_DATASOURCE_USERNAME": database.user,
+            "APICURIO_DATASOURCE_PASSWORD": database.password.get_secret_value() if database.password else "",
+            "QUARKUS_LOG_LEVEL": "WARN",
+        }
