@@ -1,0 +1,1 @@
+"""Capture from PostgreSQL 14 and later: logical replication through pgoutput, catalog and snapshot."""

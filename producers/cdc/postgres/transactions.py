@@ -1,0 +1,118 @@
+"""Puts decoded pgoutput messages together to committed source transactions, large ones in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from producers.cdc.changes import ChangeKind, Marker, Position, Relation, RowChange, SourceTransaction
+from producers.cdc.postgres.messages import Begin, Commit, LogicalMessage, Origin, Truncate, TypeName
+from producers.cdc.postgres.pgoutput import Decoder
+from schemas.errors import Fatal
+
+MAX_CHANGES_PER_PART: Final = 10_000
+
+
+class TransactionAssembler:
+    """Reads one replication connection's messages; the capture worker feeds it each batch received.
+
+    The server sends a transaction only once it is committed (in-progress streaming is not asked for), with
+    its commit position and time first. So nothing needs to be held back: memory is bounded by one part, and
+    what was rolled back or only prepared never appears.
+    """
+
+    __slots__ = ("_begin", "_changes", "_decode", "_first_sequence", "_ignored", "_max_changes", "_origin", "_parts")
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        ignored_origins: Collection[str] = (),
+        max_changes_per_part: int = MAX_CHANGES_PER_PART,
+    ) -> None:
+        """`ignored_origins`: replication origins whose transactions come out without changes (no loops)."""
+        self._decode = decoder.decode
+        self._ignored = frozenset(ignored_origins)
+        self._max_changes = max_changes_per_part
+        self._begin: Begin | None = None
+        self._origin: str | None = None
+        self._changes: list[RowChange] = []
+        self._first_sequence = 0
+        self._parts: list[SourceTransaction | Marker] = []
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun whose end has not been received yet."""
+        return self._begin is not None
+
+    def feed(self, messages: Iterable[bytes], at: int = 0) -> list[SourceTransaction | Marker]:
+        """Everything that the messages complete, in the source's order.
+
+        `at` is where the pgoutput message starts in each of them (`XLOG_HEADER_BYTES` for raw CopyData).
+        Raises InvalidMessage for bytes that cannot be decoded and Fatal for messages out of place.
+        """
+        decode, max_changes = self._decode, self._max_changes
+        append = self._changes.append
+        for data in messages:
+            message = decode(data, at)
+            if type(message) is RowChange:
+                append(message)
+                if len(self._changes) >= max_changes:
+                    self._end_part()
+                    append = self._changes.append
+            elif type(message) is not Relation:
+                self._control(message)
+                append = self._changes.append
+        parts, self._parts = self._parts, []
+        return parts
+
+    def _control(self, message: object) -> None:
+        match message:
+            case Begin() if self._begin is None:
+                self._begin = message
+                self._origin = None
+                self._first_sequence = 0
+            case Commit():
+                self._end_part(message.end_position)
+                self._begin = None
+            case Truncate():
+                self._changes += [
+                    RowChange(ChangeKind.TRUNCATE, relation, None, None) for relation in message.relations
+                ]
+            case Origin():
+                self._origin = message.name
+            case LogicalMessage():
+                self._marked(message)
+            case TypeName():
+                pass
+            case _:
+                raise Fatal(
+                    f"the replication stream sent {type(message).__name__} out of place: the slot must be read "
+                    "without in-progress streaming and without two-phase commit"
+                )
+
+    def _marked(self, message: LogicalMessage) -> None:
+        if self._changes and not message.transactional:
+            raise Fatal(f"a non-transactional message {message.prefix!r} came inside a transaction")
+        if self._changes:
+            self._end_part()
+        self._parts.append(Marker(message.prefix, message.content, message.position, message.transactional))
+
+    def _end_part(self, end_position: Position | None = None) -> None:
+        begin = self._begin
+        if begin is None:
+            raise Fatal("the replication stream sent row changes or a commit outside of a transaction")
+        changes, self._changes = self._changes, []
+        self._parts.append(
+            SourceTransaction(
+                transaction_id=begin.transaction_id,
+                position=begin.commit_position,
+                committed_at=begin.committed_at,
+                changes=() if self._origin in self._ignored else changes,
+                first_sequence=self._first_sequence,
+                complete=end_position is not None,
+                end_position=end_position,
+                origin=self._origin,
+            )
+        )
+        self._first_sequence += len(changes)
