@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from deploy.local.endpoints import write_private
@@ -32,7 +33,7 @@ class Ports:
         port = kept.get(name)
         if port is not None and is_free(port):
             return port
-        kept[name] = _free_port(taken=set(kept.values()))
+        kept[name] = free_port(taken=set(kept.values()))
         write_private(self._path, json.dumps(kept, indent=2))
         return kept[name]
 
@@ -62,7 +63,8 @@ def accepts(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def _free_port(taken: set[int]) -> int:
+def free_port(taken: Collection[int] = ()) -> int:
+    """A port where nobody listens now. Raises `Fatal`."""
     for _ in range(_ATTEMPTS):
         port = random.randrange(*_RANGE)
         if port not in taken and is_free(port):
