@@ -63,9 +63,7 @@ class CanonicalModel(BaseModel):
                 raise ValueError(f"{cls.__name__}: classification is one of {', '.join(CLASSIFICATIONS)}")
             cls.classification = classification
 
-    def __init_subclass__(
-        cls, *, owner: str | None = None, classification: str | None = None, **kw: Any
-    ) -> None:
+    def __init_subclass__(cls, *, owner: str | None = None, classification: str | None = None, **kw: Any) -> None:
         super().__init_subclass__(**kw)
 
 

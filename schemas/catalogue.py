@@ -17,10 +17,7 @@ CATALOGUE_FILE = Path(__file__).parent / "CATALOGUE.md"
 def generated_files() -> dict[Path, str]:
     """Every generated file with the content that it should have."""
     files = {
-        AVSC_DIRECTORY / f"{topic.name}.avsc": json.dumps(
-            avro_schema(topic.model), indent=2, ensure_ascii=False
-        )
-        + "\n"
+        AVSC_DIRECTORY / f"{topic.name}.avsc": json.dumps(avro_schema(topic.model), indent=2, ensure_ascii=False) + "\n"
         for topic in CATALOGUE.values()
     }
     return files | {CATALOGUE_FILE: data_catalogue()}

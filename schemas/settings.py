@@ -49,9 +49,7 @@ class KafkaSettings(SettingsPart):
 class RegistrySettings(SettingsPart):
     """How to reach the schema registry (Confluent-compatible API)."""
 
-    url: str = Field(
-        "http://127.0.0.1:8081/apis/ccompat/v7", description="Base URL of the Confluent-compatible API"
-    )
+    url: str = Field("http://127.0.0.1:8081/apis/ccompat/v7", description="Base URL of the Confluent-compatible API")
     timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for one answer")
 
 
@@ -83,18 +81,12 @@ class DatabaseSettings(SettingsPart):
 class WorkerSettings(BaseSettings):
     """What each deployable worker has: the cluster, the registry, a place for files, a metrics port."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ORDERSYNC_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="ORDERSYNC_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     kafka: KafkaSettings = KafkaSettings()
     registry: RegistrySettings = RegistrySettings()
-    data_dir: Path = Field(
-        Path(".ordersync/worker"), description="Directory for what may be lost and is rebuilt"
-    )
-    metrics_port: int = Field(
-        0, ge=0, lt=65536, description="Port of /metrics and /health; 0 takes a free one"
-    )
+    data_dir: Path = Field(Path(".ordersync/worker"), description="Directory for what may be lost and is rebuilt")
+    metrics_port: int = Field(0, ge=0, lt=65536, description="Port of /metrics and /health; 0 takes a free one")
     log_format: str = Field("text", pattern="^(text|json)$", description="text for people, json for machines")
 
     @classmethod

@@ -35,13 +35,9 @@ class OrderLine(CanonicalModel, owner="crm", classification="internal"):
     item_name: str | None = attribute("Name of the product as the customer saw it", default=None)
     quantity: Quantity = attribute("Quantity ordered", unit="unit_code")
     unit_code: str = attribute("Unit of the quantity, UN/ECE Recommendation 20 (C62 = one)")
-    price_amount: UnitPrice = attribute(
-        "Price for one unit, before discount and tax", unit="document currency"
-    )
+    price_amount: UnitPrice = attribute("Price for one unit, before discount and tax", unit="document currency")
     allowance_total_amount: Amount = attribute("Discount on this line", unit="document currency")
-    line_extension_amount: Amount = attribute(
-        "quantity x price - discount, rounded", unit="document currency"
-    )
+    line_extension_amount: Amount = attribute("quantity x price - discount, rounded", unit="document currency")
     tax_category_code: str | None = attribute("UN/ECE 5305 tax category (S, Z, E, AE ...)", default=None)
     tax_percent: Percent = attribute("Tax rate", unit="percent")
     tax_amount: Amount = attribute("Tax on this line", unit="document currency")

@@ -12,6 +12,7 @@ class Invoice(CanonicalModel, owner="finance", classification="confidential"):
     invoice_id: str = attribute("Number of the document")
     invoice_type_code: str = attribute("380 = invoice, 381 = credit note (UN/ECE 1001)")
     issued_at: Instant = attribute("When it was issued", unit="UTC")
+    document_currency_code: str = attribute("ISO 4217 code of its amounts")
     due_date: Day | None = attribute("When it is due", default=None)
     tax_exclusive_amount: Amount = attribute("Amount without tax, never negative", unit="document currency")
     tax_amount: Amount = attribute("Tax, never negative", unit="document currency")
@@ -24,6 +25,7 @@ class Payment(CanonicalModel, owner="finance", classification="confidential"):
     payment_id: str = attribute("Number of the payment")
     payment_type_code: str = attribute("receipt or refund")
     paid_at: Instant = attribute("When the money moved", unit="UTC")
+    document_currency_code: str = attribute("ISO 4217 code of its amount")
     paid_amount: Amount = attribute("Amount, never negative", unit="document currency")
     payment_means_code: str | None = attribute("UN/ECE 4461 code of the means of payment", default=None)
 
@@ -32,7 +34,6 @@ class Settlement(CanonicalModel, owner="finance", classification="confidential")
     """All invoices and payments of one order so far: a full image, so that the latest one is the truth."""
 
     order_id: OrderId = attribute("The order")
-    document_currency_code: str = attribute("ISO 4217 code of every amount")
     invoices: list[Invoice] = attribute("All invoices and credit notes, oldest first")
     payments: list[Payment] = attribute("All receipts and refunds, oldest first")
 

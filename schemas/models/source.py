@@ -25,9 +25,7 @@ class SourcePosition(CanonicalModel):
 class CapturedEvent(CanonicalModel):
     """Header of every captured event; the section with the facts follows as the last field of the record."""
 
-    event_id: EventId = attribute(
-        "UUIDv5 of system, topic, key and source position: the same fact has the same id"
-    )
+    event_id: EventId = attribute("UUIDv5 of system, topic, key and source position: the same fact has the same id")
     order_id: OrderId = attribute("Identity of the order in every system: <system>:<native id>")
     operation: str = attribute("snapshot, upserted or deleted")
     source: SourcePosition = attribute("Where in the source's log the fact stands")
@@ -38,7 +36,5 @@ class CapturedEvent(CanonicalModel):
 def event_id_of(topic: str, key: str, source: SourcePosition) -> EventId:
     """The deterministic id of the event about `key` on `topic` at `source`: captured twice, it is still one."""
     return EventId(
-        str(
-            uuid5(EVENT_NAMESPACE, f"{source.system}/{topic}/{key}/{source.position}/{source.transaction_id}")
-        )
+        str(uuid5(EVENT_NAMESPACE, f"{source.system}/{topic}/{key}/{source.position}/{source.transaction_id}"))
     )

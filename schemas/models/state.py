@@ -86,9 +86,7 @@ class OrderState(CanonicalModel):
 class OrderEvent(CanonicalModel):
     """One version of one order (topic `orders.events`); `state` is the whole order after the event."""
 
-    event_type: str = attribute(
-        "OrderPlaced, OrderChanged, OrderShipped, OrderReturned, OrderBilled, OrderPaid ..."
-    )
+    event_type: str = attribute("OrderPlaced, OrderChanged, OrderShipped, OrderReturned, OrderBilled, OrderPaid ...")
     topic: str = attribute("Topic of the captured event")
     captured_at: Instant = attribute("When ordersync read the fact from its source", unit="UTC")
     state: OrderState = attribute("The whole order at this version")

@@ -1,0 +1,165 @@
+"""Brings a cluster and a registry to what the topic catalogue declares; used by `ordersync topics apply` and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from schemas.avro import avro_schema
+from schemas.errors import ConfigurationError, Fatal, Transient
+from schemas.registry import SchemaRegistry
+from schemas.settings import KafkaSettings
+from schemas.topics import CATALOGUE, Partitioning, Topic
+
+_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLayout:
+    """How the catalogue is laid out on a cluster."""
+
+    order_partitions: int = 12
+    replication_factor: int = 1
+
+    def partitions(self, topic: Topic) -> int:
+        """Partition count of `topic`."""
+        return self.order_partitions if topic.partitioning is Partitioning.ORDER else 1
+
+
+@dataclass(frozen=True, slots=True)
+class TopicChange:
+    """One thing that `apply_topics` did."""
+
+    topic: str
+    action: str
+
+
+def apply_topics(
+    kafka: KafkaSettings, registry: SchemaRegistry, layout: TopicLayout, topics: Iterable[Topic] = CATALOGUE.values()
+) -> list[TopicChange]:
+    """Create what is missing, grow and reconfigure what differs, register every schema; gives what was done.
+
+    Called by the deployer before workers start; applying twice changes nothing.
+
+    Raises:
+        ConfigurationError: a topic has more partitions than declared, or would have to grow although keys are
+            already placed by the present count.
+        SchemaDrift: the registry refuses a schema.
+        Transient: the cluster or the registry is away.
+    """
+    admin = AdminClient(kafka.client_config())
+    wanted = {topic.name: topic for topic in topics}
+    changes = _create(admin, layout, wanted)
+    changes += _resize(admin, layout, wanted)
+    changes += _configure(admin, wanted)
+    for topic in wanted.values():
+        registry.register(topic.subject, avro_schema(topic.model))
+    return changes
+
+
+def _existing(admin: AdminClient, wanted: dict[str, Topic]) -> dict[str, int]:
+    try:
+        metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
+    except KafkaException as exc:
+        raise _kafka_error(exc, "reading the list of topics") from exc
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items() if name in wanted}
+
+
+def _create(admin: AdminClient, layout: TopicLayout, wanted: dict[str, Topic]) -> list[TopicChange]:
+    existing = _existing(admin, wanted)
+    missing = [topic for name, topic in wanted.items() if name not in existing]
+    new = [
+        NewTopic(
+            topic.name,
+            num_partitions=layout.partitions(topic),
+            replication_factor=layout.replication_factor,
+            config=topic.config(),
+        )
+        for topic in missing
+    ]
+    if new:
+        _wait(admin.create_topics(new), "creating topic")
+    return [TopicChange(topic.name, f"created with {layout.partitions(topic)} partitions") for topic in missing]
+
+
+def _resize(admin: AdminClient, layout: TopicLayout, wanted: dict[str, Topic]) -> list[TopicChange]:
+    existing = _existing(admin, wanted)
+    changes, grow = [], []
+    for name, topic in wanted.items():
+        count, target = existing.get(name, layout.partitions(topic)), layout.partitions(topic)
+        if count > target:
+            raise ConfigurationError(
+                f"{name} has {count} partitions, the catalogue wants {target}: Kafka cannot shrink a topic. Apply with "
+                f"--partitions {count}, or move to a new cluster"
+            )
+        if count < target:
+            if _has_records(admin, name, count):
+                raise ConfigurationError(
+                    f"{name} has {count} partitions and holds records: with {target} the same order would move to "
+                    f"another partition and lose its sequence. Apply with --partitions {count}, or use a new cluster"
+                )
+            grow.append(NewPartitions(name, target))
+            changes.append(TopicChange(name, f"grown from {count} to {target} partitions"))
+    if grow:
+        _wait(admin.create_partitions(grow), "growing topic")
+    return changes
+
+
+def _has_records(admin: AdminClient, name: str, partitions: int) -> bool:
+
+    specs = {TopicPartition(name, number): OffsetSpec.latest() for number in range(partitions)}
+    futures = admin.list_offsets(specs, request_timeout=_TIMEOUT_SECONDS)
+    return any(future.result().offset > 0 for future in futures.values())
+
+
+def _configure(admin: AdminClient, wanted: dict[str, Topic]) -> list[TopicChange]:
+    resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in wanted}
+    described = admin.describe_configs(list(resources.values()), request_timeout=_TIMEOUT_SECONDS)
+    changes, alter = [], []
+    for resource, future in described.items():
+        now: dict[str, Any] = {entry.name: entry.value for entry in future.result().values()}
+        differing = {key: value for key, value in wanted[resource.name].config().items() if now.get(key) != value}
+        if differing:
+            entries = [
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in differing.items()
+            ]
+            alter.append(ConfigResource(ResourceType.TOPIC, resource.name, incremental_configs=entries))
+            settings = ", ".join(f"{key}={value}" for key, value in differing.items())
+            changes.append(TopicChange(resource.name, f"configured {settings}"))
+    if alter:
+        _wait(admin.incremental_alter_configs(alter), "configuring topic")
+    return changes
+
+
+def _wait(futures: dict[Any, Future[Any]], doing: str) -> None:
+    for subject, future in futures.items():
+        try:
+            future.result(timeout=_TIMEOUT_SECONDS)
+        except KafkaException as exc:
+            if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise _kafka_error(exc, f"{doing} {getattr(subject, 'name', subject)}") from exc
+
+
+def _kafka_error(exc: KafkaException, doing: str) -> Transient | Fatal:
+    error: KafkaError = exc.args[0]
+    if error.retriable() or error.code() in (
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+    ):
+        return Transient(f"{doing}: Kafka does not answer ({error.str()}); is the broker running?")
+    return Fatal(f"{doing}: {error.str()}")

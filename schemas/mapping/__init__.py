@@ -1,0 +1,11 @@
+"""Mapping files: how the tables of a source become canonical facts. Pure; knows no database.
+
+`load` reads a file, `SourceMapping` holds it checked and compiled; the capture and the reconciliation both build
+canonical facts with it, so that what was captured and what the source says now are made by the same code.
+Source: I2 (standard data structures, central data-mapping documentation).
+"""
+
+from schemas.mapping.assembly import AggregateMapping, Image, Row, SourceMapping, TableMapping
+from schemas.mapping.file import load, parse
+
+__all__ = ["AggregateMapping", "Image", "Row", "SourceMapping", "TableMapping", "load", "parse"]

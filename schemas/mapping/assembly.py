@@ -1,0 +1,149 @@
+"""A compiled mapping: which tables belong to which aggregate, and the canonical facts of an assembled image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.attributes import CanonicalModel
+from schemas.avro import shapes_of
+from schemas.errors import ConfigurationError, InvalidValue
+from schemas.mapping.expressions import FUNCTIONS
+from schemas.mapping.images import Builder, Image, Row
+from schemas.mapping.records import Declaration, RecordCompiler, RecordDeclaration
+from schemas.models import CapturedEvent, MasterRecord
+from schemas.topics import Topic
+
+__all__ = ["AggregateMapping", "Image", "Link", "Row", "SourceMapping", "TableMapping"]
+
+_MASTER_FIELDS = frozenset(MasterRecord.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """`columns` of the child hold the key of the parent `table` (an alias)."""
+
+    table: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableMapping:
+    """One source table, known inside the mapping by its alias.
+
+    Without schema and name it is virtual: a key that rows of several tables share (all shipments of an order in a
+    database that has no table of orders). Its row is the key alone.
+    """
+
+    alias: str
+    schema: str | None
+    name: str | None
+    key: tuple[str, ...]
+    parent: Link | None
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether there is no such table in the source."""
+        return self.name is None
+
+    @property
+    def qualified_name(self) -> str:
+        """`schema.table`."""
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateMapping:
+    """Rows that become one canonical record: the root table's row and all rows below it.
+
+    For a captured topic (`orders.captured` ...) `section` names the field of the event that holds the facts and
+    `model` is their model; for a master topic `section` is None and `model` is the topic's own model, whose
+    fields of origin the capture fills in.
+    """
+
+    system: str
+    topic: Topic
+    root: str
+    section: str | None
+    model: type[CanonicalModel]
+    columns: Mapping[str, frozenset[str]]
+    _build: Builder
+    _key: Any
+
+    @classmethod
+    def compile(
+        cls, declaration: Declaration, system: str, topic: Topic, root: str, key: str, entry: RecordDeclaration
+    ) -> AggregateMapping:
+        """Compile one aggregate.
+
+        Raises:
+            ConfigurationError: the topic cannot be captured, or something in the declaration is wrong.
+        """
+        section, model, given = _target(declaration, topic)
+        compiler = RecordCompiler(declaration, root)
+        build = compiler.compile(model, entry, model.__name__, root, given=given)
+        key_expression = compiler.expression(key, "key", root, None)
+        scope: dict[str, Any] = dict(FUNCTIONS)
+        exec(f"def key_of(row): root = row; return {key_expression.code}", scope)  # a checked expression
+        columns = {alias: frozenset(names) for alias, names in compiler.columns.items()}
+        return cls(system, topic, root, section, model, columns, build, scope["key_of"])
+
+    def key_of(self, root: Row) -> str:
+        """The Kafka key of the aggregate with this root row.
+
+        Raises:
+            InvalidValue: the key expression gives no text.
+        """
+        key = self._key(root)
+        if not isinstance(key, str) or not key:
+            raise InvalidValue(
+                f"{self.system}: {self.topic.name}: key is {key!r}, not a text", rule="mapping", field="key"
+            )
+        return key
+
+    def build(self, image: Image) -> CanonicalModel | None:
+        """The canonical facts of an assembled root row; None where the aggregate's `when` is false.
+
+        Raises:
+            InvalidValue: a column's value has no meaning for the attribute; the message names both.
+        """
+        return self._build(image, image.row, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMapping:
+    """One source system: its tables and what becomes of them."""
+
+    system: str
+    description: str
+    tables: Mapping[str, TableMapping]
+    aggregates: tuple[AggregateMapping, ...]
+
+    def columns_of(self, alias: str) -> frozenset[str]:
+        """Every column of a table that the mapping needs: keys, links, and what expressions read."""
+        table = self.tables[alias]
+        needed = set(table.key)
+        if table.parent is not None:
+            needed.update(table.parent.columns)
+        for child in self.tables.values():
+            if child.parent is not None and child.parent.table == alias:
+                needed.update(table.key)
+        for aggregate in self.aggregates:
+            needed.update(aggregate.columns.get(alias, ()))
+        return frozenset(needed)
+
+    def root_of(self, alias: str) -> str:
+        """The root table above `alias` (itself, where it has no parent)."""
+        parent = self.tables[alias].parent
+        return alias if parent is None else self.root_of(parent.table)
+
+
+def _target(declaration: Declaration, topic: Topic) -> tuple[str | None, type[CanonicalModel], frozenset[str]]:
+    if issubclass(topic.model, CapturedEvent):
+        section = shapes_of(topic.model)[-1]
+        assert section.record is not None
+        return section.name, section.record, frozenset()
+    if issubclass(topic.model, MasterRecord):
+        return None, topic.model, _MASTER_FIELDS
+    raise ConfigurationError(f"{declaration.where}: {topic.name} is not a topic that sources write to")

@@ -1,0 +1,148 @@
+"""Reads a mapping file: its TOML form, checked shape by shape, before it is compiled."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import ConfigurationError
+from schemas.mapping.assembly import AggregateMapping, Link, SourceMapping, TableMapping
+from schemas.mapping.records import Declaration, RecordDeclaration
+from schemas.topics import CATALOGUE
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LinkFile(_Part):
+    """`parent = { table = "...", columns = [...] }`: these columns hold the parent's key."""
+
+    table: str
+    columns: list[str] = Field(min_length=1)
+
+
+class TableFile(_Part):
+    """`[tables.NAME]`: one source table; without `name` a mere key that its children share."""
+
+    name: str | None = Field(None, pattern=r"^[^.\s]+\.[^.\s]+$", description="schema.table")
+    key: list[str] = Field(min_length=1)
+    parent: LinkFile | None = None
+
+
+class RecordFile(_Part):
+    """Fields, nested records and lists of one canonical record."""
+
+    fields: dict[str, str] = Field(default_factory=dict)
+    records: dict[str, RecordFile] = Field(default_factory=dict)
+    lists: dict[str, ListFile] = Field(default_factory=dict)
+    when: str | None = None
+
+
+class ListFile(RecordFile):
+    """A list of records: one for each row of `table`, or one for each element of the JSON value `each`."""
+
+    table: str | None = None
+    each: str | None = None
+    order_by: list[str] = Field(default_factory=list)
+
+
+class AggregateFile(RecordFile):
+    """`[[aggregates]]`: rows that become one canonical record on one topic."""
+
+    topic: str
+    root: str
+    key: str
+
+
+class MappingFile(_Part):
+    """A whole mapping file."""
+
+    system: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    description: str
+    time_zone: str = "UTC"
+    tables: dict[str, TableFile]
+    aggregates: list[AggregateFile] = Field(min_length=1)
+    lookups: dict[str, dict[str, str | int | bool]] = Field(default_factory=dict)
+
+
+def load(path: Path) -> SourceMapping:
+    """Read, check and compile a mapping file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or something in it is wrong; the message names the place.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"mapping file {path} cannot be read: {exc}") from exc
+    return parse(content, origin=str(path))
+
+
+def parse(content: str, *, origin: str) -> SourceMapping:
+    """Check and compile the text of a mapping file; `origin` names it in messages.
+
+    Raises:
+        ConfigurationError: something in it is wrong; the message names the place.
+    """
+    try:
+        file = MappingFile.model_validate(tomllib.loads(content))
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationError(f"mapping file {origin} is not TOML: {exc}") from exc
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"[{'.'.join(str(part) for part in error['loc'])}] {error['msg']}" for error in exc.errors()
+        )
+        raise ConfigurationError(f"mapping file {origin}: {problems}") from exc
+    tables = _tables(file, origin)
+    aggregates = tuple(_aggregate(file, number, tables, origin) for number in range(len(file.aggregates)))
+    return SourceMapping(file.system, file.description, tables, aggregates)
+
+
+def _tables(file: MappingFile, origin: str) -> dict[str, TableMapping]:
+    tables = {}
+    for alias, table in file.tables.items():
+        schema, name = (None, None) if table.name is None else table.name.split(".")
+        if name is None and table.parent is not None:
+            raise ConfigurationError(f"mapping file {origin}: [tables.{alias}] without a name cannot have a parent")
+        if table.parent is not None:
+            parent = file.tables.get(table.parent.table)
+            if parent is None:
+                raise ConfigurationError(
+                    f"mapping file {origin}: [tables.{alias}.parent] table {table.parent.table!r} is not declared"
+                )
+            if len(parent.key) != len(table.parent.columns):
+                raise ConfigurationError(
+                    f"mapping file {origin}: [tables.{alias}.parent] names {len(table.parent.columns)} columns for the "
+                    f"{len(parent.key)} key columns of {table.parent.table}"
+                )
+        link = None if table.parent is None else Link(table.parent.table, tuple(table.parent.columns))
+        tables[alias] = TableMapping(alias, schema, name, tuple(table.key), link)
+    return tables
+
+
+def _aggregate(file: MappingFile, number: int, tables: dict[str, TableMapping], origin: str) -> AggregateMapping:
+    entry = file.aggregates[number]
+    where = f"mapping file {origin}: aggregate {number + 1} ({entry.topic})"
+    topic = CATALOGUE.get(entry.topic)
+    if topic is None:
+        raise ConfigurationError(f"{where}: there is no such topic; topics: {', '.join(CATALOGUE)}")
+    if entry.root not in tables:
+        raise ConfigurationError(f"{where}: root {entry.root!r} is not one of [tables]: {', '.join(tables)}")
+    declaration = Declaration(where, file.lookups, file.time_zone, tables)
+    return AggregateMapping.compile(declaration, file.system, topic, entry.root, entry.key, _record(entry))
+
+
+def _record(entry: RecordFile) -> RecordDeclaration:
+    declaration = RecordDeclaration(
+        fields=entry.fields,
+        records={name: _record(record) for name, record in entry.records.items()},
+        lists={name: _record(item) for name, item in entry.lists.items()},
+        when=entry.when,
+    )
+    if isinstance(entry, ListFile):
+        return replace(declaration, table=entry.table, each=entry.each, order_by=tuple(entry.order_by))
+    return declaration
