@@ -21,6 +21,10 @@ class SlotLost(Fatal):
     """The server discarded log that the slot still needed; drop it, create it anew and resync."""
 
 
+class SnapshotGone(Fatal):
+    """The snapshot that a slot exported cannot be taken any more: drop the slot and begin again."""
+
+
 _MENDING: Final = {
     "28": "check user, password and pg_hba.conf (a replication connection needs a line for the database)",
     "3D": "check the name of the database",

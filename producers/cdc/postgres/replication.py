@@ -251,7 +251,8 @@ class ReplicationStream:
     def stop(self, timeout_seconds: float = 5.0) -> None:
         """Report the confirmed position and end the stream, so that the slot is free at once.
 
-        Messages still on their way are dropped; they come again. Raises Transient if the server does not end
+        Messages still on their way are dropped; they come again. Close the connection afterwards: PostgreSQL
+        ends a second logical stream on it at once. Raises Transient if the server does not end
         it in time; closing the connection ends it then.
         """
         self.send_status()

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from producers.cdc.changes import Relation, Row
 from producers.cdc.postgres.catalog import Table
-from producers.cdc.postgres.errors import mapped_errors
+from producers.cdc.postgres.errors import SnapshotGone, mapped, mapped_errors
 from producers.cdc.postgres.session import connect
 from schemas.errors import ConfigurationError, InvalidMessage
 
@@ -45,12 +45,13 @@ class SnapshotReader:
     """
 
     def __init__(self, conninfo: str, snapshot_name: str | None = None) -> None:
-        """Raises Transient if the server is away or the snapshot has gone: create the slot anew then."""
+        """Raises SnapshotGone if the exported snapshot has ended, Transient if the server is away."""
         self._connection = connect(conninfo, application_name="ordersync-cdc-snapshot")
-        with mapped_errors("taking the exported snapshot"):
-            self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            if snapshot_name is not None:
-                self._connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_name)))
+        try:
+            self._begin(snapshot_name)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +69,21 @@ class SnapshotReader:
     def close(self) -> None:
         """End the transaction and the connection, so that vacuum is not held back any longer."""
         self._connection.close()
+
+    def _begin(self, snapshot_name: str | None) -> None:
+        with mapped_errors("beginning a snapshot"):
+            self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if snapshot_name is None:
+            return
+        try:
+            self._connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_name)))
+        except (psycopg.errors.UndefinedObject, psycopg.errors.InvalidParameterValue) as exc:
+            raise SnapshotGone(
+                f"snapshot {snapshot_name!r} has ended with the connection that created its slot: drop the slot and "
+                "create it anew"
+            ) from exc
+        except psycopg.Error as exc:
+            raise mapped(exc, "taking the exported snapshot") from exc
 
     def chunks(
         self,
