@@ -1,6 +1,6 @@
 """Becomes another program that the kernel ends together with the process that started it.
 
-Run by `ServerProcess` as `python -I -S exec_child.py SIGNAL PARENT UID GID PROGRAM ARGUMENT...`; it uses the
+Run by `ChildProcess` as `python -I -S exec_child.py SIGNAL PARENT UID GID PROGRAM ARGUMENT...`; it uses the
 standard library alone, because it starts before any package is on the path. UID -1 keeps the account.
 """
 

@@ -6,20 +6,30 @@ import shutil
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from deploy.local.artifacts import JavaArtifacts
 from deploy.local.java import JavaProgram, clear_temporary
 from deploy.local.ports import LOOPBACK, Ports, accepts
 from deploy.local.process import Command
 from deploy.local.server import Server, plain_environment
 from schemas.errors import Fatal
 
-_HEAP = ("-Xms256m", "-Xmx512m")
+_OPTIONS = ("-Xms256m", "-Xmx512m")
+_MAIN_CLASS = "kafka.Kafka"
+_FORMAT_CLASS = "kafka.tools.StorageTool"
 _FORMAT_SECONDS = 60
 _METADATA_SECONDS = 2.0
+
+
+def kafka_program(java: JavaArtifacts, *, recording: bool) -> JavaProgram:
+    """The broker's class path; the main class is the first argument."""
+    classpath = ":".join(str(jar) for jar in java.kafka_jars)
+    return JavaProgram("kafka", _OPTIONS, ("-cp", classpath), java.cache, recording)
 
 
 class KafkaServer(Server):
@@ -27,10 +37,10 @@ class KafkaServer(Server):
 
     name = "kafka"
 
-    def __init__(self, home: Path, ports: Ports, jars: tuple[Path, ...], default_partitions: int) -> None:
+    def __init__(self, home: Path, ports: Ports, program: JavaProgram, default_partitions: int) -> None:
         super().__init__(home, ports)
         self._directory = home / "kafka"
-        self._jars = jars
+        self._program = program
         self._default_partitions = default_partitions
         self._port = 0
         self._controller_port = 0
@@ -58,8 +68,7 @@ class KafkaServer(Server):
         self._write_logging()
         if not (self._data / "meta.properties").exists():
             self._format(configuration)
-        program = self._program("kafka.Kafka", *_HEAP)
-        argv = program.argv(self._directory, [str(configuration)])
+        argv = self._program.argv(self._directory, [self._logging], [_MAIN_CLASS, str(configuration)])
         self.process.spawn(Command(argv, self._directory, plain_environment()))
 
     def healthy(self) -> bool:
@@ -76,10 +85,9 @@ class KafkaServer(Server):
     def _data(self) -> Path:
         return self._directory / "data"
 
-    def _program(self, main_class: str, *options: str) -> JavaProgram:
-        logging = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
-        classpath = ":".join(str(jar) for jar in self._jars)
-        return JavaProgram((*options, logging), ("-cp", classpath, main_class))
+    @property
+    def _logging(self) -> str:
+        return f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
 
     def _format(self, configuration: Path) -> None:
         # Formatting that a crash interrupted leaves files without meta.properties, which the tool refuses.
@@ -87,9 +95,10 @@ class KafkaServer(Server):
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # A leading dash would be read as an option.
         arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(configuration)]
-        program = self._program("kafka.tools.StorageTool", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-XX:+UseSerialGC")
+        # The broker's own machine options: with them its AOT cache serves the tool too.
+        program = replace(self._program, recording=False)
         formatted = subprocess.run(
-            program.argv(self._directory, arguments),
+            program.argv(self._directory, [self._logging], [_FORMAT_CLASS, *arguments]),
             cwd=self._directory,
             env=plain_environment(),
             capture_output=True,

@@ -20,6 +20,7 @@ from schemas.errors import Fatal
 
 _EXEC_CHILD = Path(__file__).with_name("exec_child.py")
 _TAIL_LINES = 12
+_LOG_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Command:
     death_signal: signal.Signals = signal.SIGKILL
 
 
-class ServerProcess:
+class ChildProcess:
     """One child: started, watched and ended by its launcher; `record` tells the next launcher of it."""
 
     def __init__(self, name: str, log_path: Path, record: Path) -> None:
@@ -65,6 +66,8 @@ class ServerProcess:
             Fatal: the program cannot be started.
         """
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        _set_aside(self.log_path)
+        self._record.parent.mkdir(parents=True, exist_ok=True)
         try:
             # Linux ties "the parent died" to the thread that forked, so one lasting thread forks them all.
             self._popen = _forking_thread().submit(_fork, command, self.log_path).result()
@@ -103,6 +106,12 @@ class ServerProcess:
         except FileNotFoundError:
             return "(the log is empty)"
         return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
+
+
+def _set_aside(log_path: Path) -> None:
+    """Begin a new log, keeping one older, when this one has grown large."""
+    if log_path.exists() and log_path.stat().st_size > _LOG_BYTES:
+        log_path.replace(log_path.with_suffix(".log.1"))
 
 
 @functools.cache

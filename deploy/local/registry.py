@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local.artifacts import JavaArtifacts
 from deploy.local.endpoints import PostgresEndpoint
 from deploy.local.java import JavaProgram, clear_temporary
 from deploy.local.ports import LOOPBACK, Ports
@@ -17,15 +18,23 @@ DATABASE = "registry"
 _OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms64m", "-Xmx256m")
 
 
+def registry_program(java: JavaArtifacts, *, recording: bool) -> JavaProgram:
+    """The registry's application."""
+    application = java.registry_directory / "quarkus-run.jar"
+    return JavaProgram("registry", _OPTIONS, ("-jar", str(application)), java.cache, recording)
+
+
 class RegistryServer(Server):
     """The schema registry; all that it keeps is in the database `registry`."""
 
     name = "registry"
 
-    def __init__(self, home: Path, ports: Ports, application: Path, database: Callable[[], PostgresEndpoint]) -> None:
+    def __init__(
+        self, home: Path, ports: Ports, program: JavaProgram, database: Callable[[], PostgresEndpoint]
+    ) -> None:
         super().__init__(home, ports)
         self._directory = home / "registry"
-        self._application = application
+        self._program = program
         self._database = database
         self._port = 0
         self._management_port = 0
@@ -48,9 +57,8 @@ class RegistryServer(Server):
 
     def spawn(self) -> None:
         """Start the registry on its database."""
-        program = JavaProgram(_OPTIONS, ("-jar", str(self._application / "quarkus-run.jar")))
         environment = plain_environment() | self._settings()
-        self.process.spawn(Command(program.argv(self._directory), self._directory, environment))
+        self.process.spawn(Command(self._program.argv(self._directory), self._directory, environment))
 
     def healthy(self) -> bool:
         """Whether the API lists its subjects, which it reads from the database."""

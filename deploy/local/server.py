@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from deploy.local.ports import Ports
-from deploy.local.process import ServerProcess
+from deploy.local.process import ChildProcess
 from schemas.errors import Fatal
 
 _POLL_SECONDS = 0.05
@@ -21,19 +22,21 @@ _START_ATTEMPTS = 3
 class Server(ABC):
     """One server on loopback, with its data, its log and its ports in a home directory.
 
-    The stack calls `prepare` once, then `start`; `restart` whenever the process died; `stop` at the end. Data that the
+    The stack calls `prepare` once, then `start`; `heal` whenever the process died; `stop` at the end. Data that the
     server acknowledged survives each of these and a kill -9.
     """
 
     name: ClassVar[str]
     start_deadline_seconds: ClassVar[float] = 60.0
-    stop_deadline_seconds: ClassVar[float] = 20.0
+    stop_deadline_seconds: ClassVar[float] = 30.0
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self, home: Path, ports: Ports) -> None:
         self.home = home
         self.ports = ports
-        self.process = ServerProcess(self.name, home / "logs" / f"{self.name}.log", home / f"{self.name}.pid")
+        self.process = ChildProcess(self.name, home / "logs" / f"{self.name}.log", home / "run" / f"{self.name}.pid")
+        self._lock = threading.Lock()
+        self._wanted = False
 
     @abstractmethod
     def prepare(self) -> None:
@@ -63,35 +66,48 @@ class Server(ABC):
             Fatal: it did not come up; the message ends with the last lines of its log.
         """
         began = time.monotonic()
+        self._wanted = True
         for attempt in range(1, _START_ATTEMPTS + 1):
             self.claim_ports()
             self.spawn()
             # Somebody may take a port between the claim and the server's own use of it.
-            if self._await_health() or attempt == _START_ATTEMPTS or self.process.alive:
+            if self._await_health() or not self._wanted or attempt == _START_ATTEMPTS:
                 break
         self._require_health()
         return time.monotonic() - began
 
-    def restart(self) -> None:
-        """Start again on the same ports with the same data, after the process died. Raises `Fatal`."""
-        self.prepare()
-        self.spawn()
+    def heal(self) -> bool:
+        """Start again on the same ports with the same data where the process died; whether that was needed.
+
+        Called by any thread at any time. Raises `Fatal` where it does not come up.
+        """
+        with self._lock:
+            if not self._wanted or self.process.alive:
+                return False
+            self.prepare()
+            self.spawn()
         self._await_health()
         self._require_health()
+        return True
 
     def stop(self) -> None:
         """Ask the server to end in order, and end it after the deadline."""
-        self.process.stop(self.stop_signal, self.stop_deadline_seconds)
+        with self._lock:
+            self._wanted = False
+            self.process.stop(self.stop_signal, self.stop_deadline_seconds)
 
     def _await_health(self) -> bool:
-        return await_condition(lambda: self.healthy() or not self.process.alive, self.start_deadline_seconds)
+        await_condition(lambda: not self.process.alive or self.healthy(), self.start_deadline_seconds)
+        return self.process.alive
 
     def _require_health(self) -> None:
         if self.process.alive and self.healthy():
             return
         status = self.process.exit_status
+        if not self._wanted:
+            raise Fatal(f"{self.name} was stopped while it started.")
         what = "did not answer in time" if status is None else f"ended with status {status}"
-        self.stop()
+        self.process.stop(signal.SIGKILL, self.stop_deadline_seconds)
         raise Fatal(f"{self.name} {what}. Its log is {self.process.log_path}; the last lines:\n{self.process.tail()}")
 
 

@@ -16,11 +16,11 @@ import psutil
 
 from deploy.local.artifacts import fetch_artifacts, require_free_space
 from deploy.local.endpoints import Endpoints, ProcessIdentity
-from deploy.local.kafka import KafkaServer
+from deploy.local.kafka import KafkaServer, kafka_program
 from deploy.local.ports import Ports, accepts
 from deploy.local.postgres import PostgresServer
 from deploy.local.progress import SilentProgress, StackProgress
-from deploy.local.registry import DATABASE, RegistryServer
+from deploy.local.registry import DATABASE, RegistryServer, registry_program
 from deploy.local.server import Server, await_condition
 from schemas.errors import Fatal
 
@@ -41,14 +41,25 @@ class ServerStatus:
 class EmbeddedStack:
     """Three servers in one home directory; the data stays there between runs.
 
+    `kafka_partitions` is the partition count of topics that are created without one; `record_start` makes the Java
+    servers record what a start loads (see `deploy.local.installation`).
+
     The launcher that called `start` first owns the servers: they end with it, however it ends (on Linux; elsewhere
     the next launcher clears them). A second `start` on the same home gives the endpoints of the first and owns nothing.
     """
 
-    def __init__(self, home: Path, *, kafka_partitions: int = 4, minimum_free_bytes: int = _MINIMUM_FREE_BYTES) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        kafka_partitions: int = 4,
+        minimum_free_bytes: int = _MINIMUM_FREE_BYTES,
+        record_start: bool = False,
+    ) -> None:
         self.home = home.absolute()
         self._kafka_partitions = kafka_partitions
         self._minimum_free_bytes = minimum_free_bytes
+        self._record_start = record_start
         self._lock: IO[str] | None = None
         self._endpoints: Endpoints | None = None
         self.kafka: KafkaServer | None = None
@@ -139,10 +150,7 @@ class EmbeddedStack:
 
         Called by the supervisor and by whoever saw a connection break. Raises `Fatal` where one does not come up.
         """
-        died = [server for server in self.servers if not server.process.alive]
-        for server in died:
-            server.restart()
-        return [server.name for server in died]
+        return [server.name for server in self.servers if server.heal()]
 
     def status(self) -> list[ServerStatus]:
         """Each server of this launcher, asked now."""
@@ -203,9 +211,11 @@ class EmbeddedStack:
         self._endpoints_path.unlink(missing_ok=True)
         java = fetch_artifacts(progress)
         ports = Ports(self.home / "ports.json")
-        self.kafka = KafkaServer(self.home, ports, java.kafka_jars, self._kafka_partitions)
+        kafka = kafka_program(java, recording=self._record_start)
+        registry = registry_program(java, recording=self._record_start)
+        self.kafka = KafkaServer(self.home, ports, kafka, self._kafka_partitions)
         self.postgres = postgres = PostgresServer(self.home, ports)
-        self.registry = RegistryServer(self.home, ports, java.registry_directory, lambda: postgres.endpoint)
+        self.registry = RegistryServer(self.home, ports, registry, lambda: postgres.endpoint)
         with ThreadPoolExecutor(2) as pool:
             starts = [pool.submit(_start, self.kafka, progress), pool.submit(self._start_databases, progress)]
             _raise_first(starts)
