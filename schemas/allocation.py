@@ -19,7 +19,7 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
 
 
 def share(amount: Decimal, part: Decimal, whole: Decimal, currency: str) -> Decimal:
-    """The share of `amount` that belongs to `part` of `whole`, rounded; nothing of a whole of nothing.
+    """The share of `amount` that belongs to `part` of `whole`, rounded; all of it where the whole is nothing.
 
     It is meant for cumulative parts: the share of the whole is the whole amount, so that what is recognised with
     the last part makes up for all roundings before it.

@@ -6,7 +6,7 @@ from schemas.attributes import Amount, CanonicalModel, Day, EventId, ExchangeRat
 
 
 class JournalLine(CanonicalModel, owner="finance", classification="confidential"):
-    """One side of a journal entry; exactly one of debit and credit is not zero."""
+    """One account of a journal entry; in each currency at most one of debit and credit is not zero."""
 
     account_code: str = attribute("Account in the chart of accounts")
     debit_amount: Amount = attribute("Debit", unit="currency_code of the entry")

@@ -1,0 +1,72 @@
+"""How a validation rule is declared: one function with its code, severity, message and source beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from streams.rules.facts import Candidate, Section
+
+
+class Severity(Enum):
+    """What a violated rule does to the event."""
+
+    ERROR = "error"
+    """The event is refused."""
+    WARNING = "warning"
+    """The event is accepted; the version names the violation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One violation: what is wrong, and where."""
+
+    message: str
+    field: str | None = None
+
+
+Check = Callable[[Candidate], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One declared rule; its metric label, dead-letter reason and documentation follow from here."""
+
+    code: str
+    severity: Severity
+    sections: frozenset[Section]
+    source: str
+    owner: str
+    since: str
+    check: Check
+
+    @property
+    def statement(self) -> str:
+        """What the rule demands, in one sentence."""
+        return (self.check.__doc__ or "").strip().splitlines()[0]
+
+
+RULES: dict[str, Rule] = {}
+"""Every declared rule by its code, in the order of declaration."""
+
+
+def rule(
+    code: str,
+    *sections: Section,
+    source: str,
+    owner: str,
+    severity: Severity = Severity.ERROR,
+    since: str = "0.1.0",
+) -> Callable[[Check], Check]:
+    """Declare a rule that is checked when one of `sections` changes (each section if none is named)."""
+
+    def declare(check: Check) -> Check:
+        if code in RULES:
+            raise ValueError(f"rule {code} is declared twice")
+        if not check.__doc__:
+            raise ValueError(f"rule {code} says nothing: give its function a docstring")
+        RULES[code] = Rule(code, severity, frozenset(sections or Section), source, owner, since, check)
+        return check
+
+    return declare

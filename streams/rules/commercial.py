@@ -1,0 +1,212 @@
+"""Rules about the commercial facts of an order: shape, totals, currency, codes, customer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+
+from schemas.currencies import exponent_of, is_currency
+from streams.rules.catalogue import Finding, Severity, rule
+from streams.rules.facts import Candidate, Section
+from streams.rules.quantities import ZERO
+
+STATUSES = ("placed", "confirmed", "completed", "cancelled")
+_UNIT_CODE = re.compile(r"[A-Z0-9]{2,3}")
+_COUNTRY_CODE = re.compile(r"[A-Z]{2}")
+
+
+@rule("order.identity", Section.ORDER, source="S6", owner="crm")
+def identity(candidate: Candidate) -> Iterator[Finding]:
+    """The facts name the same order as the event, and come from the system that the order's id names."""
+    order = candidate.order
+    if order is not None and order.order_id != candidate.order_id:
+        yield Finding(f"the facts are about {order.order_id}, the event about {candidate.order_id}", "order.order_id")
+    system = candidate.order_id.partition(":")[0]
+    if system != candidate.event.source.system:
+        yield Finding(
+            f"{candidate.event.source.system} changed an order that {system} owns; change it there", "source.system"
+        )
+
+
+@rule("order.lines_present", Section.ORDER, source="I3, UBL cac:OrderLine 1..n", owner="crm")
+def lines_present(candidate: Candidate) -> Iterator[Finding]:
+    """An order has at least one line."""
+    if candidate.order is not None and not candidate.order.order_lines:
+        yield Finding("the order has no lines; add one or delete the order", "order_lines")
+
+
+@rule("order.line_ids_unique", Section.ORDER, source="I3, UBL cac:LineItem/cbc:ID", owner="crm")
+def line_ids_unique(candidate: Candidate) -> Iterator[Finding]:
+    """Each line of an order has a number of its own."""
+    if candidate.order is None:
+        return
+    seen: set[str] = set()
+    for line in candidate.order.order_lines:
+        if line.line_id in seen:
+            yield Finding(f"line {line.line_id} is there twice", "order_lines.line_id")
+        seen.add(line.line_id)
+
+
+@rule("order.status_known", Section.ORDER, source="S6", owner="crm")
+def status_known(candidate: Candidate) -> Iterator[Finding]:
+    """The order's status is placed, confirmed, completed or cancelled."""
+    order = candidate.order
+    if order is not None and order.order_status not in STATUSES:
+        yield Finding(f"status {order.order_status!r} is not one of {', '.join(STATUSES)}", "order_status")
+
+
+@rule("order.currency_known", Section.ORDER, source="I3, ISO 4217", owner="finance")
+def currency_known(candidate: Candidate) -> Iterator[Finding]:
+    """The order's currency is an ISO 4217 code."""
+    order = candidate.order
+    if order is not None and not is_currency(order.document_currency_code):
+        yield Finding(f"{order.document_currency_code!r} is not an ISO 4217 currency", "document_currency_code")
+
+
+@rule("order.amount_exponent", Section.ORDER, source="I3, ISO 4217", owner="finance")
+def amount_exponent(candidate: Candidate) -> Iterator[Finding]:
+    """No amount is finer than the smallest coin of its currency."""
+    order = candidate.order
+    if order is None or not is_currency(order.document_currency_code):
+        return
+    exponent = exponent_of(order.document_currency_code)
+    amounts = [
+        ("payable_amount", order.payable_amount),
+        ("tax_amount", order.tax_amount),
+        ("charge_total_amount", order.charge_total_amount),
+    ]
+    amounts += [
+        (f"order_lines[{line.line_id}].line_extension_amount", line.line_extension_amount) for line in order.order_lines
+    ]
+    amounts += [(f"order_lines[{line.line_id}].tax_amount", line.tax_amount) for line in order.order_lines]
+    for name, amount in amounts:
+        if _decimals(amount) > exponent:
+            yield Finding(
+                f"{name} {amount} has more than the {exponent} decimals of {order.document_currency_code}", name
+            )
+
+
+@rule("line.quantity_positive", Section.ORDER, source="I3", owner="crm")
+def quantity_positive(candidate: Candidate) -> Iterator[Finding]:
+    """Quantities are more than zero; prices and discounts are not negative."""
+    for line in candidate.order.order_lines if candidate.order is not None else ():
+        if line.quantity <= 0:
+            yield Finding(f"line {line.line_id}: quantity {line.quantity} is not more than zero", "quantity")
+        if line.price_amount < 0 or line.allowance_total_amount < 0:
+            yield Finding(f"line {line.line_id}: a price or discount is negative", "price_amount")
+
+
+@rule("line.amount", Section.ORDER, source="I3, PEPPOL-EN16931-R120", owner="crm")
+def line_amount(candidate: Candidate) -> Iterator[Finding]:
+    """Each line's amount is quantity times price less discount, rounded to the currency."""
+    order = candidate.order
+    if order is None or not is_currency(order.document_currency_code):
+        return
+    coin = Decimal(1).scaleb(-exponent_of(order.document_currency_code))
+    for line in order.order_lines:
+        gross = line.quantity * line.price_amount
+        net = (gross - line.allowance_total_amount).quantize(coin, ROUND_HALF_UP)
+        if net != line.line_extension_amount:
+            yield Finding(
+                f"line {line.line_id}: {line.quantity} x {line.price_amount} - {line.allowance_total_amount} is {net}, "
+                f"not {line.line_extension_amount}",
+                "line_extension_amount",
+            )
+
+
+@rule("order.line_total", Section.ORDER, source="I3, EN 16931 BR-CO-10", owner="crm")
+def line_total(candidate: Candidate) -> Iterator[Finding]:
+    """The order's line total is the sum of its lines."""
+    order = candidate.order
+    if order is None:
+        return
+    total = sum([line.line_extension_amount for line in order.order_lines], ZERO)
+    if total != order.line_extension_amount:
+        yield Finding(f"the lines add up to {total}, not {order.line_extension_amount}", "line_extension_amount")
+
+
+@rule("order.exclusive_total", Section.ORDER, source="I3, EN 16931 BR-CO-13", owner="crm")
+def exclusive_total(candidate: Candidate) -> Iterator[Finding]:
+    """The total without tax is lines plus charges."""
+    order = candidate.order
+    if order is not None and order.line_extension_amount + order.charge_total_amount != order.tax_exclusive_amount:
+        yield Finding(
+            f"lines {order.line_extension_amount} + charges {order.charge_total_amount} is not "
+            f"{order.tax_exclusive_amount}",
+            "tax_exclusive_amount",
+        )
+
+
+@rule("order.tax_total", Section.ORDER, source="I3, EN 16931 BR-CO-14", owner="finance")
+def tax_total(candidate: Candidate) -> Iterator[Finding]:
+    """The order's tax is the sum of its lines' tax, plus tax on charges where there are any."""
+    order = candidate.order
+    if order is None:
+        return
+    on_lines = sum([line.tax_amount for line in order.order_lines], ZERO)
+    on_charges = order.tax_amount - on_lines
+    if on_charges < 0 or on_charges > order.charge_total_amount:
+        yield Finding(f"the lines' tax adds up to {on_lines}, the order's is {order.tax_amount}", "tax_amount")
+
+
+@rule("order.payable_total", Section.ORDER, source="I3, EN 16931 BR-CO-15", owner="crm")
+def payable_total(candidate: Candidate) -> Iterator[Finding]:
+    """The payable amount is the total without tax plus tax."""
+    order = candidate.order
+    if order is not None and order.tax_exclusive_amount + order.tax_amount != order.payable_amount:
+        yield Finding(
+            f"{order.tax_exclusive_amount} + tax {order.tax_amount} is not {order.payable_amount}", "payable_amount"
+        )
+
+
+@rule("line.unit_code", Section.ORDER, source="I2, UN/ECE Recommendation 20", owner="inventory")
+def unit_code(candidate: Candidate) -> Iterator[Finding]:
+    """Unit codes have the form of UN/ECE Recommendation 20: two or three capitals or digits."""
+    for line in candidate.order.order_lines if candidate.order is not None else ():
+        if not _UNIT_CODE.fullmatch(line.unit_code):
+            yield Finding(f"line {line.line_id}: {line.unit_code!r} is no Rec 20 unit code (C62 = one)", "unit_code")
+
+
+@rule("order.country_code", Section.ORDER, source="I2, ISO 3166-1", owner="crm")
+def country_code(candidate: Candidate) -> Iterator[Finding]:
+    """The country of delivery has the form of an ISO 3166-1 alpha-2 code."""
+    address = candidate.order.delivery_address if candidate.order is not None else None
+    if address is not None and address.country_code and not _COUNTRY_CODE.fullmatch(address.country_code):
+        yield Finding(f"{address.country_code!r} is no ISO 3166-1 alpha-2 code", "delivery_address.country_code")
+
+
+@rule("order.delivery_date", Section.ORDER, source="I3", owner="crm", severity=Severity.WARNING)
+def delivery_date(candidate: Candidate) -> Iterator[Finding]:
+    """Nothing is requested for a day before the order."""
+    order = candidate.order
+    if order is not None and order.requested_delivery_date and order.requested_delivery_date < order.issue_date:
+        yield Finding(
+            f"requested for {order.requested_delivery_date}, ordered on {order.issue_date}", "requested_delivery_date"
+        )
+
+
+@rule("customer.blocked", Section.ORDER, source="I3", owner="finance")
+def customer_blocked(candidate: Candidate) -> Iterator[Finding]:
+    """A blocked customer places no new orders; orders that exist may still change."""
+    if candidate.previous is None and candidate.customer is not None and candidate.customer.is_blocked:
+        yield Finding(
+            f"customer {candidate.customer.customer_id} is blocked; unblock it or cancel the order",
+            "buyer_customer_party_id",
+        )
+
+
+@rule("line.discontinued", Section.ORDER, source="I3", owner="inventory", severity=Severity.WARNING)
+def discontinued(candidate: Candidate) -> Iterator[Finding]:
+    """Discontinued products are not ordered."""
+    if candidate.previous is None:
+        for product in candidate.products:
+            if product.is_discontinued:
+                yield Finding(f"product {product.product_id} is discontinued", "product_id")
+
+
+def _decimals(amount: Decimal) -> int:
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent >= 0:
+        return 0
+    return max(0, -int(amount.normalize().as_tuple().exponent))

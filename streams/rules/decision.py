@@ -1,0 +1,145 @@
+"""The decision about one captured event: a new version, a wait, a refusal, or no effect. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.errors import InvalidValue
+from schemas.models import (
+    AwaitedRecord,
+    CapturedEvent,
+    JournalEntry,
+    OrderState,
+    RuleWarning,
+    SourcePosition,
+    Violation,
+)
+from streams.rules import accounting, commercial, lifecycle
+from streams.rules.catalogue import RULES, Rule, Severity
+from streams.rules.enrichment import EnrichmentPolicy, enrich, missing_records
+from streams.rules.facts import Candidate, MasterData, Section
+from streams.rules.history import event_type
+from streams.rules.merging import is_news, merge, merged_position
+from streams.rules.statuses import statuses
+
+__all__ = ["Accepted", "Decision", "Ignored", "Refused", "Waiting", "decide"]
+
+_DECLARING_MODULES = (commercial, lifecycle)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The event makes a new version."""
+
+    event_type: str
+    state: OrderState
+    entries: list[JournalEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The event waits for records that nobody knows yet."""
+
+    awaits: list[AwaitedRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The event violates rules."""
+
+    violations: list[Violation]
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The event has no effect: a duplicate, or an image older than the merged one."""
+
+    outcome: str
+
+
+Decision = Accepted | Waiting | Refused | Ignored
+
+
+def decide(
+    section: Section,
+    event: CapturedEvent,
+    previous: OrderState | None,
+    master: MasterData,
+    now: datetime,
+    policy: EnrichmentPolicy,
+) -> Decision:
+    """Decide about `event` on an order whose latest version is `previous`.
+
+    Called once for each record of a captured topic, and again for those that waited. Every violated rule is
+    reported, not only the first. The same arguments give the same decision, ids included.
+    """
+    if not is_news(section, event, previous):
+        return Ignored("duplicate")
+    candidate = merge(section, event, previous)
+    try:
+        missing = missing_records(candidate, master, policy)
+        violations, warnings = _judge(candidate)
+        if violations:
+            return Refused(violations)
+        if missing:
+            return Waiting(missing)
+        state = _version(candidate, warnings, master, now, policy)
+        return Accepted(event_type(candidate), state, accounting.journal_entries(previous, state))
+    except InvalidValue as exc:
+        return Refused([Violation(rule=exc.rule, message=str(exc), field=exc.field)])
+
+
+def _rules_by_section() -> dict[Section, tuple[Rule, ...]]:
+    return {section: tuple(rule for rule in RULES.values() if section in rule.sections) for section in Section}
+
+
+_RULES = _rules_by_section()
+
+
+def _judge(candidate: Candidate) -> tuple[list[Violation], list[RuleWarning]]:
+    violations: list[Violation] = []
+    warnings: list[RuleWarning] = []
+    for rule in _RULES[candidate.section]:
+        for finding in rule.check(candidate):
+            if rule.severity is Severity.ERROR:
+                violations.append(Violation(rule=rule.code, message=finding.message, field=finding.field))
+            else:
+                warnings.append(RuleWarning(rule=rule.code, message=finding.message))
+    return violations, warnings
+
+
+def _version(
+    candidate: Candidate,
+    warnings: list[RuleWarning],
+    master: MasterData,
+    now: datetime,
+    policy: EnrichmentPolicy,
+) -> OrderState:
+    previous, event = candidate.previous, candidate.event
+    assert candidate.order is not None, "an order without commercial facts waits"
+    axes = statuses(candidate.order, candidate.fulfilment, candidate.settlement, is_deleted=candidate.is_deleted)
+    return OrderState(
+        order_id=event.order_id,
+        version=1 if previous is None else previous.version + 1,
+        order_status=axes.order,
+        fulfilment_status=axes.fulfilment,
+        billing_status=axes.billing,
+        payment_status=axes.payment,
+        placed_at=event.committed_at if previous is None else previous.placed_at,
+        committed_at=event.committed_at,
+        processed_at=now,
+        event_id=event.event_id,
+        order_source=_position(candidate, Section.ORDER),
+        fulfilment_source=_position(candidate, Section.FULFILMENT),
+        settlement_source=_position(candidate, Section.SETTLEMENT),
+        warnings=warnings,
+        enrichment=enrich(candidate, master, policy),
+        order=candidate.order,
+        fulfilment=candidate.fulfilment,
+        settlement=candidate.settlement,
+    )
+
+
+def _position(candidate: Candidate, section: Section) -> SourcePosition | None:
+    return candidate.event.source if section is candidate.section else merged_position(section, candidate.previous)

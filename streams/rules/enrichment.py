@@ -1,0 +1,117 @@
+"""Finds the master records that an order refers to, and what they add to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from schemas.currencies import is_currency
+from schemas.models import AwaitedRecord, EnrichedLine, Enrichment, SalesOrder
+from schemas.topics import CUSTOMERS, FX_RATES, ORDERS_CAPTURED, PRODUCTS
+from streams.rules.facts import Candidate, MasterData, Section
+from streams.rules.quantities import ZERO, handlings
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichmentPolicy:
+    """What finance decides about enrichment."""
+
+    functional_currency_code: str = "EUR"
+
+
+def missing_records(candidate: Candidate, master: MasterData, policy: EnrichmentPolicy) -> list[AwaitedRecord]:
+    """What the order refers to and nobody knows yet; fills in the customer and products that are known.
+
+    An order waits for these instead of being refused, because systems tell of them in any order.
+    """
+    if candidate.section is Section.ORDER:
+        return _missing_master(candidate, master, policy)
+    if candidate.order is None or (candidate.section is Section.FULFILMENT and _has_unknown_lines(candidate)):
+        return [AwaitedRecord(topic=ORDERS_CAPTURED, key=candidate.order_id)]
+    return []
+
+
+def enrich(candidate: Candidate, master: MasterData, policy: EnrichmentPolicy) -> Enrichment | None:
+    """What master data adds; taken anew when the commercial facts change, else kept from the version before."""
+    order, customer = candidate.order, candidate.customer
+    if candidate.section is not Section.ORDER or order is None or customer is None:
+        return candidate.previous.enrichment if candidate.previous is not None else None
+    rate = _rate(candidate, order, master, policy)
+    costs = _known_costs(candidate)
+    products = {product.product_id: product for product in candidate.products}
+    return Enrichment(
+        customer_name=customer.name,
+        customer_segment=customer.segment,
+        customer_region=customer.region,
+        customer_country_code=customer.country_code,
+        functional_currency_code=policy.functional_currency_code,
+        exchange_rate=rate.rate,
+        exchange_rate_date=rate.rate_date,
+        exchange_rate_provider=rate.provider,
+        lines=[
+            EnrichedLine(
+                line_id=line.line_id,
+                product_id=line.product_id,
+                product_name=(product := products[line.product_id]).name,
+                category=product.category,
+                vendor_id=product.vendor_id,
+                standard_cost_amount=costs.get((line.line_id, line.product_id), product.standard_cost_amount or ZERO),
+            )
+            for line in order.order_lines
+        ],
+    )
+
+
+def _missing_master(candidate: Candidate, master: MasterData, policy: EnrichmentPolicy) -> list[AwaitedRecord]:
+    order = candidate.order
+    if order is None:
+        return [AwaitedRecord(topic=ORDERS_CAPTURED, key=candidate.order_id)]
+    missing = []
+    candidate.customer = master.customer(order.buyer_customer_party_id)
+    if candidate.customer is None:
+        missing.append(AwaitedRecord(topic=CUSTOMERS, key=order.buyer_customer_party_id))
+    for product_id in dict.fromkeys([line.product_id for line in order.order_lines]):
+        product = master.product(product_id)
+        if product is None:
+            missing.append(AwaitedRecord(topic=PRODUCTS, key=product_id))
+        else:
+            candidate.products.append(product)
+    currency, functional = order.document_currency_code, policy.functional_currency_code
+    if currency != functional and is_currency(currency) and master.fx_rate(currency, functional) is None:
+        missing.append(AwaitedRecord(topic=FX_RATES, key=f"{currency}:{functional}"))
+    return missing
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    rate: Decimal
+    rate_date: date
+    provider: str
+
+
+def _rate(candidate: Candidate, order: SalesOrder, master: MasterData, policy: EnrichmentPolicy) -> _Rate:
+    """The rate of the order's first version in this currency: what it brought to the ledger keeps its value."""
+    before = candidate.previous.enrichment if candidate.previous is not None else None
+    currency, functional = order.document_currency_code, policy.functional_currency_code
+    known = candidate.previous.order if candidate.previous is not None else None
+    if before is not None and known is not None and known.document_currency_code == currency:
+        return _Rate(before.exchange_rate, before.exchange_rate_date, before.exchange_rate_provider)
+    if currency == functional:
+        return _Rate(Decimal(1), order.issue_date, "same currency")
+    found = master.fx_rate(currency, functional)
+    assert found is not None, "an order in a currency without a rate waits"
+    return _Rate(found.rate, found.rate_date, found.provider)
+
+
+def _known_costs(candidate: Candidate) -> dict[tuple[str, str], Decimal]:
+    """Costs of lines that were enriched before: they stay, so that no old shipment changes its cost."""
+    before = candidate.previous.enrichment if candidate.previous is not None else None
+    return {(line.line_id, line.product_id): line.standard_cost_amount for line in before.lines} if before else {}
+
+
+def _has_unknown_lines(candidate: Candidate) -> bool:
+    if candidate.order is None:
+        return False
+    known = {line.line_id for line in candidate.order.order_lines}
+    return any(line.line_id not in known for event in handlings(candidate.fulfilment) for line in event.lines)

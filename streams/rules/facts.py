@@ -1,0 +1,75 @@
+"""What the rules look at: the facts of one order as they would be after an event, and what was before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from schemas.attributes import CustomerId, OrderId, ProductId
+from schemas.models import (
+    CapturedEvent,
+    Customer,
+    Fulfilment,
+    FulfilmentCaptured,
+    FxRate,
+    OrderCaptured,
+    OrderState,
+    PaymentsCaptured,
+    Product,
+    SalesOrder,
+    Settlement,
+)
+from schemas.topics import FULFILMENT_CAPTURED, ORDERS_CAPTURED, PAYMENTS_CAPTURED
+
+
+class Section(Enum):
+    """One owner's part of an order; the value is the topic that it comes on."""
+
+    ORDER = ORDERS_CAPTURED
+    FULFILMENT = FULFILMENT_CAPTURED
+    SETTLEMENT = PAYMENTS_CAPTURED
+
+
+EVENT_MODELS: Mapping[Section, type[CapturedEvent]] = {
+    Section.ORDER: OrderCaptured,
+    Section.FULFILMENT: FulfilmentCaptured,
+    Section.SETTLEMENT: PaymentsCaptured,
+}
+
+
+class MasterData(Protocol):
+    """The master data that is known now."""
+
+    def customer(self, customer_id: CustomerId) -> Customer | None:
+        """The customer, if known."""
+        ...
+
+    def product(self, product_id: ProductId) -> Product | None:
+        """The product, if known."""
+        ...
+
+    def fx_rate(self, base: str, quote: str) -> FxRate | None:
+        """The newest rate of the pair, if one is known."""
+        ...
+
+
+@dataclass(slots=True)
+class Candidate:
+    """An order as it would be after `event`; rules judge it before it becomes a version."""
+
+    section: Section
+    event: CapturedEvent
+    previous: OrderState | None
+    order: SalesOrder | None
+    fulfilment: Fulfilment | None
+    settlement: Settlement | None
+    is_deleted: bool
+    customer: Customer | None = None
+    products: list[Product] = field(default_factory=list)
+
+    @property
+    def order_id(self) -> OrderId:
+        """The order that the event is about."""
+        return self.event.order_id

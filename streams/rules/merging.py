@@ -1,0 +1,64 @@
+"""Merges captured facts by owner: the newest full image of each section is the truth about that section.
+
+Each event carries the whole section of one owner, and positions within one source are ordered; so the merged facts
+are the same whatever the order in which events of different owners arrive.
+
+| What crosses | Outcome |
+|---|---|
+| a payment, invoice or shipment comes before its order | it waits for the order (parked), then counts |
+| a shipment of a line that the order does not have yet | it waits for the change of the order |
+| a cancellation crosses a shipment | both are kept; warning `lifecycle.cancelled_but_shipped` until it comes back |
+| a return comes before its shipment was seen | both are in inventory's full image; never seen apart |
+| a deletion at the source | the last facts stay, the order is `deleted`, later facts still count |
+| a duplicate, or an image older than the merged one | no effect |
+"""
+
+from __future__ import annotations
+
+from schemas.models import (
+    CapturedEvent,
+    FulfilmentCaptured,
+    OrderCaptured,
+    OrderState,
+    PaymentsCaptured,
+    SourcePosition,
+)
+from streams.rules.facts import Candidate, Section
+
+DELETED = "deleted"
+
+
+def merged_position(section: Section, state: OrderState | None) -> SourcePosition | None:
+    """The source position of a section in `state`."""
+    if state is None:
+        return None
+    if section is Section.ORDER:
+        return state.order_source
+    return state.fulfilment_source if section is Section.FULFILMENT else state.settlement_source
+
+
+def is_news(section: Section, event: CapturedEvent, state: OrderState | None) -> bool:
+    """Whether `event` is newer than what is merged; a fact of another system always is, and rules judge it."""
+    merged = merged_position(section, state)
+    return merged is None or merged.system != event.source.system or event.source.is_after(merged)
+
+
+def merge(section: Section, event: CapturedEvent, state: OrderState | None) -> Candidate:
+    """The order as it would be after `event`."""
+    candidate = Candidate(
+        section=section,
+        event=event,
+        previous=state,
+        order=state.order if state is not None else None,
+        fulfilment=state.fulfilment if state is not None else None,
+        settlement=state.settlement if state is not None else None,
+        is_deleted=state is not None and state.order_status == DELETED,
+    )
+    if isinstance(event, OrderCaptured):
+        candidate.is_deleted = event.order is None
+        candidate.order = event.order or candidate.order
+    elif isinstance(event, FulfilmentCaptured):
+        candidate.fulfilment = event.fulfilment
+    elif isinstance(event, PaymentsCaptured):
+        candidate.settlement = event.settlement
+    return candidate
