@@ -72,17 +72,20 @@ def fetch_artifacts(
     progress: StackProgress | None = None,
     *,
     cache: Path | None = None,
+    repository: str | None = None,
     locks: tuple[Path, Path] = (KAFKA_LOCK, REGISTRY_LOCK),
 ) -> JavaArtifacts:
     """Make sure that every Java artefact is in the cache, and say where.
 
     Called by `make install` beforehand and by each start of a stack; without a download it takes milliseconds.
-    Several processes may call it at once.
+    Several processes may call it at once. `repository` is the address of a Maven repository; by default the one in
+    `ORDERSYNC_MAVEN_REPOSITORY`, for networks with a mirror of their own, or the public one.
 
     Raises:
         Fatal: a download failed or does not have the locked digest, or the disk is full.
     """
-    store = ArtifactStore(cache or cache_directory(), progress or SilentProgress())
+    repository = repository or os.environ.get("ORDERSYNC_MAVEN_REPOSITORY")
+    store = ArtifactStore(cache or cache_directory(), progress or SilentProgress(), repository)
     kafka, (registry,) = (read_lock(lock) for lock in locks)
     store.ensure([registry, *kafka])
     return JavaArtifacts(tuple(map(store.path, kafka)), store.unpacked(registry), store.directory)
@@ -114,8 +117,9 @@ def read_lock(path: Path) -> list[LockedArtifact]:
 class ArtifactStore:
     """A directory of verified files; a file gets its final name only after its digest was checked."""
 
-    def __init__(self, directory: Path, progress: StackProgress) -> None:
+    def __init__(self, directory: Path, progress: StackProgress, repository: str | None = None) -> None:
         self.directory = directory
+        self._repositories = {"mirror": repository} if repository else None
         self._progress = progress
 
     def path(self, artifact: LockedArtifact) -> Path:
@@ -160,7 +164,7 @@ class ArtifactStore:
 
     def _from_repository(self, artifact: LockedArtifact, staging: Path) -> Path:
         resolver = PythonResolver(progress_callback=self._progress.download)
-        context = MavenContext(resolver=resolver, repo_cache=staging, timeout=_TIMEOUT_SECONDS)
+        context = MavenContext(resolver, staging, remote_repos=self._repositories, timeout=_TIMEOUT_SECONDS)
         component = context.project(artifact.group_id, artifact.artifact_id).at_version(artifact.version)
         try:
             return Path(component.artifact(artifact.classifier, artifact.packaging).resolve())

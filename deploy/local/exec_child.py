@@ -23,7 +23,10 @@ def main() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
         if os.getppid() != parent:
             sys.exit(1)
-    os.execv(sys.argv[5], sys.argv[5:])
+    try:
+        os.execv(sys.argv[5], sys.argv[5:])
+    except OSError as exc:
+        sys.exit(f"{sys.argv[5]} cannot be run: {exc}")
 
 
 if __name__ == "__main__":

@@ -65,16 +65,15 @@ class ChildProcess:
         Raises:
             Fatal: the program cannot be started.
         """
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        _set_aside(self.log_path)
-        self._record.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self.log_path.parent.mkdir(parents=True, exist_ok=True)
+            self._record.parent.mkdir(parents=True, exist_ok=True)
+            _set_aside(self.log_path)
             # Linux ties "the parent died" to the thread that forked, so one lasting thread forks them all.
             self._popen = _forking_thread().submit(_fork, command, self.log_path).result()
-            identity = ProcessIdentity.of(self._popen.pid)
+            write_private(self._record, ProcessIdentity.of(self._popen.pid).model_dump_json())
         except (OSError, psutil.NoSuchProcess) as exc:
             raise Fatal(f"{self.name} could not be started ({command.argv[0]}): {exc}") from exc
-        write_private(self._record, identity.model_dump_json())
 
     def stop(self, stop_signal: signal.Signals, deadline_seconds: float) -> None:
         """Ask the process to end, and end it when it does not within the deadline; then forget it."""
