@@ -121,8 +121,7 @@ class Marker(NamedTuple):
     transactional: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SourceTransaction:
+class SourceTransaction(NamedTuple):
     """A committed source transaction, or one part of a large one.
 
     Parts come in order and without other transactions between them; `first_sequence` is the number of the

@@ -106,7 +106,7 @@ TIME = pack(">q", server.microseconds(AT))
     ("data", "message"),
     [
         (server.begin(99, AT, 7), messages.Begin(99, AT, 7)),
-        (server.commit(99, 120, AT), messages.Commit(99, 120, AT)),
+        (server.commit(99, 120, AT), messages.Commit(99, 120, server.microseconds(AT))),
         (server.origin(5, "ordersync"), messages.Origin(5, "ordersync")),
         (b"Y" + pack(">I", 600) + b"crm\0status\0", messages.TypeName(600, "crm", "status")),
         (b"Y" + pack(">I", 600) + b"\0status\0", messages.TypeName(600, "pg_catalog", "status")),

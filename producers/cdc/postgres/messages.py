@@ -18,11 +18,14 @@ class Begin(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """End of a transaction; replication goes on at `end_position`."""
+    """End of a transaction; replication goes on at `end_position`.
+
+    The time stays microseconds since 2000 in UTC, because `Begin` told it already.
+    """
 
     commit_position: Position
     end_position: Position
-    committed_at: datetime
+    committed_microseconds: int
 
 
 class Origin(NamedTuple):

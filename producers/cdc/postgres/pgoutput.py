@@ -212,21 +212,50 @@ class Decoder:
 
 
 def _row(data: bytes, at: int, count: int) -> tuple[Row, int]:
-    """The row at `at` and the place after it; the quick way holds if all values are short and not null.
+    """The row at `at` and the place after it; the quick ways hold if all values are short.
 
     PostgreSQL's text never contains a zero byte, so splitting at the head of a value cannot hit inside one;
-    each part must then have exactly its announced length, else the careful way decides.
+    each part must then have exactly its announced length, but for the marks of nulls and of values not sent
+    behind it; else the careful way decides.
     """
     (announced,) = _u16(data, at)
     if announced != count:
         raise ValueError(f"{announced} values for {count} columns")
     parts = data[at + 2 :].split(_SHORT_VALUE)
-    if len(parts) == count + 1 and not parts[0]:
-        del parts[0]
+    if len(parts) == count + 1:
         row = tuple([part[1:] for part in parts if part and len(part) == part[0] + 1])
-        if len(row) == count:
+        if len(row) == count and not parts[0]:
             return row, len(data)
+    elif len(parts) <= count:
+        mixed = _row_with_marks(parts)
+        if len(mixed) == count:
+            return mixed, len(data)
     return _row_by_value(data, at + 2, count)
+
+
+def _row_with_marks(parts: list[bytes]) -> Row:
+    """The row of these parts; an empty one if anything but short values, nulls and `UNCHANGED` is in them."""
+    values: list[RawValue] = []
+    append = values.append
+    length, head = 0, True
+    for part in parts:
+        if head:
+            head = False
+        else:
+            length = part[0] + 1
+            append(part[1:length])
+            if len(part) == length:
+                continue
+            if len(part) < length:
+                return ()
+        for mark in part[length:]:
+            if mark == 110:
+                append(None)
+            elif mark == 117:
+                append(UNCHANGED)
+            else:
+                return ()
+    return tuple(values)
 
 
 def _row_by_value(data: bytes, at: int, count: int) -> tuple[Row, int]:
@@ -281,15 +310,17 @@ def _gid(data: bytes, at: int) -> str:
 
 
 def _begun(data: bytes, at: int) -> Begin:
+    if len(data) != at + 20:
+        raise ValueError("not 20 bytes")
     position, microseconds, transaction_id = _begin(data, at)
-    _must_end(data, at + 20)
-    return Begin(position, _time(microseconds), transaction_id)
+    return _new_tuple(Begin, (position, _EPOCH + timedelta(0, 0, microseconds), transaction_id, None))
 
 
 def _committed(data: bytes, at: int) -> Commit:
+    if len(data) != at + 25:
+        raise ValueError("not 25 bytes")
     _, position, end_position, microseconds = _commit(data, at)
-    _must_end(data, at + 25)
-    return Commit(position, end_position, _time(microseconds))
+    return _new_tuple(Commit, (position, end_position, microseconds))
 
 
 def _origin(data: bytes, at: int) -> Origin:

@@ -55,12 +55,18 @@ class TransactionAssembler:
         append = self._changes.append
         for data in messages:
             message = decode(data, at)
-            if type(message) is RowChange:
+            if isinstance(message, RowChange):
                 append(message)
                 if len(self._changes) >= max_changes:
                     self._end_part()
                     append = self._changes.append
-            elif type(message) is not Relation:
+            elif isinstance(message, Commit):
+                self._end_part(message.end_position)
+                self._begin = None
+                append = self._changes.append
+            elif isinstance(message, Begin) and self._begin is None:
+                self._begin, self._origin, self._first_sequence = message, None, 0
+            elif not isinstance(message, Relation):
                 self._control(message)
                 append = self._changes.append
         parts, self._parts = self._parts, []
@@ -68,13 +74,6 @@ class TransactionAssembler:
 
     def _control(self, message: object) -> None:
         match message:
-            case Begin() if self._begin is None:
-                self._begin = message
-                self._origin = None
-                self._first_sequence = 0
-            case Commit():
-                self._end_part(message.end_position)
-                self._begin = None
             case Truncate():
                 self._changes += [
                     RowChange(ChangeKind.TRUNCATE, relation, None, None) for relation in message.relations
@@ -105,14 +104,14 @@ class TransactionAssembler:
         changes, self._changes = self._changes, []
         self._parts.append(
             SourceTransaction(
-                transaction_id=begin.transaction_id,
-                position=begin.commit_position,
-                committed_at=begin.committed_at,
-                changes=() if self._origin in self._ignored else changes,
-                first_sequence=self._first_sequence,
-                complete=end_position is not None,
-                end_position=end_position,
-                origin=self._origin,
+                begin.transaction_id,
+                begin.commit_position,
+                begin.committed_at,
+                () if self._origin in self._ignored else changes,
+                self._first_sequence,
+                end_position is not None,
+                end_position,
+                self._origin,
             )
         )
         self._first_sequence += len(changes)
