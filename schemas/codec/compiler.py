@@ -1,21 +1,22 @@
 """Compiles the Avro codec of one model: Python source made from its fields, as dataclasses makes `__init__`.
 
 fastavro walks the schema for each record and tries the branches of each union; the compiled functions have the
-walk unrolled and build model instances directly. `tests/unit/test_codec.py` holds them equal to fastavro on every
-model. The decoder trusts nothing: each length is checked, and no input makes it loop or read beyond the end.
+walk unrolled and build model instances directly. `tests/unit/test_codec_properties.py` holds them equal to fastavro
+on every model. The decoder trusts nothing: each length is checked, and no input makes it loop or read beyond the
+end. The encoder trusts nothing either: a value of another type than its field's is refused, not written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar, cast
 
 from schemas.attributes import CanonicalModel
 from schemas.avro import FieldShape, shapes_of
 from schemas.codec import scalars
-from schemas.errors import UndecodableMessage
 
 M = TypeVar("M", bound=CanonicalModel)
 Decoder = Callable[[bytes, int], tuple[M, int]]
@@ -46,26 +47,35 @@ def decoder(model: type[M], leave_out: tuple[str, ...] = ()) -> Decoder[M]:
         "new": model.__new__,
         "put": object.__setattr__,
         "fields_set": set(model.model_fields),
-        "malformed": malformed,
         **{f"decode_{shape.name}": decoder(shape.record) for shape in shapes if shape.record is not None},
     }
     return cast("Decoder[M]", _compiled("decode", lines, names))
 
 
 @cache
+def decode_value_of(shape: FieldShape) -> Callable[[bytes, int], tuple[Any, int]]:
+    """The compiled decoder of one field's value: `(data, index) -> (value, index after it)`."""
+    lines = ["def decode(data, index):", *_indented(_decode_field(shape, "value")), "    return value, index"]
+    names = {} if shape.record is None else {f"decode_{shape.name}": decoder(shape.record)}
+    return cast("Callable[[bytes, int], tuple[Any, int]]", _compiled("decode", lines, names))
+
+
+@cache
 def encoder(model: type[M], leave_out: tuple[str, ...] = ()) -> Encoder[M]:
     """The compiled encoder of `model`; leaves out the trailing fields in `leave_out`."""
     shapes = [shape for shape in shapes_of(model) if shape.name not in leave_out]
-    lines = ["def encode(instance, out):", "    fields = instance.__dict__"]
+    lines = [
+        "def encode(instance, out):",
+        f"    if not isinstance(instance, model): refuse(instance, 'value', 'one {model.__name__}')",
+        "    fields = instance.__dict__",
+    ]
     for shape in shapes:
-        lines += _indented(_encode_field(shape))
-    names = {f"encode_{shape.name}": encoder(shape.record) for shape in shapes if shape.record is not None}
+        lines += _indented(_encode_field(model, shape))
+    names: dict[str, Any] = {"model": model, "list": list}
+    for shape in shapes:
+        if shape.record is not None:
+            names[f"encode_{shape.name}"] = encoder(shape.record)
     return cast("Encoder[M]", _compiled("encode", lines, names))
-
-
-def malformed(what: str) -> Any:
-    """Refuse the message; compiled decoders call this."""
-    raise UndecodableMessage(f"not Avro of the schema that its header names: {what}", rule="avro")
 
 
 def _compiled(name: str, lines: list[str], names: dict[str, Any]) -> Any:
@@ -131,7 +141,7 @@ def _decode_one(shape: FieldShape, target: str) -> list[str]:
             value = f"date_from_days({value})"
         return [*number, f"{target} = {value}"]
     if shape.decimal is not None:
-        value = f"decimal_from_bytes(data[index:end], {shape.decimal.scale})"
+        value = f"decimal_from_bytes(data[index:end], {shape.decimal.scale}, {shape.decimal.precision})"
     else:
         value = "data[index:end]" + (".decode()" if shape.leaf is str else "")
     return [
@@ -143,48 +153,69 @@ def _decode_one(shape: FieldShape, target: str) -> list[str]:
     ]
 
 
-def _encode_field(shape: FieldShape) -> list[str]:
+def _encode_field(model: type[CanonicalModel], shape: FieldShape) -> list[str]:
     lines = [f"value = fields[{shape.name!r}]"]
+    where = f"{model.__name__}.{shape.name}"
     if shape.is_optional:
         return [
             *lines,
             "if value is None: out.append(0)",
             "else:",
             "    out.append(2)",
-            *_indented(_encode_value(shape)),
+            *_indented(_encode_value(shape, where)),
         ]
-    return lines + _encode_value(shape)
+    return lines + _encode_value(shape, where)
 
 
-def _encode_value(shape: FieldShape) -> list[str]:
+def _encode_value(shape: FieldShape, where: str) -> list[str]:
     if not shape.is_list:
-        return _encode_one(shape)
+        return _encode_one(shape, where)
     return [
+        f"if not isinstance(value, list): refuse(value, {where!r}, 'a list')",
         "if value:",
         "    out += varint(len(value))",
         "    for value in value:",
-        *_indented(_encode_one(shape), 2),
+        *_indented(_encode_one(shape, where), 2),
         "out.append(0)",
     ]
 
 
-def _encode_one(shape: FieldShape) -> list[str]:
+def _encode_one(shape: FieldShape, where: str) -> list[str]:
     if shape.record is not None:
         return [f"encode_{shape.name}(value, out)"]
-    if shape.leaf is bool:
-        return ["out.append(1 if value else 0)"]
+    check, expected = _CHECKS[shape.leaf]
+    write = _WRITERS.get(shape.leaf, [])
     if shape.decimal is not None:
-        return [f"out += decimal_to_bytes(value, {shape.decimal.scale}, {shape.decimal.precision})"]
-    if shape.leaf is datetime:
-        return ["out += varint(datetime_to_micros(value))"]
-    if shape.leaf is date:
-        return ["out += varint(date_to_days(value))"]
-    if shape.leaf is int:
-        return ["out += SHORT_VARINTS[value] if 0 <= value < 4096 else varint(value)"]
-    text = ["value = value.encode()"] if shape.leaf is str else []
-    return [
-        *text,
-        "n = len(value)",
+        scale, precision = shape.decimal.scale, shape.decimal.precision
+        expected = f"a Decimal of {precision} digits with {scale} decimals; round it where it arises"
+        write = [f"out += decimal_to_bytes(value, {scale}, {precision}) or refuse(value, {where!r}, {expected!r})"]
+    refusal = f"refuse(value, {where!r}, {expected!r})"
+    lines = [f"if {check}: {refusal}"]
+    if shape.leaf not in _MAY_FAIL:
+        return [*lines, *write]
+    return [*lines, "try:", *_indented(write), "except (TypeError, ValueError, OverflowError):", f"    {refusal}"]
+
+
+_CHECKS = {
+    bool: ("value is not True and value is not False", "a bool"),
+    int: ("not isinstance(value, int) or value.__class__ is bool or not LEAST <= value <= MOST", "an int of 64 bits"),
+    str: ("not isinstance(value, str)", "a str that UTF-8 can hold"),
+    bytes: ("not isinstance(value, bytes)", "bytes"),
+    Decimal: ("not isinstance(value, Decimal)", "a Decimal"),
+    datetime: ("not isinstance(value, datetime)", "an aware datetime of the years 1 to 9999 in UTC"),
+    date: ("not isinstance(value, date) or isinstance(value, datetime)", "a date"),
+}
+_MAY_FAIL = (str, datetime, Decimal)
+_WRITERS = {
+    bool: ["out.append(1 if value else 0)"],
+    int: ["out += SHORT_VARINTS[value] if 0 <= value < 4096 else varint(value)"],
+    str: [
+        "octets = value.encode()",
+        "n = len(octets)",
         "out += SHORT_VARINTS[n] if n < 4096 else varint(n)",
-        "out += value",
-    ]
+        "out += octets",
+    ],
+    bytes: ["n = len(value)", "out += SHORT_VARINTS[n] if n < 4096 else varint(n)", "out += value"],
+    datetime: ["out += varint(datetime_to_micros(value))"],
+    date: ["out += varint(date_to_days(value))"],
+}

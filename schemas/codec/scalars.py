@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache
+from reprlib import Repr
+from typing import Any, NoReturn
 
 from schemas.errors import InvalidValue, UndecodableMessage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
-_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_FIRST_MICROS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_MICROS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LONG_BITS = 64
+LEAST, MOST = -(2**63), 2**63 - 1
+"""The range of Avro's long."""
+
+MAX_PRECISION = 38
+"""Digits of the widest decimal: what 128 bits hold."""
+_EXACT = Context(prec=MAX_PRECISION, traps=[Inexact, InvalidOperation])
+
+_SHORT = Repr()
+_SHORT.maxother = 60
+
+
+def malformed(what: str) -> NoReturn:
+    """Refuse a message; decoders call this."""
+    raise UndecodableMessage(f"not Avro of the schema that its header names: {what}", rule="avro")
+
+
+def refuse(value: Any, where: str, expected: str) -> NoReturn:
+    """Refuse to write `value` as the field `where` (`Model.field`); encoders call this."""
+    rule = "decimal" if isinstance(value, Decimal) else "avro"
+    raise InvalidValue(
+        f"{where}: {_SHORT.repr(value)} ({type(value).__name__}) cannot be written, it is not {expected}",
+        rule=rule,
+        field=where.rpartition(".")[2],
+    )
 
 
 def varint(number: int) -> bytes:
-    """Avro's zig-zag variable-length form of a long."""
+    """Avro's zig-zag variable-length form of a number from `LEAST` to `MOST`."""
     rest = (number << 1) ^ (number >> (_LONG_BITS - 1))
-    if not 0 <= rest < 1 << _LONG_BITS:
-        raise InvalidValue(f"{number} does not fit 64 bits", rule="long")
     out = bytearray()
     while rest > 127:
         out.append(rest & 127 | 128)
@@ -58,39 +83,55 @@ def read_long(data: bytes, index: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=32_768)
-def decimal_from_bytes(data: bytes, scale: int) -> Decimal:
+def decimal_from_bytes(data: bytes, scale: int, precision: int) -> Decimal:
     """The decimal that Avro stores as a big-endian two's-complement integer of `scale` decimals."""
-    return Decimal(int.from_bytes(data, "big", signed=True)).scaleb(-scale, _WIDE)
+    if not data:
+        malformed("a decimal without bytes")
+    unscaled = int.from_bytes(data, "big", signed=True)
+    if abs(unscaled) >= 10**precision:
+        malformed(f"a decimal of more than {precision} digits")
+    return Decimal(unscaled).scaleb(-scale, _EXACT)
+
+
+@lru_cache
+def _smallest(scale: int) -> Decimal:
+    return Decimal(1).scaleb(-scale)
 
 
 @lru_cache(maxsize=32_768)
 def decimal_to_bytes(value: Decimal, scale: int, precision: int) -> bytes:
-    """The Avro form of `value`, its length before it.
-
-    Raises:
-        InvalidValue: not a number, more decimals than `scale`, or more digits than `precision`.
-    """
+    """The Avro form of `value`, its length before it; empty if it is not finite or does not fit."""
     if not value.is_finite():
-        raise InvalidValue(f"{value} is not an amount; mend it in the source", rule="decimal")
-    scaled = value.scaleb(scale, _WIDE)
-    unscaled = int(scaled)
-    if unscaled != scaled or abs(unscaled) >= 10**precision:
-        raise InvalidValue(
-            f"{value} does not fit a decimal of {precision} digits with {scale} decimals; round it where it arises",
-            rule="decimal",
-        )
+        return b""
+    try:
+        unscaled = int(value.quantize(_smallest(scale), context=_EXACT).scaleb(scale, _EXACT))
+    except (Inexact, InvalidOperation):
+        return b""
+    if abs(unscaled) >= 10**precision:
+        return b""
     data = unscaled.to_bytes((unscaled.bit_length() + 8) // 8, "big", signed=True)
     return SHORT_VARINTS[len(data)] + data
 
 
 def datetime_from_micros(micros: int) -> datetime:
-    """Aware UTC time from microseconds since 1970."""
+    """Aware UTC time from microseconds since 1970.
+
+    Raises:
+        OverflowError: outside the years 1 to 9999.
+    """
     return _EPOCH + timedelta(microseconds=micros)
 
 
 def datetime_to_micros(value: datetime) -> int:
-    """Microseconds since 1970 of an aware time."""
-    return (value - _EPOCH) // _MICROSECOND
+    """Microseconds since 1970 of an aware time.
+
+    Raises:
+        OverflowError: in UTC it lies outside the years 1 to 9999, so that no reader could show it.
+    """
+    micros = (value - _EPOCH) // _MICROSECOND
+    if not _FIRST_MICROS <= micros <= _LAST_MICROS:
+        raise OverflowError(f"{value} lies outside the years 1 to 9999 in UTC")
+    return micros
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Generic, Protocol, TypeVar
 
 from schemas.attributes import CanonicalModel
-from schemas.codec.records import RecordCodec, parsed_writer
+from schemas.codec.engine import Engine
+from schemas.codec.records import RecordCodec
+from schemas.codec.resolution import WriterSchema, parsed_writer
 from schemas.codec.wire import HEADER_LENGTH, frame, schema_id_of
 
 M = TypeVar("M", bound=CanonicalModel)
@@ -26,13 +28,14 @@ class SchemaIds(Protocol):
 class TopicCodec(Generic[M]):
     """Codec of one topic; made once at start (it asks the registry for the id), then used for each message."""
 
-    def __init__(self, topic: str, model: type[M], registry: SchemaIds) -> None:
+    def __init__(self, topic: str, model: type[M], registry: SchemaIds, engine: Engine[M] | None = None) -> None:
         self.topic = topic
-        self.records = RecordCodec(model)
+        self.records = RecordCodec(model, engine)
         self.schema_id = registry.id_of(f"{topic}-value", self.records.schema)
         self.header = frame(self.schema_id)
         self._registry = registry
-        self._writers: dict[int, Any] = {self.schema_id: None}
+        self._engine = self.records.engine
+        self._writers: dict[int, WriterSchema | None] = {self.schema_id: None}
 
     def encode(self, value: M) -> bytes:
         """The message for `value`.
@@ -40,7 +43,7 @@ class TopicCodec(Generic[M]):
         Raises:
             InvalidValue: the value does not fit the schema.
         """
-        return self.header + self.records.encode(value)
+        return self._engine.encode(self.header, value)
 
     def decode(self, message: bytes) -> M:
         """The value of a message of this topic, whichever compatible schema wrote it.
@@ -49,10 +52,12 @@ class TopicCodec(Generic[M]):
             UndecodableMessage: wrong wire format, unknown schema id, or bytes that the schema does not explain.
             Transient: the registry had to be asked and is away.
         """
+        if message.startswith(self.header):
+            return self._engine.decode(message, HEADER_LENGTH)
         writer = self.writer_of(schema_id_of(message))
         return self.records.decode(message[HEADER_LENGTH:], writer)
 
-    def writer_of(self, schema_id: int) -> Any:
+    def writer_of(self, schema_id: int) -> WriterSchema | None:
         """The parsed schema of a foreign writer; None where it is our own.
 
         Raises:
