@@ -1,0 +1,127 @@
+"""What a user of the transport can set, and the librdkafka configuration that follows from it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from streams.transport.batch import Assignment, TransactionalId
+
+
+class Delivery(StrEnum):
+    """How outputs and consumed offsets are committed."""
+
+    EXACTLY_ONCE = "exactly_once"
+    """In one transaction, fenced by the group's generation; readers use `read_committed`."""
+    AT_LEAST_ONCE = "at_least_once"
+    """Outputs are flushed and acknowledged, then offsets are committed; a crash repeats outputs."""
+
+
+class PartitionHooks(Protocol):
+    """Told about partitions that come and go; a raised exception ends the worker."""
+
+    async def on_assigned(self, assignment: Assignment) -> None:
+        """Called before the first batch of a generation; may take long (heartbeats go on), may be cancelled."""
+
+    async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
+        """Called after the generation's last commit or abort, also when `on_assigned` was cancelled."""
+
+
+class NoHooks:
+    """For workers without state."""
+
+    async def on_assigned(self, assignment: Assignment) -> None:
+        """Nothing to load."""
+
+    async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
+        """Nothing to drop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransportOptions:
+    """Settings of the transport; the defaults suit a worker of the order pipeline.
+
+    `client_config` is what each librdkafka client needs to reach the cluster (`KafkaSettings.client_config()`);
+    left empty, the broker's URL is used. `slot` names the worker's place in the deployment (a StatefulSet's
+    ordinal): a restarted worker with the same slot ends its predecessor's open transaction at once. Two living
+    workers must never share one. Without a slot the id is unique for the process.
+    """
+
+    client_config: Mapping[str, Any] = field(default_factory=dict)
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    slot: str | None = None
+    commit_interval_seconds: float = 0.2
+    transaction_timeout_seconds: float = 10.0
+    session_timeout_seconds: float = 6.0
+    heartbeat_interval_seconds: float = 1.0
+    rebalance_timeout_seconds: float = 60.0
+    client_timeout_seconds: float = 30.0
+    max_batch_records: int = 1_000
+    max_buffered_records: int = 8_000
+    compression: str = "lz4"
+    linger_seconds: float = 0.005
+
+    def transactional_id(self, group: str) -> TransactionalId:
+        """The producer's id: stable for a slot, else unique."""
+        return TransactionalId(f"{group}-{self.slot or uuid.uuid4()}")
+
+    def consumer_config(self, group: str) -> dict[str, Any]:
+        """For the consumer that is a member of the group."""
+        return {
+            **self.client_config,
+            "group.id": group,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # Positions are always set explicitly, so a reset could only mean that records were deleted.
+            "auto.offset.reset": "error",
+            # With equal partition counts, range puts equal partition numbers of all topics in one worker.
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": _milliseconds(self.session_timeout_seconds),
+            "heartbeat.interval.ms": _milliseconds(self.heartbeat_interval_seconds),
+            "max.poll.interval.ms": _milliseconds(self.rebalance_timeout_seconds),
+            # The default of 1,000 ms stops fetching for a second whenever the local queue was full.
+            "fetch.queue.backoff.ms": 5,
+            "fetch.wait.max.ms": 100,
+            "queued.max.messages.kbytes": 32_768,
+            "topic.metadata.refresh.interval.ms": 30_000,
+        }
+
+    def observer_config(self, group: str, isolation_level: str) -> dict[str, Any]:
+        """For a consumer that reads the group's offsets and never joins it."""
+        return {**self.client_config, "group.id": group, "isolation.level": isolation_level}
+
+    def producer_config(self) -> dict[str, Any]:
+        """For either form of delivery; the transactional id is added by the transactional one."""
+        return {
+            **self.client_config,
+            "enable.idempotence": True,
+            "compression.type": self.compression,
+            "linger.ms": self.linger_seconds * 1000,
+            # Kafka's own partitioner, so that equal keys meet whoever wrote them.
+            "partitioner": "murmur2_random",
+            "queue.buffering.max.messages": 500_000,
+            "queue.buffering.max.kbytes": 131_072,
+            "batch.num.messages": 10_000,
+            # With the default of 100 ms a commit that meets a concurrent one waits that long.
+            "retry.backoff.ms": 10,
+            "delivery.report.only.error": True,
+            "message.timeout.ms": _milliseconds(self.client_timeout_seconds),
+        }
+
+    def transactional_config(self, transactional_id: TransactionalId) -> dict[str, Any]:
+        """For the producer of a worker that delivers exactly once."""
+        timeout = _milliseconds(self.transaction_timeout_seconds)
+        return {
+            **self.producer_config(),
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": timeout,
+            "message.timeout.ms": timeout,
+        }
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

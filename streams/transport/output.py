@@ -1,0 +1,260 @@
+"""Outputs of the worker and how they are committed together with the consumed offsets."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from faust.types import TP
+
+from schemas.errors import Fatal
+from streams.transport.batch import Assignment, Batch, Generation, Headers, TransactionalId
+from streams.transport.errors import DeliveryFailed, client_error, error_of
+from streams.transport.options import TransportOptions
+
+T = TypeVar("T")
+
+# What an abort reports for each record that it drops; not a failure.
+_ABORTED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+
+
+class Output(ABC):
+    """The worker's one producer. Handlers write through it inside `ours`, the transport commits.
+
+    `lock` is held by whoever writes outputs and by the commit, so a commit sees whole batches only.
+    """
+
+    def __init__(self, options: TransportOptions, group: str) -> None:
+        self._options = options
+        self._group = group
+        self._timeout = options.client_timeout_seconds
+        self._producer: Producer | None = None
+        self._writing = False
+        self._failed: KafkaError | None = None
+        self.lock = asyncio.Lock()
+        self.uncommitted = 0
+
+    def ours(self, holder: Batch | Assignment) -> Ours:
+        """`async with output.ours(batch) as ours:` guards the handing-in of a batch.
+
+        Waits for a running commit. If `ours` is True the partition is held and stays so to the end of the
+        block: produce all outputs and change the state there; leaving the block finishes the batch. If it is
+        False, leave at once: another worker has the partition, and what was computed is dropped. With an
+        `Assignment` in place of a batch, outputs are written that belong to no new record. An exception in the
+        block aborts everything since the last commit and must end the worker.
+        """
+        return Ours(self, holder)
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        *,
+        partition: int = -1,
+        headers: Headers | None = None,
+        timestamp: int = 0,
+    ) -> None:
+        """Write one record; only inside `ours`. `timestamp` in ms (0: now), `partition` -1: by key (murmur2).
+
+        Blocks briefly when the client's buffer is full. Raises `Fatal` outside `ours`.
+        """
+        if not self._writing:
+            raise Fatal("Output.produce was called outside `async with output.ours(batch)`: move the call there.")
+        if self.uncommitted == 0:
+            self._begin()
+        self.uncommitted += 1
+        producer = self._open_producer()
+        arguments: dict[str, object] = {"partition": partition, "timestamp": timestamp}
+        if headers is not None:
+            arguments["headers"] = headers
+        while True:
+            try:
+                producer.produce(topic, value, key, **arguments)  # type: ignore[arg-type]
+            except BufferError:
+                producer.poll(0.05)
+            except KafkaException as exc:
+                raise client_error(exc, f"writing to {topic}") from exc
+            else:
+                return
+
+    async def start(self) -> None:
+        """Connect; ends what a predecessor with the same transactional id left open."""
+        await uncancelled(self._connect)
+
+    async def commit(self, positions: Mapping[TP, int], generation: Generation) -> None:
+        """Make outputs durable and the positions committed; the caller holds `lock`.
+
+        Raises `FencedByGroup` if the group has moved on, `DeliveryFailed` if all must be done again from the
+        committed positions, `Fatal` if neither can help.
+        """
+        await uncancelled(lambda: self._commit(positions, generation))
+        self.uncommitted = 0
+
+    async def discard(self) -> None:
+        """Abort what is not committed, with a fresh producer if need be; the caller holds `lock`."""
+        if self.uncommitted or self._failed is not None:
+            await uncancelled(self._discard)
+            self.uncommitted = 0
+            self._failed = None
+
+    async def stop(self) -> None:
+        """Let go of the client; what is not committed is aborted."""
+        await uncancelled(self._disconnect)
+
+    def _open_producer(self) -> Producer:
+        if self._producer is None:
+            raise Fatal("The output was used before the worker started or after it stopped.")
+        return self._producer
+
+    def _flush(self, producer: Producer) -> None:
+        left = producer.flush(self._timeout)
+        if self._failed is not None:
+            raise error_of(self._failed, "delivering outputs")
+        if left:
+            raise DeliveryFailed(f"{left} outputs were not delivered within {self._timeout:g} s: are brokers down?")
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None and error.code() not in _ABORTED:
+            self._failed = error
+
+    def _disconnect(self) -> None:
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer.flush(1)
+            self._producer = None
+
+    @abstractmethod
+    def _connect(self) -> None: ...
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _commit(self, positions: Mapping[TP, int], generation: Generation) -> None: ...
+
+    @abstractmethod
+    def _discard(self) -> None: ...
+
+
+class Ours:
+    """The guard that `Output.ours` returns."""
+
+    __slots__ = ("_generation", "_held", "_holder", "_output")
+
+    def __init__(self, output: Output, holder: Batch | Assignment) -> None:
+        self._output = output
+        self._holder = holder
+        self._generation = holder.generation
+        self._held = False
+
+    async def __aenter__(self) -> bool:
+        await self._output.lock.acquire()
+        self._held = self._output._writing = self._generation.alive
+        return self._held
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._output._writing = False
+        if self._held:
+            if exc is not None:
+                self._generation.alive = False
+            elif isinstance(self._holder, Batch):
+                self._holder.finished = True
+        self._output.lock.release()
+
+
+class TransactionalOutput(Output):
+    """One transaction an interval for all partitions, with the consumed offsets in it (exactly once)."""
+
+    def __init__(self, options: TransportOptions, group: str) -> None:
+        super().__init__(options, group)
+        self.transactional_id = options.transactional_id(group)
+
+    def _connect(self) -> None:
+        self._producer = transactional_producer(self._options, self.transactional_id, self._on_delivery)
+
+    def _begin(self) -> None:
+        try:
+            self._open_producer().begin_transaction()
+        except KafkaException as exc:
+            raise client_error(exc, "beginning a transaction") from exc
+
+    def _commit(self, positions: Mapping[TP, int], generation: Generation) -> None:
+        producer = self._open_producer()
+        # The transactional id travels as the offset's metadata: a successor that finds the offset pending
+        # knows by it whose transaction to end.
+        offsets = [TopicPartition(*tp, offset, self.transactional_id) for tp, offset in positions.items()]
+        if self.uncommitted == 0:
+            self._begin()
+            self.uncommitted = 1
+        self._flush(producer)
+        try:
+            producer.send_offsets_to_transaction(offsets, generation.group_metadata, self._timeout)
+            producer.commit_transaction(self._timeout)
+        except KafkaException as exc:
+            raise client_error(exc, "committing a transaction") from exc
+
+    def _discard(self) -> None:
+        try:
+            if self._failed is not None:
+                raise KafkaException(self._failed)
+            self._open_producer().abort_transaction(self._timeout)
+        except KafkaException:
+            # A new producer with the same id ends the transaction, whatever became of the old one.
+            self._disconnect()
+            self._connect()
+
+
+class FlushedOutput(Output):
+    """Outputs acknowledged by the brokers before the offsets are committed (at least once)."""
+
+    def __init__(
+        self, options: TransportOptions, group: str, commit_offsets: Callable[[Mapping[TP, int]], None]
+    ) -> None:
+        super().__init__(options, group)
+        self._commit_offsets = commit_offsets
+
+    def _connect(self) -> None:
+        config = {**self._options.producer_config(), "on_delivery": self._on_delivery}
+        self._producer = Producer(config)
+
+    def _begin(self) -> None:
+        """Nothing to begin."""
+
+    def _commit(self, positions: Mapping[TP, int], generation: Generation) -> None:
+        self._flush(self._open_producer())
+        self._commit_offsets(positions)
+
+    def _discard(self) -> None:
+        self._disconnect()
+        self._connect()
+
+
+def transactional_producer(
+    options: TransportOptions,
+    transactional_id: TransactionalId,
+    on_delivery: Callable[[KafkaError | None, Message], None],
+) -> Producer:
+    """A connected producer; whatever the id had open is aborted, and its former user is fenced."""
+    producer = Producer({**options.transactional_config(transactional_id), "on_delivery": on_delivery})
+    try:
+        producer.init_transactions(options.client_timeout_seconds * 2)
+    except KafkaException as exc:
+        raise client_error(exc, f"taking over the transactional id {transactional_id}") from exc
+    return producer
+
+
+async def uncancelled(call: Callable[[], T]) -> T:
+    """Run a blocking call in a thread; a cancellation waits for its end, so that two calls never overlap."""
+    future = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise

@@ -1,0 +1,107 @@
+"""Ready-made Faust apps on the transport, and running one as a process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, cast
+
+import faust
+from faust.types import AppT, StreamT, TopicT
+from mode import CrashingSupervisor
+
+from schemas.errors import Fatal, OrdersyncError
+from schemas.settings import KafkaSettings
+from streams.transport.batch import Batch
+from streams.transport.consumer import Consumer
+from streams.transport.driver import configure
+from streams.transport.options import PartitionHooks, TransportOptions
+from streams.transport.output import Output
+
+logger = logging.getLogger(__name__)
+
+
+def engine_settings(kafka: KafkaSettings, options: TransportOptions) -> dict[str, Any]:
+    """Settings for `faust.App` that suit the transport: no web server, no topics of Faust's own, no tables."""
+    servers = [server.strip() for server in kafka.bootstrap_servers.split(",")]
+    return {
+        "broker": ";".join(f"kafka+batch://{server}" for server in servers),
+        "store": "memory://",
+        "web_enabled": False,
+        "topic_disable_leader": True,
+        "topic_allow_declare": False,
+        "agent_supervisor": CrashingSupervisor,
+        "broker_commit_interval": options.commit_interval_seconds,
+        "broker_session_timeout": options.session_timeout_seconds,
+        "broker_heartbeat_interval": options.heartbeat_interval_seconds,
+        "stream_wait_empty": True,
+        "worker_redirect_stdouts": False,
+        "datadir": "{conf.name}-data",
+    }
+
+
+def new_app(
+    group: str,
+    kafka: KafkaSettings,
+    options: TransportOptions | None = None,
+    hooks: PartitionHooks | None = None,
+    **overrides: Any,
+) -> faust.App:
+    """A Faust app on the transport. Called once, at import of the module that `faust -A` names.
+
+    `options.client_config` is filled from `kafka`; `overrides` go to `faust.App`.
+    """
+    options = options or TransportOptions()
+    options = replace(options, client_config={**kafka.client_config(), **options.client_config})
+    app = faust.App(group, **{**engine_settings(kafka, options), **overrides})
+    configure(app, options, hooks)
+    return app
+
+
+def batch_topic(app: AppT, *names: str) -> TopicT:
+    """The topics that one agent consumes together; they must have equal partition counts."""
+    return app.topic(*names, key_serializer="raw", value_serializer="raw")
+
+
+def output_of(app: AppT) -> Output:
+    """The worker's output; exists once the worker has started."""
+    return cast(Consumer, app.consumer).output
+
+
+async def batches(stream: StreamT[Any]) -> AsyncIterator[Batch]:
+    """The stream's batches that are still ours, one after the other; the only right way to iterate.
+
+    Each must be finished (`async with output.ours(batch)`) before the next is asked for: else `Fatal`.
+    """
+    async for event in cast(faust.Stream[Any], stream).noack().events():
+        batch = cast(Batch, event.message.value)
+        consumer = cast(Consumer, event.app.consumer)
+        try:
+            if batch.ours:
+                yield batch
+        finally:
+            consumer.release(batch)
+        if batch.ours and not batch.finished:
+            raise Fatal(
+                f"The handler left {batch.topic}[{batch.partition}] at offset {batch.records[0].offset} unfinished "
+                "and asked for the next batch. Finish each batch with `async with output.ours(batch)`."
+            )
+
+
+def run_worker(app: faust.App, log_level: str = "INFO") -> int:
+    """Run the app until SIGTERM or SIGINT; the exit code of the process.
+
+    0 after an orderly stop, the error's own code if the worker ended with one (1, or 2 for settings), else 1.
+    Logging is left as the caller has set it up.
+    """
+    worker = app.Worker(loglevel=log_level, override_logging=False, redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as exc:
+        reason = worker.crash_reason or app.crash_reason
+        if reason is None:
+            return exc.code if isinstance(exc.code, int) else 1
+        logger.critical("The worker ended: %s", reason, exc_info=reason)
+        return reason.exit_code if isinstance(reason, OrdersyncError) else 1
+    return 0
