@@ -1,0 +1,207 @@
+"""The stream worker's state and its handling of batches, between the transport and the processor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+from schemas.errors import Transient
+from schemas.registry import SchemaRegistry
+from streams import metrics
+from streams.processing.codecs import Codecs
+from streams.processing.master import MasterFeed
+from streams.processing.processor import CapturedRecord, OrderProcessor, Outcome, ProcessingPolicy
+from streams.processing.recovery import load_partitions
+from streams.processing.store import PartitionStore
+from streams.rules.enrichment import EnrichmentPolicy
+from streams.settings import StreamsSettings
+from streams.transport import Assignment, Batch, Output
+
+logger = logging.getLogger(__name__)
+
+_FIRST_WAIT_SECONDS = 0.2
+_LONGEST_WAIT_SECONDS = 5.0
+_MASTER_LOAD_SECONDS = 120.0
+_EXPIRY_SECONDS = 5.0
+
+
+class Engine:
+    """Holds the stores of the assigned partitions; handles batches, arrivals of master data, and deadlines.
+
+    The transport calls the hooks `on_assigned` and `on_revoked`; the agent calls `handle`, the worker's own task
+    `tend`. `handle` and `tend` take turns, so that each sees the state that the other left.
+    """
+
+    def __init__(self, settings: StreamsSettings, output: Callable[[], Output]) -> None:
+        self._settings = settings
+        self._output = output
+        self._stores: dict[int, PartitionStore] = {}
+        self._assignment: Assignment | None = None
+        self._turn = asyncio.Lock()
+        self._stirred = asyncio.Event()
+        self._recheck = False
+        self._processor: OrderProcessor | None = None
+        self._feed: MasterFeed | None = None
+        self._codecs: Codecs | None = None
+
+    # -- told by the transport ----------------------------------------------------------------------------
+
+    async def on_assigned(self, assignment: Assignment) -> None:
+        """Load the state of partitions that this worker did not hold before."""
+        if self._processor is None:
+            await self._prepare()
+        kept = {number: store for number, store in self._stores.items() if number in assignment.kept}
+        wanted = assignment.partitions - kept.keys()
+        assert self._codecs is not None
+        loaded = await asyncio.to_thread(load_partitions, self._settings.kafka, self._codecs, wanted)
+        self._stores = kept | loaded
+        self._assignment = assignment
+        self._recheck = True
+        self._stirred.set()
+        metrics.PARKED_ORDERS.set(sum(len(store.parked) for store in self._stores.values()))
+
+    async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
+        """The partitions may move; `on_assigned` says which of their stores are still exact."""
+        self._assignment = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether partitions are assigned and their state is loaded."""
+        return self._assignment is not None
+
+    def stop(self) -> None:
+        """End the master feed."""
+        if self._feed is not None:
+            self._feed.stop()
+
+    async def _prepare(self) -> None:
+        settings = self._settings
+        registry = SchemaRegistry(settings.registry)
+        self._codecs = await _patiently(lambda: Codecs(registry), "asking the registry for schema ids")
+        loop = asyncio.get_running_loop()
+
+        def stir() -> None:
+            loop.call_soon_threadsafe(self._stirred.set)
+
+        self._feed = MasterFeed(settings.kafka, self._codecs, stir)
+        self._feed.start()
+        await asyncio.to_thread(self._feed.wait_loaded, _MASTER_LOAD_SECONDS)
+        policy = ProcessingPolicy(
+            EnrichmentPolicy(settings.functional_currency_code),
+            timedelta(seconds=settings.parked_for_seconds),
+            version("ordersync"),
+        )
+        self._processor = OrderProcessor(self._codecs, self._feed.tables, policy)
+
+    # -- batches ------------------------------------------------------------------------------------------
+
+    async def handle(self, batch: Batch) -> None:
+        """Process one batch; its outputs, its changes of state and its offsets are committed together.
+
+        A fault of the environment is waited out while the batch is still ours; any other error ends the worker
+        with nothing of the batch committed.
+        """
+        wait = _FIRST_WAIT_SECONDS
+        while batch.ours:
+            try:
+                async with self._turn:
+                    await self._process(batch)
+                return
+            except Transient as exc:
+                logger.warning("%s[%d] waits: %s", batch.topic, batch.partition, exc)
+                await asyncio.sleep(max(wait, exc.retry_after_seconds))
+                wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+    async def _process(self, batch: Batch) -> None:
+        assert self._processor is not None
+        now = datetime.now(UTC)
+        store = self._stores[batch.partition]
+        outcome = self._processor.process(
+            [
+                CapturedRecord(
+                    batch.topic,
+                    batch.partition,
+                    record.offset,
+                    record.timestamp,
+                    record.key,
+                    record.value,
+                    record.headers or (),
+                )
+                for record in batch.records
+            ],
+            store,
+            now,
+        )
+        async with self._output().ours(batch) as ours:
+            if ours:
+                self._write(outcome, batch.partition, now)
+
+    def _write(self, outcome: Outcome, partition: int, now: datetime) -> None:
+        produce = self._output().produce
+        for topic, key, value in outcome.outputs:
+            produce(topic, value, key, partition=partition)
+        outcome.view.apply()
+        metrics.count(outcome, now)
+
+    # -- what happens without a batch ----------------------------------------------------------------------
+
+    async def tend(self) -> None:
+        """Release orders whose awaited records have arrived, refuse those past their deadline; runs for ever."""
+        expired_at = datetime.now(UTC)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), _EXPIRY_SECONDS)
+            self._stirred.clear()
+            if self._feed is not None:
+                self._feed.check()
+                await self._release()
+            now = datetime.now(UTC)
+            if now - expired_at >= timedelta(seconds=_EXPIRY_SECONDS):
+                expired_at = now
+                await self._expire(now)
+
+    async def _release(self) -> None:
+        assert self._feed is not None and self._processor is not None
+        if self._assignment is None:
+            return
+        arrived = self._feed.take_arrived()
+        if self._recheck:
+            # What a former owner of the partitions was told of, nobody may have acted upon.
+            self._recheck = False
+            arrived.update(key for store in self._stores.values() for key in store.waiting)
+        for partition, store in list(self._stores.items()):
+            async with self._turn:
+                if order_ids := store.waiting_for(arrived):
+                    now = datetime.now(UTC)
+                    await self._write_alone(self._processor.release(order_ids, store, now), partition, now)
+
+    async def _expire(self, now: datetime) -> None:
+        if self._processor is None:
+            return
+        for partition, store in list(self._stores.items()):
+            async with self._turn:
+                await self._write_alone(self._processor.expire(store, now), partition, now)
+        metrics.PARKED_ORDERS.set(sum(len(store.parked) for store in self._stores.values()))
+
+    async def _write_alone(self, outcome: Outcome, partition: int, now: datetime) -> None:
+        assignment = self._assignment
+        if assignment is None or not outcome.outputs or partition not in assignment.partitions:
+            return
+        async with self._output().ours(assignment) as ours:
+            if ours:
+                self._write(outcome, partition, now)
+
+
+async def _patiently(call: Callable[[], Codecs], doing: str) -> Codecs:
+    wait = _FIRST_WAIT_SECONDS
+    while True:
+        try:
+            return await asyncio.to_thread(call)
+        except Transient as exc:
+            logger.warning("%s: %s", doing, exc)
+            await asyncio.sleep(max(wait, exc.retry_after_seconds))
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)

@@ -1,0 +1,34 @@
+"""What the stream processor counts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from schemas import metrics
+from streams.processing.processor import Outcome
+
+STAGE = "streams"
+
+_EVENTS = Counter(metrics.EVENTS_TOTAL.name, metrics.EVENTS_TOTAL.help, metrics.EVENTS_TOTAL.labels)
+_LATENCY = Histogram(
+    metrics.EVENT_LATENCY_SECONDS.name,
+    metrics.EVENT_LATENCY_SECONDS.help,
+    metrics.EVENT_LATENCY_SECONDS.labels,
+    buckets=metrics.EVENT_LATENCY_SECONDS.buckets,
+).labels(STAGE)
+_DEAD_LETTERS = Counter(
+    metrics.DEAD_LETTERS_TOTAL.name, metrics.DEAD_LETTERS_TOTAL.help, metrics.DEAD_LETTERS_TOTAL.labels
+)
+PARKED_ORDERS = Gauge(metrics.PARKED_ORDERS.name, metrics.PARKED_ORDERS.help)
+
+
+def count(outcome: Outcome, now: datetime) -> None:
+    """Count what was written; called with the outputs in the transaction."""
+    for name, number in outcome.outcomes.items():
+        _EVENTS.labels(STAGE, name).inc(number)
+    for rule, number in outcome.violated.items():
+        _DEAD_LETTERS.labels(rule).inc(number)
+    for committed_at in outcome.committed_at:
+        _LATENCY.observe(max(0.0, (now - committed_at).total_seconds()))

@@ -1,0 +1,278 @@
+"""Turns captured records of one partition into outputs; knows bytes and state, leaves decisions to the rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import uuid5
+
+from schemas.attributes import OrderId
+from schemas.errors import UndecodableMessage
+from schemas.models import (
+    AwaitedRecord,
+    CapturedEvent,
+    MessageHeader,
+    OrderEvent,
+    OrderState,
+    OriginalMessage,
+    ParkedOrder,
+    Rejection,
+    Violation,
+)
+from schemas.models.source import EVENT_NAMESPACE
+from schemas.topics import ORDER_EVENTS, ORDER_STATE, PARKED, POSTINGS, REJECTED
+from streams.processing.codecs import Codecs
+from streams.processing.store import PartitionStore, StoreView
+from streams.rules.decision import Accepted, Refused, Waiting, decide
+from streams.rules.enrichment import EnrichmentPolicy
+from streams.rules.facts import MasterData, Section
+from streams.rules.merging import DELETED
+
+_SECTION_NUMBER = {section: number for number, section in enumerate(Section)}
+
+
+class CapturedRecord(NamedTuple):
+    """A record of a captured topic as it came; `timestamp` in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class Output(NamedTuple):
+    """One record to write to the input's own partition."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All that a batch leads to: outputs, changes of the state (in `view`), and what to count."""
+
+    view: StoreView
+    outputs: list[Output] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    violated: Counter[str] = field(default_factory=Counter)
+    committed_at: list[datetime] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingPolicy:
+    """What the operator decides about processing."""
+
+    enrichment: EnrichmentPolicy = field(default_factory=EnrichmentPolicy)
+    parked_for: timedelta = timedelta(days=1)
+    code_version: str = "0"
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """One decoded event with the record that it came in."""
+
+    section: Section
+    event: CapturedEvent
+    section_bytes: bytes
+    record: CapturedRecord | OriginalMessage
+
+
+class OrderProcessor:
+    """The processor of one worker; pure but for the registry (a foreign schema id is asked for once).
+
+    The engine calls `process` for each batch, `release` when master records have arrived and `expire` from time to
+    time; it writes the outputs, applies the view, and commits both with the input's offsets, or does none of it.
+    """
+
+    def __init__(self, codecs: Codecs, master: MasterData, policy: ProcessingPolicy) -> None:
+        self._codecs = codecs
+        self._master = master
+        self._policy = policy
+
+    def process(self, records: Iterable[CapturedRecord], store: PartitionStore, now: datetime) -> Outcome:
+        """Decide about each record in turn.
+
+        Raises:
+            Transient: a schema id must be looked up and the registry is away; nothing has changed.
+        """
+        outcome = Outcome(StoreView(store))
+        for record in records:
+            incoming = self._decoded(record, outcome, now)
+            if incoming is not None:
+                self._advance(incoming.event.order_id, [incoming], outcome, now)
+        return outcome
+
+    def release(self, order_ids: Iterable[OrderId], store: PartitionStore, now: datetime) -> Outcome:
+        """Try orders that wait again, because something that they wait for has arrived."""
+        outcome = Outcome(StoreView(store))
+        for order_id in order_ids:
+            self._advance(order_id, [], outcome, now)
+        return outcome
+
+    def expire(self, store: PartitionStore, now: datetime) -> Outcome:
+        """Refuse every event of orders that have waited past their deadline."""
+        outcome = Outcome(StoreView(store))
+        for parked in [parked for parked in store.parked.values() if parked.deadline_at <= now]:
+            awaited = ", ".join(f"{record.key} on {record.topic}" for record in parked.awaits)
+            violation = Violation(
+                rule="parked.deadline",
+                message=f"waited since {parked.parked_at.isoformat()} for {awaited}, which did not come; add it at its "
+                "source and replay",
+            )
+            for original in parked.held:
+                self._reject(original, parked.order_id, [violation], outcome, now)
+            self._unpark(parked.order_id, outcome)
+        return outcome
+
+    def _decoded(self, record: CapturedRecord | OriginalMessage, outcome: Outcome, now: datetime) -> _Incoming | None:
+        section = Section(record.topic)
+        try:
+            if record.value is None:
+                raise UndecodableMessage(
+                    "a captured topic has no tombstones; produce a deleted event", rule="tombstone"
+                )
+            event, section_bytes = self._codecs.captured[section].decode(record.value)
+            if record.key != event.order_id.encode():
+                raise UndecodableMessage(
+                    f"the record's key is {record.key!r}, its order {event.order_id}: key each record by its order_id",
+                    rule="key",
+                )
+        except UndecodableMessage as exc:
+            self._reject(record, None, [Violation(rule=exc.rule, message=str(exc))], outcome, now)
+            return None
+        return _Incoming(section, event, section_bytes, record)
+
+    def _advance(self, order_id: OrderId, arrived: list[_Incoming], outcome: Outcome, now: datetime) -> None:
+        """Decide about the events that wait and those that arrived; what cannot go on yet waits (again)."""
+        parked = outcome.view.parked(order_id)
+        queue = arrived
+        if parked is not None:
+            held = [self._decoded(original, outcome, now) for original in parked.held]
+            queue = [incoming for incoming in held if incoming is not None] + arrived
+            # Facts of other owners hang on the commercial ones; each owner's own order stays.
+            queue.sort(key=lambda incoming: _SECTION_NUMBER[incoming.section] > 0)
+        for index, incoming in enumerate(queue):
+            awaits = self._decide(incoming, outcome, now)
+            if awaits and not any(later.section is incoming.section for later in queue[index + 1 :]):
+                self._park(order_id, awaits, queue[index:], outcome, now)
+                return
+            if awaits:
+                outcome.outcomes["superseded"] += 1
+        if parked is not None:
+            self._unpark(order_id, outcome)
+
+    def _decide(self, incoming: _Incoming, outcome: Outcome, now: datetime) -> list[AwaitedRecord]:
+        """Apply the decision about one event; gives what it waits for, if it does."""
+        message = outcome.view.state(incoming.event.order_id)
+        previous, sections = (None, [b"\0"] * 3) if message is None else self._codecs.states.decode(message)
+        if previous is not None and _is_unchanged(incoming, previous, sections):
+            outcome.outcomes["unchanged"] += 1
+            return []
+        policy = self._policy.enrichment
+        decision = decide(incoming.section, incoming.event, previous, self._master, now, policy)
+        if isinstance(decision, Accepted):
+            self._accept(incoming, decision, sections, outcome)
+        elif isinstance(decision, Waiting):
+            return decision.awaits
+        elif isinstance(decision, Refused):
+            self._reject(incoming.record, incoming.event.order_id, decision.violations, outcome, now)
+        else:
+            outcome.outcomes[decision.outcome] += 1
+        return []
+
+    def _accept(self, incoming: _Incoming, decision: Accepted, sections: list[bytes], outcome: Outcome) -> None:
+        state: OrderState = decision.state
+        number = _SECTION_NUMBER[incoming.section]
+        if incoming.section is not Section.ORDER or incoming.section_bytes != b"\0":
+            sections[number] = incoming.section_bytes
+        event = OrderEvent(
+            event_type=decision.event_type,
+            topic=incoming.section.value,
+            captured_at=incoming.event.captured_at,
+            state=state,
+        )
+        version = self._codecs.states.encode(event, sections)
+        key = state.order_id.encode()
+        outcome.view.put_state(state.order_id, version.state)
+        outcome.outputs.append(Output(ORDER_EVENTS, key, version.event))
+        outcome.outputs.append(Output(ORDER_STATE, key, version.state))
+        for entry in decision.entries:
+            outcome.outputs.append(Output(POSTINGS, key, self._codecs.postings.encode(entry)))
+        outcome.outcomes["accepted"] += 1
+        outcome.committed_at.append(state.committed_at)
+
+    def _park(
+        self,
+        order_id: OrderId,
+        awaits: list[AwaitedRecord],
+        queue: list[_Incoming],
+        outcome: Outcome,
+        now: datetime,
+    ) -> None:
+        before = outcome.view.parked(order_id)
+        parked = ParkedOrder(
+            order_id=order_id,
+            awaits=awaits,
+            parked_at=before.parked_at if before is not None else now,
+            deadline_at=before.deadline_at if before is not None else now + self._policy.parked_for,
+            held=[_original(incoming.record) for incoming in queue],
+        )
+        if before is not None and before == parked:
+            return
+        outcome.view.put_parked(order_id, parked)
+        outcome.outputs.append(Output(PARKED, order_id.encode(), self._codecs.parked.encode(parked)))
+        outcome.outcomes["parked"] += 1
+
+    def _unpark(self, order_id: OrderId, outcome: Outcome) -> None:
+        outcome.view.put_parked(order_id, None)
+        outcome.outputs.append(Output(PARKED, order_id.encode(), None))
+        outcome.outcomes["released"] += 1
+
+    def _reject(
+        self,
+        record: CapturedRecord | OriginalMessage,
+        order_id: OrderId | None,
+        violations: list[Violation],
+        outcome: Outcome,
+        now: datetime,
+    ) -> None:
+        original = _original(record)
+        rejection = Rejection(
+            rejection_id=str(uuid5(EVENT_NAMESPACE, f"{original.topic}/{original.partition}/{original.offset}")),
+            stage="streams",
+            order_id=order_id,
+            violations=violations,
+            rejected_at=now,
+            code_version=self._policy.code_version,
+            original=original,
+        )
+        outcome.outputs.append(Output(REJECTED, original.key, self._codecs.rejections.encode(rejection)))
+        outcome.outcomes["rejected"] += 1
+        outcome.violated.update({violation.rule for violation in violations})
+
+
+def _original(record: CapturedRecord | OriginalMessage) -> OriginalMessage:
+    if isinstance(record, OriginalMessage):
+        return record
+    return OriginalMessage(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        key=record.key,
+        value=record.value,
+        headers=[MessageHeader(key=name, value=value) for name, value in record.headers],
+    )
+
+
+def _is_unchanged(incoming: _Incoming, previous: OrderState, sections: list[bytes]) -> bool:
+    """Whether the facts are the ones that the latest version has: a snapshot taken again, a resync."""
+    came_back = incoming.section is Section.ORDER and previous.order_status == DELETED
+    return not came_back and incoming.section_bytes == sections[_SECTION_NUMBER[incoming.section]]
