@@ -1,0 +1,66 @@
+# Everything a machine with Python 3.11+, git and make needs: `make demo`, `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := deploy/locks
+INSTALLED := $(VENV)/.installed
+PREPARED := $(VENV)/.prepared
+BENCHMARKS = $(patsubst tests/benchmarks/%.py,bench-%,$(shell grep -l __main__ tests/benchmarks/*.py))
+COMPILE = env -u PIP_FIND_LINKS -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet \
+	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint bench lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: $(PREPARED) ## Set up .venv and the servers' files; quick when nothing changed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): $(LOCKS)/dev.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r $(LOCKS)/build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation \
+		-r $(LOCKS)/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PREPARED): $(INSTALLED) deploy/local/jgo.lock.toml deploy/local/registry.lock.toml
+	$(BIN)/python -m deploy.local.installation
+	@touch $@
+
+demo: install ## Run the whole product on this machine
+	$(BIN)/ordersync demo $(ARGS)
+
+test: install lint ## All tests, with lint, types and import contracts
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED) lint ## Lint, types, import contracts and unit tests
+	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(BENCHMARKS) ## All benchmarks; one of them: make bench-NAME
+
+bench-%: install
+	$(BIN)/python -m tests.benchmarks.$(subst -,_,$*) $(ARGS)
+
+lock: | $(BIN)/python ## Write the locks anew (needs the network)
+	$(COMPILE) pyproject.toml -o $(LOCKS)/runtime.txt
+	$(COMPILE) pyproject.toml --extra local -c $(LOCKS)/runtime.txt -o $(LOCKS)/local.txt
+	$(COMPILE) pyproject.toml --extra local --extra dev -c $(LOCKS)/local.txt -o $(LOCKS)/dev.txt
+	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
+	$(BIN)/python -m deploy.local.locking
+
+clean: ## Remove .venv, build results and the local stack's data
+	rm -rf $(VENV) build dist .ordersync *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
