@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from schemas.attributes import CanonicalModel
 from schemas.avro import shapes_of
 from schemas.errors import ConfigurationError, InvalidValue
-from schemas.mapping.expressions import FUNCTIONS
-from schemas.mapping.images import Builder, Image, Row
-from schemas.mapping.records import Declaration, RecordCompiler, RecordDeclaration
+from schemas.mapping.images import Builder, Image, Row, located
+from schemas.mapping.records import Declaration, Place, RecordCompiler, RecordDeclaration
 from schemas.models import CapturedEvent, MasterRecord
 from schemas.topics import Topic
 
@@ -69,7 +69,8 @@ class AggregateMapping:
     model: type[CanonicalModel]
     columns: Mapping[str, frozenset[str]]
     _build: Builder
-    _key: Any
+    _key: Callable[[Row], Any]
+    _key_where: str
 
     @classmethod
     def compile(
@@ -82,12 +83,13 @@ class AggregateMapping:
         """
         section, model, given = _target(declaration, topic)
         compiler = RecordCompiler(declaration, root)
-        build = compiler.compile(model, entry, model.__name__, root, given=given)
-        key_expression = compiler.expression(key, "key", root, None)
-        scope: dict[str, Any] = dict(FUNCTIONS)
+        build = compiler.compile(model, entry, Place(model.__name__, root), given=given)
+        key_expression = compiler.expression(key, Place("key", root))
+        scope = compiler.scope
         exec(f"def key_of(row): root = row; return {key_expression.code}", scope)  # a checked expression
         columns = {alias: frozenset(names) for alias, names in compiler.columns.items()}
-        return cls(system, topic, root, section, model, columns, build, scope["key_of"])
+        where = f"{declaration.where}: key = {key}"
+        return cls(system, topic, root, section, model, columns, build, scope["key_of"], where)
 
     def key_of(self, root: Row) -> str:
         """The Kafka key of the aggregate with this root row.
@@ -95,11 +97,12 @@ class AggregateMapping:
         Raises:
             InvalidValue: the key expression gives no text.
         """
-        key = self._key(root)
+        try:
+            key = self._key(root)
+        except Exception as exc:
+            raise located(exc, self._key_where, "key") from exc
         if not isinstance(key, str) or not key:
-            raise InvalidValue(
-                f"{self.system}: {self.topic.name}: key is {key!r}, not a text", rule="mapping", field="key"
-            )
+            raise InvalidValue(f"{self._key_where}: gives {key!r}, not a text", rule="mapping", field="key")
         return key
 
     def build(self, image: Image) -> CanonicalModel | None:
@@ -113,10 +116,14 @@ class AggregateMapping:
 
 @dataclass(frozen=True, slots=True)
 class SourceMapping:
-    """One source system: its tables and what becomes of them."""
+    """One source system: its tables and what becomes of them.
+
+    `zone` is where its times without a zone are meant; whoever reads the source's rows uses it for them.
+    """
 
     system: str
     description: str
+    zone: ZoneInfo
     tables: Mapping[str, TableMapping]
     aggregates: tuple[AggregateMapping, ...]
 

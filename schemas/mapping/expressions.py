@@ -1,20 +1,23 @@
 """The small expression language of mapping files: columns, constants, arithmetic, conditions, a few functions.
 
 It is a subset of Python's expressions, checked node by node before it is compiled: nothing can be imported, no
-attribute but `root.COLUMN` and `parent.COLUMN` can be reached, and only the functions below can be called.
+attribute but `root.COLUMN` and `parent.COLUMN` can be reached, and only the functions of `schemas.mapping.functions`
+can be called. A column whose name is no Python name is written `column('the name')`.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
-from schemas.currencies import exponent_of
-from schemas.errors import ConfigurationError, InvalidValue
+from schemas.attributes import CanonicalModel
+from schemas.avro import shapes_of
+from schemas.errors import ConfigurationError
+from schemas.mapping.functions import SIGNATURES
 
 _ALLOWED = (
     ast.Expression,
@@ -50,82 +53,6 @@ _ALLOWED = (
 )
 
 
-def concat(*parts: Any) -> str | None:
-    """All parts as one text; None if any part is None."""
-    return None if any(part is None for part in parts) else "".join(map(str, parts))
-
-
-def text(value: Any) -> str | None:
-    """The value as text; None stays None."""
-    return None if value is None else str(value)
-
-
-def number(value: Any) -> Decimal | None:
-    """The value as an exact decimal; None stays None."""
-    if isinstance(value, float):
-        raise InvalidValue(f"{value!r} is a binary float: its decimal value is a guess", rule="mapping")
-    return None if value is None else Decimal(value)
-
-
-def coalesce(*values: Any) -> Any:
-    """The first value that is not None."""
-    return next((value for value in values if value is not None), None)
-
-
-def money(value: Decimal | int, currency: str) -> Decimal:
-    """The value rounded half up to the currency's smallest coin (ISO 4217)."""
-    return Decimal(value).quantize(Decimal(1).scaleb(-exponent_of(currency)), rounding=ROUND_HALF_UP)
-
-
-def day(value: datetime | date | str | None) -> date | None:
-    """The calendar day of a time, a date or an ISO 8601 text."""
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value) if len(value) > 10 else date.fromisoformat(value)
-    return value.date() if isinstance(value, datetime) else value
-
-
-def instant(value: datetime | date | str | None) -> datetime | None:
-    """The value as a time; a mere day begins at midnight UTC."""
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime.combine(value, time(), UTC)
-    return value
-
-
-def total(items: Iterable[Any], attribute: str) -> Decimal:
-    """The sum of one attribute over a list built before, such as `total(order_lines, 'line_extension_amount')`."""
-    return sum((getattr(item, attribute) for item in items), Decimal(0))
-
-
-def _upper(value: str | None) -> str | None:
-    return None if value is None else value.upper()
-
-
-def _lower(value: str | None) -> str | None:
-    return None if value is None else value.lower()
-
-
-def _strip(value: str | None) -> str | None:
-    """Without surrounding blanks; an empty text is None."""
-    return None if value is None else value.strip() or None
-
-
-FUNCTIONS = {
-    "concat": concat,
-    "text": text,
-    "number": number,
-    "coalesce": coalesce,
-    "money": money,
-    "day": day,
-    "instant": instant,
-    "total": total,
-    "upper": _upper,
-    "lower": _lower,
-    "strip": _strip,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Expression:
     """A checked expression: Python source over `row`, `root`, `parent`, and the columns that it reads."""
@@ -137,18 +64,25 @@ class Expression:
     parent_columns: frozenset[str]
 
 
-def parse_expression(source: str, *, where: str, lookups: Mapping[str, Any], lists: frozenset[str]) -> Expression:
-    """Check `source`; `lists` are the names of lists built before it, `where` names it in messages.
+ListModels = Mapping[str, type[CanonicalModel]]
+"""The lists that an expression may total, by name."""
+
+
+def parse_expression(source: str, *, where: str, lookups: Mapping[str, Any], lists: ListModels) -> Expression:
+    """Check `source`; `lists` are the lists built before it, `where` names it in messages.
 
     Raises:
         ConfigurationError: a syntax error, or something that the language does not have.
     """
+    stripped = source.strip()
     try:
-        tree = ast.parse(source.strip(), mode="eval")
+        tree = ast.parse(stripped, mode="eval")
+        translation = _Translation(where, stripped, lookups, lists)
+        code = ast.unparse(ast.fix_missing_locations(translation.visit(tree)))
     except SyntaxError as exc:
         raise ConfigurationError(f"{where}: {source!r} is not an expression: {exc.msg} (column {exc.offset})") from exc
-    translation = _Translation(where, source, lookups, lists)
-    code = ast.unparse(ast.fix_missing_locations(translation.visit(tree)))
+    except (ValueError, RecursionError, MemoryError) as exc:
+        raise ConfigurationError(f"{where}: {source[:80]!r} is not an expression: {exc}") from exc
     return Expression(
         source,
         code,
@@ -161,7 +95,7 @@ def parse_expression(source: str, *, where: str, lookups: Mapping[str, Any], lis
 class _Translation(ast.NodeTransformer):
     """Turns columns into look-ups in `row`, `root` and `parent`, and refuses what the language does not have."""
 
-    def __init__(self, where: str, source: str, lookups: Mapping[str, Any], lists: frozenset[str]) -> None:
+    def __init__(self, where: str, source: str, lookups: Mapping[str, Any], lists: ListModels) -> None:
         self.columns: dict[str, set[str]] = {"row": set(), "root": set(), "parent": set()}
         self._where, self._source, self._lookups, self._lists = where, source, lookups, lists
 
@@ -171,8 +105,6 @@ class _Translation(ast.NodeTransformer):
         return super().visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        if node.id in self._lists:
-            return ast.Subscript(ast.Name("lists", ast.Load()), ast.Constant(node.id), ast.Load())
         return self._column("row", node.id)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -182,36 +114,81 @@ class _Translation(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if isinstance(node.value, float):
-            exact = ast.Constant(ast.get_source_segment(self._source.strip(), node) or repr(node.value))
+            exact = ast.Constant(ast.get_source_segment(self._source, node) or repr(node.value))
             return ast.Call(ast.Name("number", ast.Load()), [exact], [])
         if node.value is None or isinstance(node.value, (str, int, bool)):
             return node
-        raise self._error(f"constant {node.value!r}")
+        raise self._error(f"constant {node.value!r} is not part of the mapping language")
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        for operator, operand in zip(node.ops, node.comparators, strict=True):
+            is_none = isinstance(operand, ast.Constant) and operand.value is None
+            if isinstance(operator, ast.Is | ast.IsNot) and not is_none:
+                raise self._error("is compares with None only; use ==")
+        return self.generic_visit(node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        if isinstance(node.op, ast.Div):
+            # Python divides two integers into a binary float.
+            return ast.Call(ast.Name("divide", ast.Load()), [self.visit(node.left), self.visit(node.right)], [])
+        return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if not isinstance(node.func, ast.Name) or node.keywords:
             raise self._error("a call is NAME(value, ...)")
         name = node.func.id
-        arguments = [self.visit(argument) for argument in node.args]
+        if name == "column":
+            return self._column("row", self._text_argument(node, 0, "column('NAME') needs the column's name as a text"))
+        if name == "total":
+            return self._total(node)
         if name == "lookup":
-            return self._lookup(node, arguments)
-        if name not in FUNCTIONS:
-            raise self._error(f"unknown function {name!r}; there are lookup, {', '.join(sorted(FUNCTIONS))}")
+            return self._lookup(node)
+        if name not in SIGNATURES:
+            known = ", ".join(sorted({"column", "lookup", "total", *SIGNATURES} - {"divide"}))
+            raise self._error(f"unknown function {name!r}; there are {known}")
+        arguments = [self.visit(argument) for argument in node.args]
+        try:
+            SIGNATURES[name].bind(*arguments)
+        except TypeError as exc:
+            raise self._error(f"{name}{_described(SIGNATURES[name])}: {exc}") from exc
         return ast.Call(ast.Name(name, ast.Load()), arguments, [])
 
-    def _lookup(self, node: ast.Call, arguments: list[ast.expr]) -> ast.expr:
+    def _lookup(self, node: ast.Call) -> ast.expr:
         table = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-        if len(arguments) != 2 or table not in self._lookups:
+        if len(node.args) != 2 or table not in self._lookups:
             raise self._error(
                 f"lookup('TABLE', value) needs a table from [lookups]: {', '.join(sorted(self._lookups)) or 'none'}"
             )
-        return ast.Call(ast.Name("lookup", ast.Load()), arguments, [])
+        return ast.Call(ast.Name("lookup", ast.Load()), [node.args[0], self.visit(node.args[1])], [])
+
+    def _total(self, node: ast.Call) -> ast.expr:
+        usage = f"total(LIST, 'ATTRIBUTE') needs a list of this record: {', '.join(self._lists) or 'it has none'}"
+        attribute = self._text_argument(node, 1, usage)
+        name = node.args[0].id if isinstance(node.args[0], ast.Name) else ""
+        if len(node.args) != 2 or name not in self._lists:
+            raise self._error(usage)
+        numbers = [shape.name for shape in shapes_of(self._lists[name]) if shape.leaf in (Decimal, int)]
+        if attribute not in numbers:
+            raise self._error(f"{name} has no number {attribute!r}; it has {', '.join(numbers) or 'none'}")
+        items = ast.Subscript(ast.Name("lists", ast.Load()), ast.Constant(name), ast.Load())
+        return ast.Call(ast.Name("total", ast.Load()), [items, ast.Constant(attribute)], [])
+
+    def _text_argument(self, node: ast.Call, place: int, usage: str) -> str:
+        if len(node.args) != place + 1 or not isinstance(constant := node.args[place], ast.Constant):
+            raise self._error(usage)
+        if not isinstance(constant.value, str):
+            raise self._error(usage)
+        return constant.value
 
     def _column(self, scope: str, name: str) -> ast.expr:
-        if name.startswith("_"):
+        if name.startswith("__"):
             raise self._error(f"{name!r} is no column name")
         self.columns[scope].add(name)
         return ast.Subscript(ast.Name(scope, ast.Load()), ast.Constant(name), ast.Load())
 
     def _error(self, problem: str) -> ConfigurationError:
         return ConfigurationError(f"{self._where}: {self._source!r}: {problem}")
+
+
+def _described(signature: inspect.Signature) -> str:
+    return f"({', '.join(signature.parameters)})"

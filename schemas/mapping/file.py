@@ -98,42 +98,73 @@ def parse(content: str, *, origin: str) -> SourceMapping:
         )
         raise ConfigurationError(f"mapping file {origin}: {problems}") from exc
     tables = _tables(file, origin)
-    aggregates = tuple(_aggregate(file, number, tables, origin) for number in range(len(file.aggregates)))
-    return SourceMapping(file.system, file.description, tables, aggregates)
+    declarations = [
+        Declaration(f"mapping file {origin}: aggregate {number} ({entry.topic})", file.lookups, file.time_zone, tables)
+        for number, entry in enumerate(file.aggregates, 1)
+    ]
+    aggregates = tuple(
+        _aggregate(file.system, entry, declaration)
+        for entry, declaration in zip(file.aggregates, declarations, strict=True)
+    )
+    return SourceMapping(file.system, file.description, declarations[0].zone(), tables, aggregates)
 
 
 def _tables(file: MappingFile, origin: str) -> dict[str, TableMapping]:
     tables = {}
     for alias, table in file.tables.items():
+        where = f"mapping file {origin}: [tables.{alias}]"
+        if repeated := sorted({column for column in table.key if table.key.count(column) > 1}):
+            raise ConfigurationError(f"{where} names {', '.join(repeated)} twice in its key")
         schema, name = (None, None) if table.name is None else table.name.split(".")
-        if name is None and table.parent is not None:
-            raise ConfigurationError(f"mapping file {origin}: [tables.{alias}] without a name cannot have a parent")
-        if table.parent is not None:
-            parent = file.tables.get(table.parent.table)
-            if parent is None:
-                raise ConfigurationError(
-                    f"mapping file {origin}: [tables.{alias}.parent] table {table.parent.table!r} is not declared"
-                )
-            if len(parent.key) != len(table.parent.columns):
-                raise ConfigurationError(
-                    f"mapping file {origin}: [tables.{alias}.parent] names {len(table.parent.columns)} columns for the "
-                    f"{len(parent.key)} key columns of {table.parent.table}"
-                )
-        link = None if table.parent is None else Link(table.parent.table, tuple(table.parent.columns))
+        link = None if table.parent is None else _link(file, table.parent, where)
+        if name is None and link is not None:
+            raise ConfigurationError(f"{where} without a name cannot have a parent")
+        if name is None and not any(child.parent and child.parent.table == alias for child in file.tables.values()):
+            raise ConfigurationError(f"{where} has neither a name nor a child: give the name of the source's table")
         tables[alias] = TableMapping(alias, schema, name, tuple(table.key), link)
+    _check_acyclic(tables, origin)
     return tables
 
 
-def _aggregate(file: MappingFile, number: int, tables: dict[str, TableMapping], origin: str) -> AggregateMapping:
-    entry = file.aggregates[number]
-    where = f"mapping file {origin}: aggregate {number + 1} ({entry.topic})"
+def _link(file: MappingFile, link: LinkFile, where: str) -> Link:
+    parent = file.tables.get(link.table)
+    if parent is None:
+        raise ConfigurationError(f"{where[:-1]}.parent] table {link.table!r} is not declared")
+    if len(parent.key) != len(link.columns):
+        raise ConfigurationError(
+            f"{where[:-1]}.parent] names {len(link.columns)} columns for the {len(parent.key)} key columns of "
+            f"{link.table}"
+        )
+    return Link(link.table, tuple(link.columns))
+
+
+def _check_acyclic(tables: dict[str, TableMapping], origin: str) -> None:
+    for alias in tables:
+        seen, link = [alias], tables[alias].parent
+        while link is not None:
+            if link.table in seen:
+                raise ConfigurationError(
+                    f"mapping file {origin}: [tables.{alias}.parent] goes round in a circle: "
+                    f"{' -> '.join([*seen, link.table])}"
+                )
+            seen.append(link.table)
+            link = tables[link.table].parent
+
+
+def _aggregate(system: str, entry: AggregateFile, declaration: Declaration) -> AggregateMapping:
     topic = CATALOGUE.get(entry.topic)
     if topic is None:
-        raise ConfigurationError(f"{where}: there is no such topic; topics: {', '.join(CATALOGUE)}")
-    if entry.root not in tables:
-        raise ConfigurationError(f"{where}: root {entry.root!r} is not one of [tables]: {', '.join(tables)}")
-    declaration = Declaration(where, file.lookups, file.time_zone, tables)
-    return AggregateMapping.compile(declaration, file.system, topic, entry.root, entry.key, _record(entry))
+        raise ConfigurationError(f"{declaration.where}: there is no such topic; topics: {', '.join(CATALOGUE)}")
+    table = declaration.tables.get(entry.root)
+    if table is None:
+        raise ConfigurationError(
+            f"{declaration.where}: root {entry.root!r} is not one of [tables]: {', '.join(declaration.tables)}"
+        )
+    if table.parent is not None:
+        raise ConfigurationError(
+            f"{declaration.where}: root {entry.root!r} has the parent {table.parent.table!r}: a root has none"
+        )
+    return AggregateMapping.compile(declaration, system, topic, entry.root, entry.key, _record(entry))
 
 
 def _record(entry: RecordFile) -> RecordDeclaration:

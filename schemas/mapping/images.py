@@ -25,10 +25,26 @@ Builder = Callable[[Image, Row, "Row | None"], "CanonicalModel | None"]
 """`(image, root row, parent row) -> instance`, None where the record's `when` is false."""
 
 
-def row_list(alias: str, order_by: Sequence[str], build: Builder) -> Callable[[Image, Row], list[Any]]:
+ListBuilder = Callable[[Image, Row, "Row | None"], list[Any]]
+"""`(image, root row, parent row) -> instances`."""
+
+
+def located(found: Exception, where: str, field: str) -> InvalidValue:
+    """The error of an expression that `found` came out of; `where` is its place in the mapping and its source."""
+    rule = found.rule if isinstance(found, InvalidValue) else "mapping"
+    if isinstance(found, InvalidValue):
+        problem = str(found)
+    elif isinstance(found, KeyError):
+        problem = f"the row has no column {found}"
+    else:
+        problem = f"{type(found).__name__}: {found}"
+    return InvalidValue(f"{where}: {problem}", rule=rule, field=field)
+
+
+def row_list(alias: str, order_by: Sequence[str], build: Builder) -> ListBuilder:
     """A record for each child row of the table `alias`, sorted by the columns `order_by`."""
 
-    def rows(image: Image, root: Row) -> list[Any]:
+    def rows(image: Image, root: Row, parent: Row | None) -> list[Any]:
         children = image.children.get(alias)
         if not children:
             return []
@@ -44,15 +60,31 @@ def _sortable(value: Any) -> tuple[bool, Any]:
     return (value is not None, value)
 
 
-def json_list(elements: Callable[[Row, Row], Any], build: Builder, path: str) -> Callable[[Image, Row], list[Any]]:
-    """A record for each object of a JSON array; in its expressions `position` is its place, from 1."""
+def own_row_list(build: Builder) -> ListBuilder:
+    """A list of one record, made of the row itself, or of none where its `when` is false."""
 
-    def items(image: Image, root: Row) -> list[Any]:
-        found = elements(image.row, root)
+    def rows(image: Image, root: Row, parent: Row | None) -> list[Any]:
+        item = build(image, root, image.row)
+        return [] if item is None else [item]
+
+    return rows
+
+
+def json_list(elements: Callable[[Row, Row, Row | None], Any], build: Builder, where: str, path: str) -> ListBuilder:
+    """A record for each object of a JSON array (none where it is NULL); `position` is its place in it, from 1."""
+
+    def items(image: Image, root: Row, parent: Row | None) -> list[Any]:
+        try:
+            found = elements(image.row, root, parent)
+        except Exception as exc:
+            raise located(exc, where, path) from exc
+        if found is None:
+            return []
         if not isinstance(found, list) or not all(isinstance(element, dict) for element in found):
-            raise InvalidValue(f"{path}: not a JSON array of objects", rule="mapping", field=path)
+            raise InvalidValue(f"{where}: not a JSON array of objects", rule="mapping", field=path)
         built = [
-            build(Image(_Element(element, position=number)), root, image.row) for number, element in enumerate(found, 1)
+            build(Image(_Element(element | {"position": number})), root, image.row)
+            for number, element in enumerate(found, 1)
         ]
         return [item for item in built if item is not None]
 
@@ -60,7 +92,7 @@ def json_list(elements: Callable[[Row, Row], Any], build: Builder, path: str) ->
 
 
 class _Element(dict[str, Any]):
-    """A JSON object: a key that it lacks is None, and `position` is its place in the array, from 1."""
+    """A JSON object: a key that it lacks is None."""
 
     def __missing__(self, key: str) -> Any:
         return None

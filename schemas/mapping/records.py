@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,8 +11,12 @@ from schemas.attributes import CanonicalModel
 from schemas.avro import FieldShape, shapes_of
 from schemas.errors import ConfigurationError, InvalidValue
 from schemas.mapping.coercion import coercion
-from schemas.mapping.expressions import FUNCTIONS, Expression, parse_expression
-from schemas.mapping.images import Builder, Image, Row, json_list, row_list
+from schemas.mapping.expressions import Expression, ListModels, parse_expression
+from schemas.mapping.functions import functions_of
+from schemas.mapping.images import Builder, Image, Row, json_list, located, own_row_list, row_list
+
+JSON_ELEMENT = ""
+"""Stands for the alias of the table where the row is an element of a JSON value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,21 @@ class RecordDeclaration:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where in the mapping a record is compiled."""
+class Place:
+    """Where in the mapping something is compiled.
+
+    `table` and `parent` are aliases, or `JSON_ELEMENT`; `parent` is None where there is no row above. `lists` are
+    what `total` may add up.
+    """
 
     path: str
-    table: str | None
-    parent: str | None
-    lists: frozenset[str]
+    table: str
+    parent: str | None = None
+    lists: ListModels = field(default_factory=dict)
+
+    def at(self, name: str) -> Place:
+        """The place of the part `name`, without lists of its own."""
+        return Place(f"{self.path}.{name}", self.table, self.parent)
 
 
 class RecordCompiler:
@@ -64,30 +76,28 @@ class RecordCompiler:
         self._zone = declaration.zone()
         self.columns: dict[str, set[str]] = {root: set()}
 
-    def expression(
-        self, source: str, path: str, table: str | None, parent: str | None, lists: frozenset[str] = frozenset()
-    ) -> Expression:
-        """Check one expression and note its columns; `table` is None for the elements of a JSON value."""
-        expression = parse_expression(
-            source, where=f"{self._declaration.where}: {path}", lookups=self._declaration.lookups, lists=lists
-        )
-        for alias, columns in (
-            (table, expression.columns),
-            (self._root, expression.root_columns),
-            (parent, expression.parent_columns),
-        ):
-            if alias is not None:
-                self.columns.setdefault(alias, set()).update(columns)
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The names that compiled expressions find: the functions of the language, bound to this mapping."""
+        return dict(functions_of(self._zone, self._declaration.lookups))
+
+    def expression(self, source: str, place: Place) -> Expression:
+        """Check one expression and note which columns it reads.
+
+        Raises:
+            ConfigurationError: it is not one, or it names a parent that there is not.
+        """
+        where = f"{self._declaration.where}: {place.path}"
+        expression = parse_expression(source, where=where, lookups=self._declaration.lookups, lists=place.lists)
+        if expression.parent_columns and place.parent is None:
+            raise ConfigurationError(f"{where}: {source!r}: there is no parent here, this is the row of the root table")
+        self._note(place.table, expression.columns, where)
+        self._note(self._root, expression.root_columns, where)
+        self._note(place.parent or JSON_ELEMENT, expression.parent_columns, where)
         return expression
 
     def compile(
-        self,
-        model: type[CanonicalModel],
-        entry: RecordDeclaration,
-        path: str,
-        table: str | None,
-        parent: str | None = None,
-        given: frozenset[str] = frozenset(),
+        self, model: type[CanonicalModel], entry: RecordDeclaration, place: Place, given: frozenset[str] = frozenset()
     ) -> Builder:
         """The function that builds `model`; `given` are fields that the caller fills in afterwards.
 
@@ -95,69 +105,71 @@ class RecordCompiler:
             ConfigurationError: a field is unknown, twice, missing, or its expression is wrong.
         """
         shapes = {shape.name: shape for shape in shapes_of(model) if shape.name not in given}
-        self._check_fields(model, shapes, entry, path)
-        place = _Place(path, table, parent, frozenset(entry.lists))
-        scope = self._scope(model, given)
+        self._check_fields(model, shapes, entry, place.path)
+        place = replace(place, lists={name: _record_of(shapes[name]) for name in entry.lists})
+        scope = self.scope | _coercions(model, self._zone) | {"construct": _constructor(model, given)}
         self._compile_parts(shapes, entry, place, scope)
-        values = {name: self._value(shape, entry, place) for name, shape in shapes.items()}
-        lines = [f"def field_{name}(image, row, root, parent, lists): return {code}" for name, code in values.items()]
-        lines += ["def build(image, root, parent):", "    row, lists = image.row, {}"]
-        if entry.when is not None:
-            lines.append(f"    if not ({self.expression(entry.when, f'{path}.when', table, parent).code}): return None")
-        lines += [f"    lists[{name!r}] = list_{name}(image, root)" for name in entry.lists]
-        lines += ["    try:", "        values = {"]
-        lines += [f"            {name!r}: {code}," for name, code in values.items()]
-        lines += ["        }", "    except Exception as exc:", "        explain(exc, image, root, parent, lists)"]
-        lines.append("    return construct(values)")
-        scope["explain"] = _explainer(scope, entry, list(shapes), path, self._declaration.where)
-        exec("\n".join(lines), scope)  # the source holds only checked expressions and our own field names
+        codes = {name: self._value(shape, entry, place) for name, shape in shapes.items()}
+        when = "True" if entry.when is None else self.expression(entry.when, place.at("when")).code
+        scope["explain"] = _explainer(scope, entry, list(shapes), place.path, self._declaration.where)
+        exec(_source(codes, when, tuple(entry.lists)), scope)  # only checked expressions and our own field names
         builder: Builder = scope["build"]
         return builder
 
+    def _note(self, alias: str, columns: Iterable[str], where: str) -> None:
+        if alias == JSON_ELEMENT:
+            return
+        table = self._declaration.tables[alias]
+        beyond = sorted(set(columns) - set(table.key)) if table.is_virtual else []
+        if beyond:
+            raise ConfigurationError(
+                f"{where}: [tables.{alias}] has no name, so there is no column but its key ({', '.join(table.key)}); "
+                f"{', '.join(beyond)} cannot be read"
+            )
+        self.columns.setdefault(alias, set()).update(columns)
+
     def _compile_parts(
-        self, shapes: Mapping[str, FieldShape], entry: RecordDeclaration, place: _Place, scope: dict[str, Any]
+        self, shapes: Mapping[str, FieldShape], entry: RecordDeclaration, place: Place, scope: dict[str, Any]
     ) -> None:
         for name, item in entry.lists.items():
-            scope[f"list_{name}"] = self._list(shapes[name], item, f"{place.path}.{name}", place.table)
+            scope[f"list_{name}"] = self._list(_record_of(shapes[name]), item, place.at(name))
         for name, record in entry.records.items():
-            nested = shapes[name].record
-            assert nested is not None
-            path = f"{place.path}.{name}"
-            scope[f"record_{name}"] = self.compile(nested, record, path, place.table, place.parent)
+            scope[f"record_{name}"] = self.compile(_record_of(shapes[name]), record, place.at(name))
 
     def _list(
-        self, shape: FieldShape, entry: RecordDeclaration, path: str, table: str | None
-    ) -> Callable[[Image, Row], list[Any]]:
-        model = shape.record
-        assert model is not None
+        self, model: type[CanonicalModel], entry: RecordDeclaration, place: Place
+    ) -> Callable[[Image, Row, Row | None], list[Any]]:
+        where = f"{self._declaration.where}: {place.path}"
         if (entry.table is None) == (entry.each is None):
-            raise ConfigurationError(f"{self._declaration.where}: {path}: give either table or each")
+            raise ConfigurationError(f"{where}: give either table or each")
+        if entry.order_by and entry.table in (None, place.table):
+            raise ConfigurationError(f"{where}: order_by belongs to the rows of a child table")
         if entry.each is not None:
-            build = self.compile(model, entry, path, None, table)
-            each = self.expression(entry.each, f"{path}.each", table, None)
-            scope: dict[str, Any] = dict(FUNCTIONS)
-            exec(f"def elements(row, root): return {each.code}", scope)
-            return json_list(scope["elements"], build, path)
+            each = self.expression(entry.each, place.at("each"))
+            scope = self.scope
+            exec(f"def elements(row, root, parent): return {each.code}", scope)  # a checked expression
+            build = self.compile(model, entry, Place(place.path, JSON_ELEMENT, place.table))
+            return json_list(scope["elements"], build, f"{where} = {entry.each}", place.path)
+        if entry.table == place.table:
+            return own_row_list(self.compile(model, entry, Place(place.path, place.table, place.table)))
         declared = self._declaration.tables.get(entry.table or "")
-        if declared is None or declared.parent is None or declared.parent.table != table:
-            raise ConfigurationError(
-                f"{self._declaration.where}: {path}: table {entry.table!r} is not a child of {table!r} in [tables]"
-            )
-        build = self.compile(model, entry, path, entry.table, table)
+        if declared is None or declared.parent is None or declared.parent.table != place.table:
+            raise ConfigurationError(f"{where}: table {entry.table!r} is not a child of {place.table!r} in [tables]")
         order_by = entry.order_by or declared.key
-        self.columns.setdefault(declared.alias, set()).update(order_by)
-        return row_list(declared.alias, order_by, build)
+        self._note(declared.alias, order_by, where)
+        return row_list(
+            declared.alias, order_by, self.compile(model, entry, Place(place.path, declared.alias, place.table))
+        )
 
-    def _value(self, shape: FieldShape, entry: RecordDeclaration, place: _Place) -> str:
+    def _value(self, shape: FieldShape, entry: RecordDeclaration, place: Place) -> str:
         if shape.name in entry.lists:
             return f"lists[{shape.name!r}]"
         if shape.name in entry.records:
             return f"record_{shape.name}(image, root, parent)"
         if shape.name not in entry.fields:
             return "[]" if shape.is_list else repr(_default(shape))
-        path = f"{place.path}.{shape.name}"
-        code = self.expression(entry.fields[shape.name], path, place.table, place.parent, place.lists).code
-        return f"as_{shape.name}({code})"
+        at = replace(place.at(shape.name), lists=place.lists)
+        return f"as_{shape.name}({self.expression(entry.fields[shape.name], at).code})"
 
     def _check_fields(
         self, model: type[CanonicalModel], shapes: dict[str, FieldShape], entry: RecordDeclaration, path: str
@@ -184,23 +196,26 @@ class RecordCompiler:
                 kind = "lists" if shape.is_list else "records" if shape.record is not None else "fields"
                 raise ConfigurationError(f"{where}: {name} belongs under {kind}")
 
-    def _scope(self, model: type[CanonicalModel], given: frozenset[str]) -> dict[str, Any]:
-        scope: dict[str, Any] = dict(FUNCTIONS)
-        lookups = self._declaration.lookups
 
-        def lookup(table: str, value: Any) -> Any:
-            if value is None:
-                return None
-            try:
-                return lookups[table][str(value)]
-            except KeyError:
-                raise InvalidValue(f"[lookups.{table}] has no entry {str(value)!r}; add it", rule="mapping") from None
+def _record_of(shape: FieldShape) -> type[CanonicalModel]:
+    assert shape.record is not None
+    return shape.record
 
-        scope["lookup"] = lookup
-        scope["construct"] = _constructor(model, given)
-        for shape in shapes_of(model):
-            scope[f"as_{shape.name}"] = coercion(shape, self._zone)
-        return scope
+
+def _source(codes: Mapping[str, str], when: str, lists: tuple[str, ...]) -> str:
+    lines = [f"def field_{name}(image, row, root, parent, lists): return {code}" for name, code in codes.items()]
+    lines += [f"def when(image, row, root, parent, lists): return {when}"]
+    lines += ["def build(image, root, parent):", "    row, lists = image.row, {}", "    try:"]
+    if when != "True":
+        lines += [f"        if not ({when}): return None"]
+    lines += [f"        lists[{name!r}] = list_{name}(image, root, parent)" for name in lists]
+    lines += ["        values = {", *(f"            {name!r}: {code}," for name, code in codes.items()), "        }"]
+    lines += ["    except Exception as exc:", "        explain(exc, image, root, parent, lists)"]
+    return "\n".join([*lines, "    return construct(values)"])
+
+
+def _coercions(model: type[CanonicalModel], zone: ZoneInfo) -> dict[str, Any]:
+    return {f"as_{shape.name}": coercion(shape, zone) for shape in shapes_of(model)}
 
 
 def _default(shape: FieldShape) -> Any:
@@ -226,29 +241,19 @@ def _constructor(model: type[CanonicalModel], given: frozenset[str]) -> Callable
 def _explainer(
     scope: dict[str, Any], entry: RecordDeclaration, names: list[str], path: str, where: str
 ) -> Callable[..., None]:
+    expressions = {"when": entry.when} | dict(entry.fields)
+
     def explain(exc: Exception, image: Image, root: Row, parent: Row | None, lists: dict[str, Any]) -> None:
-        """Find the field that failed (only then is its name needed) and say so."""
-        for name in names:
+        """Find the expression that failed (only then is its name needed) and say so."""
+        if isinstance(exc, InvalidValue) and exc.field is not None:
+            raise exc
+        for name in ("when", *names):
+            probe = scope["when" if name == "when" else f"field_{name}"]
             try:
-                scope[f"field_{name}"](image, image.row, root, parent, lists)
-            except InvalidValue as found:
-                if name in entry.fields:
-                    raise InvalidValue(
-                        f"{where}: {path}.{name} = {entry.fields[name]}: {found}",
-                        rule=found.rule,
-                        field=f"{path}.{name}",
-                    ) from exc
-                raise
-            except KeyError as found:
-                raise InvalidValue(
-                    f"{where}: {path}.{name}: the row has no column {found}", rule="mapping", field=f"{path}.{name}"
-                ) from exc
+                probe(image, image.row, root, parent, lists)
             except Exception as found:  # noqa: BLE001 - whatever the expression provokes with these values
-                raise InvalidValue(
-                    f"{where}: {path}.{name} = {entry.fields.get(name)}: {type(found).__name__}: {found}",
-                    rule="mapping",
-                    field=f"{path}.{name}",
-                ) from exc
+                place = f"{where}: {path}.{name}" + (f" = {expressions[name]}" if expressions.get(name) else "")
+                raise located(found, place, f"{path}.{name}") from exc
         raise exc
 
     return explain

@@ -37,8 +37,8 @@ class Fulfilment(CanonicalModel, owner="inventory"):
     """All shipments and returns of one order so far: a full image, so that the latest one is the truth."""
 
     order_id: OrderId = attribute("The order")
-    shipments: list[Shipment] = attribute("All shipments, oldest first")
-    returns: list[Return] = attribute("All accepted returns, oldest first")
+    shipments: list[Shipment] = attribute("All shipments, oldest first", default=[])
+    returns: list[Return] = attribute("All accepted returns, oldest first", default=[])
 
 
 class FulfilmentCaptured(CapturedEvent):

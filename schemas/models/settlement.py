@@ -34,8 +34,8 @@ class Settlement(CanonicalModel, owner="finance", classification="confidential")
     """All invoices and payments of one order so far: a full image, so that the latest one is the truth."""
 
     order_id: OrderId = attribute("The order")
-    invoices: list[Invoice] = attribute("All invoices and credit notes, oldest first")
-    payments: list[Payment] = attribute("All receipts and refunds, oldest first")
+    invoices: list[Invoice] = attribute("All invoices and credit notes, oldest first", default=[])
+    payments: list[Payment] = attribute("All receipts and refunds, oldest first", default=[])
 
 
 class PaymentsCaptured(CapturedEvent):
