@@ -12,6 +12,7 @@ from producers.cdc.changes import Position, TableName
 from producers.cdc.postgres.catalog import read_tables, require_mapped
 from producers.cdc.postgres.errors import SlotLost, SlotMissing, SnapshotGone
 from producers.cdc.postgres.publication import ensure_publication
+from producers.cdc.postgres.readiness import require_ready
 from producers.cdc.postgres.replication import ReplicationConnection
 from producers.cdc.postgres.session import connect
 from producers.cdc.postgres.slots import drop_slot, require_usable, slot_state
@@ -264,6 +265,24 @@ def test_a_role_without_the_privilege_is_told_what_to_run(source: Source) -> Non
     finally:
         source.catalog.execute("RESET ROLE")
         source.run(f"DROP ROLE {role}")
+
+
+def test_a_role_that_may_neither_replicate_nor_read_is_told_before_anything_is_created(source: Source) -> None:
+    source.run("CREATE TABLE a (id int PRIMARY KEY)")
+    tables = [read_tables(source.catalog)[TableName("public", "a")]]
+    require_ready(source.catalog, source.slot, tables)
+    role = f"reader_{source.settings.dbname}"
+    source.run(f"CREATE ROLE {role}")
+    try:
+        source.catalog.execute(f"SET ROLE {role}".encode())
+        with pytest.raises(ConfigurationError) as caught:
+            require_ready(source.catalog, source.slot, tables)
+    finally:
+        source.catalog.execute("RESET ROLE")
+        source.run(f"DROP ROLE {role}")
+    _, replicate, read = str(caught.value).splitlines()
+    assert replicate.endswith(f'ALTER ROLE "{role}" REPLICATION')
+    assert read.endswith(f'GRANT SELECT ON "public"."a" TO "{role}"')
 
 
 def test_a_snapshot_goes_on_behind_the_last_key_and_stops_at_a_bound(source: Source) -> None:

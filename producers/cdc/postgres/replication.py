@@ -173,6 +173,8 @@ class ReplicationStream:
     """
 
     def __init__(self, connection: psycopg.Connection, slot: str, position: Position) -> None:
+        # Kept so that the connection lives as long as its stream.
+        self._connection = connection
         self._pgconn = connection.pgconn
         self._slot = slot
         self._poll = select.poll()
