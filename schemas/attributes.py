@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, NewType
+from typing import Annotated, Any, ClassVar, NewType, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,9 @@ ProductId = NewType("ProductId", str)
 VendorId = NewType("VendorId", str)
 EventId = NewType("EventId", str)
 """UUIDv5 of the source position, as text."""
+
+
+_put = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,27 @@ class CanonicalModel(BaseModel):
 
     owner: ClassVar[str] = "ordersync"
     classification: ClassVar[str] = "internal"
+    __field_names: ClassVar[set[str]] = set()
+
+    @classmethod
+    def trusted(cls, **values: Any) -> Self:
+        """An instance made of values that are known to be of their fields' types; every field must be given.
+
+        For hot paths whose values come from other instances: skips pydantic's checks, which cost ten times as much.
+        """
+        instance = cls.__new__(cls)
+        _put(instance, "__dict__", values)
+        _put(instance, "__pydantic_fields_set__", cls.__field_names)
+        _put(instance, "__pydantic_extra__", None)
+        _put(instance, "__pydantic_private__", None)
+        return instance
 
     @classmethod
     def __pydantic_init_subclass__(
         cls, *, owner: str | None = None, classification: str | None = None, **kwargs: Any
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
+        cls.__field_names = set(cls.model_fields)
         if owner is not None:
             cls.owner = owner
         if classification is not None:

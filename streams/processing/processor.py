@@ -192,7 +192,7 @@ class OrderProcessor:
         number = _SECTION_NUMBER[incoming.section]
         if incoming.section is not Section.ORDER or incoming.section_bytes != b"\0":
             sections[number] = incoming.section_bytes
-        event = OrderEvent(
+        event = OrderEvent.trusted(
             event_type=decision.event_type,
             topic=incoming.section.value,
             captured_at=incoming.event.captured_at,

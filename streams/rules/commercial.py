@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 from schemas.currencies import exponent_of, is_currency
 from streams.rules.catalogue import Finding, Severity, rule
@@ -164,7 +165,7 @@ def payable_total(candidate: Candidate) -> Iterator[Finding]:
 def unit_code(candidate: Candidate) -> Iterator[Finding]:
     """Unit codes have the form of UN/ECE Recommendation 20: two or three capitals or digits."""
     for line in candidate.order.order_lines if candidate.order is not None else ():
-        if not _UNIT_CODE.fullmatch(line.unit_code):
+        if not is_unit_code(line.unit_code):
             yield Finding(f"line {line.line_id}: {line.unit_code!r} is no Rec 20 unit code (C62 = one)", "unit_code")
 
 
@@ -172,7 +173,7 @@ def unit_code(candidate: Candidate) -> Iterator[Finding]:
 def country_code(candidate: Candidate) -> Iterator[Finding]:
     """The country of delivery has the form of an ISO 3166-1 alpha-2 code."""
     address = candidate.order.delivery_address if candidate.order is not None else None
-    if address is not None and address.country_code and not _COUNTRY_CODE.fullmatch(address.country_code):
+    if address is not None and address.country_code and not is_country_code(address.country_code):
         yield Finding(f"{address.country_code!r} is no ISO 3166-1 alpha-2 code", "delivery_address.country_code")
 
 
@@ -203,6 +204,18 @@ def discontinued(candidate: Candidate) -> Iterator[Finding]:
         for product in candidate.products:
             if product.is_discontinued:
                 yield Finding(f"product {product.product_id} is discontinued", "product_id")
+
+
+@lru_cache(maxsize=4096)
+def is_unit_code(code: str) -> bool:
+    """Whether `code` has the form of a UN/ECE Recommendation 20 unit code."""
+    return _UNIT_CODE.fullmatch(code) is not None
+
+
+@lru_cache(maxsize=1024)
+def is_country_code(code: str) -> bool:
+    """Whether `code` has the form of an ISO 3166-1 alpha-2 code."""
+    return _COUNTRY_CODE.fullmatch(code) is not None
 
 
 def _decimals(amount: Decimal) -> int:

@@ -21,6 +21,7 @@ from streams.rules.enrichment import EnrichmentPolicy, enrich, missing_records
 from streams.rules.facts import Candidate, MasterData, Section
 from streams.rules.history import event_type
 from streams.rules.merging import is_news, merge, merged_position
+from streams.rules.screening import is_plain
 from streams.rules.statuses import statuses
 
 __all__ = ["Accepted", "Decision", "Ignored", "Refused", "Waiting", "decide"]
@@ -100,6 +101,8 @@ _RULES = _rules_by_section()
 def _judge(candidate: Candidate) -> tuple[list[Violation], list[RuleWarning]]:
     violations: list[Violation] = []
     warnings: list[RuleWarning] = []
+    if candidate.section is Section.ORDER and is_plain(candidate):
+        return violations, warnings
     for rule in _RULES[candidate.section]:
         for finding in rule.check(candidate):
             if rule.severity is Severity.ERROR:
@@ -119,7 +122,7 @@ def _version(
     previous, event = candidate.previous, candidate.event
     assert candidate.order is not None, "an order without commercial facts waits"
     axes = statuses(candidate.order, candidate.fulfilment, candidate.settlement, is_deleted=candidate.is_deleted)
-    return OrderState(
+    return OrderState.trusted(
         order_id=event.order_id,
         version=1 if previous is None else previous.version + 1,
         order_status=axes.order,

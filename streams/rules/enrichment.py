@@ -40,7 +40,7 @@ def enrich(candidate: Candidate, master: MasterData, policy: EnrichmentPolicy) -
     rate = _rate(candidate, order, master, policy)
     costs = _known_costs(candidate)
     products = {product.product_id: product for product in candidate.products}
-    return Enrichment(
+    return Enrichment.trusted(
         customer_name=customer.name,
         customer_segment=customer.segment,
         customer_region=customer.region,
@@ -50,7 +50,7 @@ def enrich(candidate: Candidate, master: MasterData, policy: EnrichmentPolicy) -
         exchange_rate_date=rate.rate_date,
         exchange_rate_provider=rate.provider,
         lines=[
-            EnrichedLine(
+            EnrichedLine.trusted(
                 line_id=line.line_id,
                 product_id=line.product_id,
                 product_name=(product := products[line.product_id]).name,
