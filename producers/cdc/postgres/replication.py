@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
 from struct import error as StructError
@@ -17,7 +16,6 @@ from psycopg import pq, sql
 from producers.cdc.changes import Position
 from producers.cdc.postgres.errors import SlotLost, SlotMissing, mapped, mapped_errors, result_error
 from producers.cdc.postgres.lsn import lsn_text, position_of
-from producers.cdc.postgres.pgoutput import XLOG_HEADER_BYTES
 from producers.cdc.postgres.session import connect
 from schemas.errors import ConfigurationError, OrdersyncError, Transient
 
@@ -200,7 +198,7 @@ class ReplicationStream:
     def receive(self, timeout_seconds: float, max_messages: int = MAX_MESSAGES) -> list[bytes]:
         """Raw XLogData messages, as many as are there; waits for the first one at most `timeout_seconds`.
 
-        The pgoutput message begins at `XLOG_HEADER_BYTES` of each. Answers keepalives and reports the
+        The pgoutput message begins at `pgoutput.XLOG_HEADER_BYTES` of each. Answers keepalives and reports the
         confirmed position meanwhile. Raises Transient if the connection ends, SlotLost and others as mapped.
         """
         deadline = time.monotonic() + timeout_seconds
@@ -300,8 +298,3 @@ class ReplicationStream:
         if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
             raise result_error(result)
         raise Transient(f"{self._doing}: the server ended the stream (it is shutting down); reconnecting")
-
-
-def payloads(messages: Sequence[bytes]) -> list[bytes]:
-    """The pgoutput messages without their XLogData headers; for inspection, not for the quick path."""
-    return [message[XLOG_HEADER_BYTES:] for message in messages]
