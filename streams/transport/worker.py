@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -37,7 +39,8 @@ def engine_settings(kafka: KafkaSettings, options: TransportOptions) -> dict[str
         "broker_heartbeat_interval": options.heartbeat_interval_seconds,
         "stream_wait_empty": True,
         "worker_redirect_stdouts": False,
-        "datadir": "{conf.name}-data",
+        # Faust makes this directory although nothing is kept in it.
+        "datadir": str(Path(tempfile.gettempdir()) / "ordersync-faust"),
     }
 
 

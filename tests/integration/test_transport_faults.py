@@ -1,0 +1,131 @@
+"""The batch transport against real brokers and real processes that are killed, stopped and moved about."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.endpoints import Endpoints
+from tests.integration.transport_harness import Scene, WorkerProcess, scene, wait_until
+
+
+@pytest.fixture
+def play(stack: Endpoints, topic_prefix: str, tmp_path: Path) -> Iterator[Scene]:
+    """A scene on the session's stack."""
+    with scene(stack.bootstrap_servers, topic_prefix, tmp_path) as made:
+        yield made
+
+
+def test_partitions_without_committed_offset_are_read_from_their_first_record(play: Scene) -> None:
+    play.write(2_000)
+    worker = play.working()
+    play.assert_exactly_once()
+    worker.send(signal.SIGTERM)
+    assert worker.ended() == 0
+
+
+def test_an_orderly_stop_commits_and_leaves_the_group_at_once(play: Scene) -> None:
+    play.write(500)
+    first = play.working()
+    play.copies(1_000)
+    first.send(signal.SIGTERM)
+    assert first.ended() == 0
+    assert play.members() == 0, "the group would wait for the stopped worker's session to run out"
+    play.write(500)
+    play.working()
+    play.assert_exactly_once()
+
+
+def test_killed_worker_loses_and_doubles_nothing(play: Scene) -> None:
+    play.write(4_000)
+    victim = play.working(slow_seconds=0.02)
+    play.working(slow_seconds=0.02)
+    wait_until(victim.holds_partitions, 30, "the victim holds partitions again")
+    victim.send(signal.SIGKILL)
+    play.write(500)
+    play.assert_exactly_once()
+
+
+def test_stalled_worker_is_fenced_when_it_wakes(play: Scene, tmp_path: Path) -> None:
+    stopped = tmp_path / "stopped"
+    play.write(3_000)
+    zombie = play.working(stop_after=1_500, stop_once=stopped)
+    wait_until(stopped.exists, 30, "the worker stops itself in the middle of a batch")
+    heir = play.work()
+    wait_until(lambda: len(heir.held()) == 8, 40, "the heir holds all partitions")
+    play.copies(6_000)
+    zombie.send(signal.SIGCONT)
+    wait_until(lambda: len(zombie.held()) + len(heir.held()) == 8 and bool(zombie.held()), 40, "both share again")
+    play.write(1_000)
+    play.assert_exactly_once()
+
+
+def test_failing_handler_ends_the_worker_and_nothing_is_skipped(play: Scene) -> None:
+    play.write(2_000)
+    worker = play.work(fail_on=1_234)
+    assert worker.ended(40) == 1
+    assert "unwanted value" in worker.log()
+    play.working()
+    play.assert_exactly_once()
+
+
+def test_equal_partition_numbers_meet_in_one_worker_through_rebalances(play: Scene) -> None:
+    play.write(3_000)
+    workers = [play.working(slow_seconds=0.01)]
+    for _ in range(2):
+        workers.append(play.work(slow_seconds=0.01))
+        wait_until(lambda: shared_out(play, workers), 40, f"{len(workers)} workers share all partitions")
+    workers.pop(0).send(signal.SIGTERM)
+    wait_until(lambda: shared_out(play, workers), 40, "the others take over")
+    play.write(500)
+    play.assert_exactly_once()
+
+
+def test_at_least_once_loses_nothing_when_a_worker_is_killed(play: Scene) -> None:
+    play.write(3_000)
+    victim = play.working(delivery="at_least_once", slow_seconds=0.02)
+    play.copies(200)
+    victim.send(signal.SIGKILL)
+    play.working(delivery="at_least_once")
+    play.assert_at_least_once()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(20))
+def test_any_schedule_of_kills_stalls_and_stops_is_exactly_once(play: Scene, seed: int) -> None:
+    chance = random.Random(seed)
+    workers = [play.working(slow_seconds=0.01) for _ in range(2)]
+    for _ in range(8):
+        play.write(1_000)
+        worker = workers.pop(chance.randrange(len(workers)))
+        match chance.choice(["kill", "stall", "stop"]):
+            case "kill":
+                worker.send(signal.SIGKILL)
+            case "stop":
+                worker.send(signal.SIGTERM)
+                assert worker.ended() == 0
+            case "stall":
+                worker.send(signal.SIGSTOP)
+                time.sleep(chance.uniform(1, 15))
+                worker.send(signal.SIGCONT)
+                workers.append(worker)
+                continue
+        workers.append(play.work(slow_seconds=0.01))
+    play.assert_exactly_once()
+
+
+def shared_out(play: Scene, workers: list[WorkerProcess]) -> bool:
+    """Whether the workers hold all partitions, each once, and equal numbers together."""
+    held = [worker.held() for worker in workers]
+    if sum(map(len, held)) != 8 or not all(held):
+        return False
+    for parts in held:
+        numbers = [{number for topic, number in parts if topic == name} for name in play.inputs]
+        assert numbers[0] == numbers[1], f"partitions of one number are in different workers: {parts}"
+    return True
