@@ -6,7 +6,7 @@ joins them with the registry for one topic. All are pure but for the registry th
 stands one of two engines, `implementation`.
 """
 
-from schemas.codec.engine import Engine, engine_of
+from schemas.codec.engine import Engine, engine_of, implementation
 from schemas.codec.records import RecordCodec
 from schemas.codec.resolution import WriterSchema, parsed_writer
 from schemas.codec.sections import ABSENT, SectionedCodec
@@ -24,6 +24,7 @@ __all__ = [
     "WriterSchema",
     "engine_of",
     "frame",
+    "implementation",
     "parsed_writer",
     "schema_id_of",
 ]

@@ -66,7 +66,7 @@ def encoder(model: type[M], leave_out: tuple[str, ...] = ()) -> Encoder[M]:
     shapes = [shape for shape in shapes_of(model) if shape.name not in leave_out]
     lines = [
         "def encode(instance, out):",
-        f"    if not isinstance(instance, model): refuse(instance, 'value', 'one {model.__name__}')",
+        f"    if not isinstance(instance, model): refuse(instance, {model.__name__!r}, 'one {model.__name__}')",
         "    fields = instance.__dict__",
     ]
     for shape in shapes:
@@ -76,6 +76,16 @@ def encoder(model: type[M], leave_out: tuple[str, ...] = ()) -> Encoder[M]:
         if shape.record is not None:
             names[f"encode_{shape.name}"] = encoder(shape.record)
     return cast("Encoder[M]", _compiled("encode", lines, names))
+
+
+def expected_of(shape: FieldShape) -> str:
+    """What may be written as the field or as an item of its list, for people."""
+    if shape.record is not None:
+        return f"one {shape.leaf.__name__}"
+    if shape.decimal is not None:
+        precision, scale = shape.decimal.precision, shape.decimal.scale
+        return f"a Decimal of {precision} digits with {scale} decimals; round it where it arises"
+    return _CHECKS[shape.leaf][1]
 
 
 def _compiled(name: str, lines: list[str], names: dict[str, Any]) -> Any:
@@ -183,14 +193,14 @@ def _encode_value(shape: FieldShape, where: str) -> list[str]:
 def _encode_one(shape: FieldShape, where: str) -> list[str]:
     if shape.record is not None:
         return [f"encode_{shape.name}(value, out)"]
-    check, expected = _CHECKS[shape.leaf]
-    write = _WRITERS.get(shape.leaf, [])
+    expected = expected_of(shape)
     if shape.decimal is not None:
-        scale, precision = shape.decimal.scale, shape.decimal.precision
-        expected = f"a Decimal of {precision} digits with {scale} decimals; round it where it arises"
-        write = [f"out += decimal_to_bytes(value, {scale}, {precision}) or refuse(value, {where!r}, {expected!r})"]
+        arguments = f"value, {shape.decimal.scale}, {shape.decimal.precision}"
+        write = [f"out += decimal_to_bytes({arguments}) or refuse(value, {where!r}, {expected!r})"]
+    else:
+        write = _WRITERS[shape.leaf]
     refusal = f"refuse(value, {where!r}, {expected!r})"
-    lines = [f"if {check}: {refusal}"]
+    lines = [f"if {_CHECKS[shape.leaf][0]}: {refusal}"]
     if shape.leaf not in _MAY_FAIL:
         return [*lines, *write]
     return [*lines, "try:", *_indented(write), "except (TypeError, ValueError, OverflowError):", f"    {refusal}"]

@@ -7,14 +7,19 @@ import: the extension is there and of this version, or it is not (`python -m sch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from schemas.attributes import CanonicalModel
 from schemas.codec.compiled import CompiledEngine
 
+try:
+    from schemas.codec.native.programs import native_engine
+except ImportError:  # not built, or built from older sources
+    native_engine = None  # type: ignore[assignment]
+
 M = TypeVar("M", bound=CanonicalModel)
-EXTENSION_REVISION = 1
-"""Revision of the interface between `schemas.codec.native` and its C sources; an older build is not used."""
+implementation: Literal["native", "python"] = "python" if native_engine is None else "native"
+"""Which engine this machine uses."""
 
 
 class Engine(Protocol[M]):
@@ -44,4 +49,4 @@ class Engine(Protocol[M]):
 
 def engine_of(model: type[M], sections: tuple[str, ...] = ()) -> Engine[M]:
     """The fastest engine of this machine for `model`; codecs ask for one when they are made, at start."""
-    return CompiledEngine(model, sections)
+    return CompiledEngine(model, sections) if native_engine is None else native_engine(model, sections)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -11,9 +12,14 @@ from hypothesis import HealthCheck, settings
 from schemas import models, topics
 from schemas.attributes import CanonicalModel
 from schemas.codec.compiled import CompiledEngine
-from schemas.codec.engine import Engine
+from schemas.codec.engine import Engine, implementation
 
-ENGINES: dict[str, type[Any]] = {"python": CompiledEngine}
+ENGINES: dict[str, Callable[..., Any]] = {"python": CompiledEngine}
+if implementation == "native":
+    from schemas.codec.native.programs import native_engine
+
+    ENGINES["native"] = native_engine
+    ENGINES["native-public-decimals"] = partial(native_engine, knows_decimals=False)
 MODELS = [pytest.param(topic.model, id=topic.name) for topic in topics.CATALOGUE.values()]
 SECTIONED = [
     pytest.param(models.OrderCaptured, ("order",), id="OrderCaptured"),
