@@ -1,0 +1,1 @@
+"""Sink from every order topic to `backup.orders`: an append-only, hash-chained copy."""

@@ -1,0 +1,1 @@
+"""Sink from `orders.events` to the ERP database: the latest version of every order, in tables."""

@@ -1,0 +1,62 @@
+"""Keeps the ERP database at the latest version of every order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from confluent_kafka import Message
+
+from consumers.erp import statements
+from consumers.erp.latest import read_latest
+from consumers.erp.rows import OrderRows
+from consumers.erp.settings import ErpSettings
+from consumers.erp.tables import PARTS, SALES_ORDER
+from consumers.postgres.database import Rows
+from consumers.postgres.sink import PostgresSink
+from consumers.sink import Reading
+from schemas.codec import TopicCodec
+from schemas.codec.topic import SchemaIds
+from schemas.models import OrderEvent
+from schemas.topics import ORDER_EVENTS
+
+NAME = "erp"
+
+
+class ErpSink(PostgresSink[OrderEvent]):
+    """From `orders.events`. An older version never overwrites a newer one; parts that vanished are removed.
+
+    A deleted order stays, with `order_status` deleted, `deleted_at`, and its last commercial facts.
+    """
+
+    def __init__(self, settings: ErpSettings, schemas: SchemaIds) -> None:
+        topic = settings.topic(ORDER_EVENTS)
+        super().__init__(NAME, (topic,), settings.database, files("consumers.erp") / "tables.sql")
+        self._codec = TopicCodec(topic, OrderEvent, schemas)
+        self._changes = [(part, statements.remove_vanished(part), statements.upsert(part)) for part in PARTS]
+
+    def read(self, messages: Sequence[Message]) -> Reading[OrderEvent]:
+        """The highest version of each order among the records."""
+        return read_latest(self._codec, messages)
+
+    def write_rows(self, cursor: Rows, values: Sequence[OrderEvent]) -> None:
+        """Stage everything, apply the orders that are newer, then their parts."""
+        staged = OrderRows(values).by_table
+        for table, rows in staged.items():
+            if rows:
+                table.stage(cursor, rows)
+        cursor.execute(statements.APPLY_ORDERS)
+        applied = cursor.rowcount
+        cursor.execute(statements.APPLY_ORDERS_WITHOUT_COMMERCIAL_FACTS)
+        if applied + cursor.rowcount == 0:
+            return
+        for part, remove_vanished, upsert in self._changes:
+            cursor.execute(remove_vanished)
+            if staged[part]:
+                cursor.execute(upsert)
+
+    def set_up_session(self, cursor: Rows) -> None:
+        """Create the temporary tables."""
+        cursor.execute(statements.CREATE_APPLIED)
+        for table in (SALES_ORDER, *PARTS):
+            table.create_staged(cursor)

@@ -1,0 +1,1 @@
+"""The PostgreSQL side of database sinks: connection, errors, positions, bulk writing."""

@@ -1,0 +1,46 @@
+"""Bytes of a run of records to values, refusing what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from confluent_kafka import Message
+
+from consumers.sink import Refusal
+from schemas.attributes import CanonicalModel
+from schemas.codec import TopicCodec
+from schemas.errors import InvalidMessage, UndecodableMessage
+
+M = TypeVar("M", bound=CanonicalModel)
+
+
+def read_each(codec: TopicCodec[M], messages: Sequence[Message]) -> tuple[list[M], list[Refusal]]:
+    """The value of every record in order, and the records that have none.
+
+    Raises:
+        Transient: a foreign schema has to be asked for and the registry is away.
+    """
+    values: list[M] = []
+    refused: list[Refusal] = []
+    for message in messages:
+        try:
+            values.append(codec.decode(value_of(message)))
+        except InvalidMessage as exc:
+            refused.append(Refusal(message, exc))
+    return values, refused
+
+
+def value_of(message: Message) -> bytes:
+    """The record's value.
+
+    Raises:
+        UndecodableMessage: it has none.
+    """
+    value = message.value()
+    if value is None:
+        raise UndecodableMessage(
+            f"a tombstone on {message.topic()}, which is not compacted; nothing can be removed from it",
+            rule="tombstone",
+        )
+    return value

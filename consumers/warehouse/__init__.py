@@ -1,0 +1,1 @@
+"""Sink from `gl.postings` to the general-ledger warehouse: an append-only, balanced double-entry ledger."""

@@ -1,0 +1,48 @@
+"""Names, help texts and labels of every metric; each room makes its own instruments from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as it appears on `/metrics`; seconds and base units, never an order id in a label."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+CONSUMER_LAG_RECORDS = Metric(
+    "ordersync_consumer_lag_records",
+    "Records between the position of the group and the end of the partition",
+    ("group", "topic", "partition"),
+)
+CONSUMER_LAG_SECONDS = Metric(
+    "ordersync_consumer_lag_seconds",
+    "Age of the last record handled where more wait behind it; 0 at the end of the partition",
+    ("group", "topic", "partition"),
+)
+EVENT_LATENCY_SECONDS = Metric(
+    "ordersync_event_latency_seconds",
+    "Time from the commit in the source to the durable effect of the stage",
+    ("stage",),
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0),
+)
+EVENTS_TOTAL = Metric("ordersync_events_total", "Records handled by a stage, by outcome", ("stage", "outcome"))
+DEAD_LETTERS_TOTAL = Metric("ordersync_dead_letters_total", "Records refused, by rule", ("rule",))
+PARKED_ORDERS = Metric("ordersync_parked_orders", "Orders that wait for a master record")
+MISMATCHES = Metric("ordersync_mismatches", "Open differences between systems", ("system", "kind"))
+MISMATCH_AMOUNT = Metric("ordersync_mismatch_amount", "Money at stake in open differences", ("system", "currency"))
+COMPLETE_THROUGH_TIMESTAMP_SECONDS = Metric(
+    "ordersync_complete_through_timestamp_seconds",
+    "Everything on the sink's topics up to this time, seconds since 1970, has its durable effect",
+    ("sink",),
+)
+LEDGER_IMBALANCE = Metric("ordersync_ledger_imbalance", "Debits less credits of the ledger; always 0", ("currency",))
+REPLICATION_SLOT_RETAINED_BYTES = Metric(
+    "ordersync_replication_slot_retained_bytes", "Log that the source keeps for the capture", ("slot",)
+)
+BACKUP_CHAIN_LENGTH = Metric("ordersync_backup_chain_length", "Links of the partition's hash chain", ("partition",))

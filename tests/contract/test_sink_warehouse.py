@@ -1,0 +1,22 @@
+"""The general-ledger sink keeps the promises of sinks."""
+
+from __future__ import annotations
+
+from consumers.registry import SINKS
+from schemas.topics import POSTINGS
+from tests.contract.sink_conformance import DatabaseSinkConformance
+from tests.contract.sink_samples import journal_entry
+from tests.contract.sink_workbench import Cluster
+
+
+class TestWarehouseSink(DatabaseSinkConformance):
+    definition = SINKS["warehouse"]
+    topics = (POSTINGS,)
+    topic = POSTINGS
+    last_table = "journal_line"
+
+    def value(self, cluster: Cluster, number: int, version: int) -> bytes:
+        return cluster.codec(POSTINGS).encode(journal_entry(number, version))
+
+    def query(self) -> str:
+        return "SELECT order_id, order_version FROM journal_entry"
