@@ -31,6 +31,7 @@ _CACHE_BYTES = 900_000_000
 _TIMEOUT_SECONDS = 60
 _CHUNK_BYTES = 1 << 20
 _DOWNLOADS_AT_ONCE = 6
+_STAGING = ".staging-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def cache_directory() -> Path:
     """`ORDERSYNC_CACHE`, or `ordersync` in the user's cache directory."""
     own = os.environ.get("ORDERSYNC_CACHE")
     if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ordersync"
+        return Path(own).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "ordersync"
 
 
 def fetch_artifacts(
@@ -132,6 +133,7 @@ class ArtifactStore:
             return
         require_free_space(self.directory, _CACHE_BYTES, purpose="the servers' files")
         with self._locked(), ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+            self._clear_interrupted()
             # Looked at again: another process may have fetched them while this one waited for the lock.
             missing = [artifact for artifact in artifacts if not self.path(artifact).exists()]
             downloads = [pool.submit(self._download, artifact) for artifact in missing]
@@ -147,6 +149,11 @@ class ArtifactStore:
                     self._progress.step(artifact.artifact_id, "unpacking")
                     _unpack(self.path(artifact), directory)
         return directory
+
+    def _clear_interrupted(self) -> None:
+        """Remove what killed downloads left; only under the lock, so that nobody's own is among it."""
+        for leftover in self.directory.glob(f"**/{_STAGING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _download(self, artifact: LockedArtifact) -> None:
         path = self.path(artifact)
@@ -202,7 +209,7 @@ def require_free_space(directory: Path, needed_bytes: int, *, purpose: str) -> N
 
 @contextmanager
 def _staging(directory: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".staging-") as name:
+    with tempfile.TemporaryDirectory(dir=directory, prefix=_STAGING) as name:
         yield Path(name)
 
 

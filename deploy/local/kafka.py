@@ -95,10 +95,10 @@ class KafkaServer(Server):
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # A leading dash would be read as an option.
         arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(configuration)]
-        # The broker's own machine options: with them its AOT cache serves the tool too.
+        # The broker's program, so that its AOT cache serves the tool; what runs for a second is not worth optimizing.
         program = replace(self._program, recording=False)
         formatted = subprocess.run(
-            program.argv(self._directory, [self._logging], [_FORMAT_CLASS, *arguments]),
+            program.argv(self._directory, [self._logging, "-XX:TieredStopAtLevel=1"], [_FORMAT_CLASS, *arguments]),
             cwd=self._directory,
             env=plain_environment(),
             capture_output=True,

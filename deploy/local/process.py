@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import subprocess
@@ -21,6 +20,8 @@ from schemas.errors import Fatal
 _EXEC_CHILD = Path(__file__).with_name("exec_child.py")
 _TAIL_LINES = 12
 _LOG_BYTES = 50_000_000
+# Linux ties "the parent died" to the thread that forked: one thread that lasts as long as the launcher forks them all.
+_FORKING_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,7 @@ class ChildProcess:
             self.log_path.parent.mkdir(parents=True, exist_ok=True)
             self._record.parent.mkdir(parents=True, exist_ok=True)
             _set_aside(self.log_path)
-            # Linux ties "the parent died" to the thread that forked, so one lasting thread forks them all.
-            self._popen = _forking_thread().submit(_fork, command, self.log_path).result()
+            self._popen = _FORKING_THREAD.submit(_fork, command, self.log_path).result()
             write_private(self._record, ProcessIdentity.of(self._popen.pid).model_dump_json())
         except (OSError, psutil.NoSuchProcess) as exc:
             raise Fatal(f"{self.name} could not be started ({command.argv[0]}): {exc}") from exc
@@ -111,11 +111,6 @@ def _set_aside(log_path: Path) -> None:
     """Begin a new log, keeping one older, when this one has grown large."""
     if log_path.exists() and log_path.stat().st_size > _LOG_BYTES:
         log_path.replace(log_path.with_suffix(".log.1"))
-
-
-@functools.cache
-def _forking_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="forking")
 
 
 def _fork(command: Command, log_path: Path) -> subprocess.Popen[bytes]:

@@ -10,11 +10,12 @@ import httpx
 from deploy.local.artifacts import JavaArtifacts
 from deploy.local.endpoints import PostgresEndpoint
 from deploy.local.java import JavaProgram, clear_temporary
-from deploy.local.ports import LOOPBACK, Ports
+from deploy.local.ports import LOOPBACK, Ports, accepts
 from deploy.local.process import Command
 from deploy.local.server import Server, plain_environment
 
 DATABASE = "registry"
+_ANSWER_SECONDS = 3.0
 _OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms64m", "-Xmx256m")
 
 
@@ -62,12 +63,7 @@ class RegistryServer(Server):
 
     def healthy(self) -> bool:
         """Whether the API lists its subjects, which it reads from the database."""
-        if not self._port:
-            return False
-        try:
-            return httpx.get(f"{self.url}/subjects", timeout=3.0, trust_env=False).is_success
-        except httpx.TransportError:
-            return False
+        return bool(self._port) and accepts(self._port) and lists_subjects(self.url)
 
     def _settings(self) -> dict[str, str]:
         database = self._database()
@@ -83,3 +79,12 @@ class RegistryServer(Server):
             "APICURIO_DATASOURCE_PASSWORD": database.password.get_secret_value() if database.password else "",
             "QUARKUS_LOG_LEVEL": "WARN",
         }
+
+
+def lists_subjects(url: str) -> bool:
+    """Whether a registry answers at this base of its Confluent-compatible API."""
+    try:
+        # Without certificates to read, which costs more than the question: the address is plain HTTP on loopback.
+        return httpx.get(f"{url}/subjects", timeout=_ANSWER_SECONDS, trust_env=False, verify=False).is_success
+    except httpx.TransportError:
+        return False

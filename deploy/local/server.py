@@ -17,6 +17,7 @@ from schemas.errors import Fatal
 
 _POLL_SECONDS = 0.05
 _START_ATTEMPTS = 3
+_STOP_SECONDS = 30.0
 
 
 class Server(ABC):
@@ -28,15 +29,15 @@ class Server(ABC):
 
     name: ClassVar[str]
     start_deadline_seconds: ClassVar[float] = 60.0
-    stop_deadline_seconds: ClassVar[float] = 30.0
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self, home: Path, ports: Ports) -> None:
         self.home = home
         self.ports = ports
         self.process = ChildProcess(self.name, home / "logs" / f"{self.name}.log", home / "run" / f"{self.name}.pid")
+        self.stop_deadline_seconds = _STOP_SECONDS
         self._lock = threading.Lock()
-        self._wanted = False
+        self._wanted = True
 
     @abstractmethod
     def prepare(self) -> None:
@@ -66,10 +67,8 @@ class Server(ABC):
             Fatal: it did not come up; the message ends with the last lines of its log.
         """
         began = time.monotonic()
-        self._wanted = True
         for attempt in range(1, _START_ATTEMPTS + 1):
-            self.claim_ports()
-            self.spawn()
+            self._spawn_on_claimed_ports()
             # Somebody may take a port between the claim and the server's own use of it.
             if self._await_health() or not self._wanted or attempt == _START_ATTEMPTS:
                 break
@@ -82,7 +81,7 @@ class Server(ABC):
         Called by any thread at any time. Raises `Fatal` where it does not come up.
         """
         with self._lock:
-            if not self._wanted or self.process.alive:
+            if not self._wanted or self.process.exit_status is None:
                 return False
             self.prepare()
             self.spawn()
@@ -95,6 +94,13 @@ class Server(ABC):
         with self._lock:
             self._wanted = False
             self.process.stop(self.stop_signal, self.stop_deadline_seconds)
+
+    def _spawn_on_claimed_ports(self) -> None:
+        with self._lock:
+            if not self._wanted:
+                raise Fatal(f"{self.name} was stopped before it started.")
+            self.claim_ports()
+            self.spawn()
 
     def _await_health(self) -> bool:
         await_condition(lambda: not self.process.alive or self.healthy(), self.start_deadline_seconds)

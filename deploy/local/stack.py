@@ -5,13 +5,12 @@ from __future__ import annotations
 import fcntl
 import signal
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import httpx
 import psutil
 
 from deploy.local.artifacts import fetch_artifacts, require_free_space
@@ -20,13 +19,14 @@ from deploy.local.kafka import KafkaServer, kafka_program
 from deploy.local.ports import Ports, accepts
 from deploy.local.postgres import PostgresServer
 from deploy.local.progress import SilentProgress, StackProgress
-from deploy.local.registry import DATABASE, RegistryServer, registry_program
+from deploy.local.registry import DATABASE, RegistryServer, lists_subjects, registry_program
 from deploy.local.server import Server, await_condition
 from schemas.errors import Fatal
 
 _MINIMUM_FREE_BYTES = 1_000_000_000
 _OTHER_LAUNCHER_SECONDS = 120.0
 _STOP_SECONDS = 60.0
+_RECORDING_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +216,30 @@ class EmbeddedStack:
         self.kafka = KafkaServer(self.home, ports, kafka, self._kafka_partitions)
         self.postgres = postgres = PostgresServer(self.home, ports)
         self.registry = RegistryServer(self.home, ports, registry, lambda: postgres.endpoint)
-        with ThreadPoolExecutor(2) as pool:
-            starts = [pool.submit(_start, self.kafka, progress), pool.submit(self._start_databases, progress)]
-            _raise_first(starts)
+        if self._record_start:
+            for server in self.servers:
+                # A recording is put together when the server ends.
+                server.stop_deadline_seconds = _RECORDING_SECONDS
+        self._start_in_parallel(progress)
         return Endpoints(
             bootstrap_servers=self.kafka.bootstrap_servers,
             registry_url=self.registry.url,
             postgres=postgres.endpoint,
             launcher=ProcessIdentity.own(),
         )
+
+    def _start_in_parallel(self, progress: StackProgress) -> None:
+        assert self.kafka is not None
+        with ThreadPoolExecutor(2) as pool:
+            starts = [pool.submit(_start, self.kafka, progress), pool.submit(self._start_databases, progress)]
+            try:
+                for start in as_completed(starts):
+                    start.result()
+            except BaseException:
+                # Nobody waits for servers that come up beside one that failed, or after Ctrl-C.
+                for server in self.servers:
+                    server.stop()
+                raise
 
     def _start_databases(self, progress: StackProgress) -> None:
         assert self.postgres is not None and self.registry is not None
@@ -240,11 +255,6 @@ def _start(server: Server, progress: StackProgress) -> None:
     progress.step(server.name, f"ready in {seconds:.1f} s")
 
 
-def _raise_first(starts: list[Future[None]]) -> None:
-    for start in starts:
-        start.result()
-
-
 def _try_lock(lock: IO[str]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -255,9 +265,4 @@ def _try_lock(lock: IO[str]) -> bool:
 
 def _answers(endpoints: Endpoints) -> bool:
     kafka_port = int(endpoints.bootstrap_servers.rpartition(":")[2])
-    if not (accepts(kafka_port) and accepts(endpoints.postgres.port)):
-        return False
-    try:
-        return httpx.get(f"{endpoints.registry_url}/subjects", timeout=3.0, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
+    return accepts(kafka_port) and accepts(endpoints.postgres.port) and lists_subjects(endpoints.registry_url)
