@@ -10,7 +10,8 @@ from typing import NamedTuple
 from uuid import uuid5
 
 from schemas.attributes import OrderId
-from schemas.errors import UndecodableMessage
+from schemas.codec import ABSENT
+from schemas.errors import InvalidValue, UndecodableMessage
 from schemas.models import (
     AwaitedRecord,
     CapturedEvent,
@@ -32,6 +33,8 @@ from streams.rules.facts import MasterData, Section
 from streams.rules.merging import DELETED
 
 _SECTION_NUMBER = {section: number for number, section in enumerate(Section)}
+_HELD_BYTES = 262_144
+"""So much of an order's events waits at most; a record of `orders.parked` must stay below Kafka's limit of 1 MB."""
 
 
 class CapturedRecord(NamedTuple):
@@ -74,7 +77,7 @@ class ProcessingPolicy:
     code_version: str = "0"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Incoming:
     """One decoded event with the record that it came in."""
 
@@ -117,18 +120,19 @@ class OrderProcessor:
         return outcome
 
     def expire(self, store: PartitionStore, now: datetime) -> Outcome:
-        """Refuse every event of orders that have waited past their deadline."""
+        """Refuse what has waited past its deadline; what only stood behind it goes on."""
         outcome = Outcome(StoreView(store))
-        for parked in [parked for parked in store.parked.values() if parked.deadline_at <= now]:
-            awaited = ", ".join(f"{record.key} on {record.topic}" for record in parked.awaits)
-            violation = Violation(
-                rule="parked.deadline",
-                message=f"waited since {parked.parked_at.isoformat()} for {awaited}, which did not come; add it at its "
-                "source and replay",
-            )
-            for original in parked.held:
-                self._reject(original, parked.order_id, [violation], outcome, now)
-            self._unpark(parked.order_id, outcome)
+        for order_id in [parked.order_id for parked in store.parked.values() if parked.deadline_at <= now]:
+            while (parked := outcome.view.parked(order_id)) is not None:
+                awaited = ", ".join(f"{record.key} on {record.topic}" for record in parked.awaits)
+                violation = Violation(
+                    rule="parked.deadline",
+                    message=f"waited since {parked.parked_at.isoformat()} for {awaited}, which did not come; add it at "
+                    "its source and replay",
+                )
+                self._reject(parked.held[0], order_id, [violation], outcome, now)
+                outcome.view.put_parked(order_id, parked.model_copy(update={"held": parked.held[1:]}))
+                self._advance(order_id, [], outcome, now)
         return outcome
 
     def _decoded(self, record: CapturedRecord | OriginalMessage, outcome: Outcome, now: datetime) -> _Incoming | None:
@@ -150,7 +154,10 @@ class OrderProcessor:
         return _Incoming(section, event, section_bytes, record)
 
     def _advance(self, order_id: OrderId, arrived: list[_Incoming], outcome: Outcome, now: datetime) -> None:
-        """Decide about the events that wait and those that arrived; what cannot go on yet waits (again)."""
+        """Decide about the events that wait and those that arrived; what cannot go on yet waits (again).
+
+        An event that waits holds up its own section only: what other owners say goes on.
+        """
         parked = outcome.view.parked(order_id)
         queue = arrived
         if parked is not None:
@@ -158,27 +165,34 @@ class OrderProcessor:
             queue = [incoming for incoming in held if incoming is not None] + arrived
             # Facts of other owners hang on the commercial ones; each owner's own order stays.
             queue.sort(key=lambda incoming: _SECTION_NUMBER[incoming.section] > 0)
-        for index, incoming in enumerate(queue):
-            awaits = self._decide(incoming, outcome, now)
-            if awaits and not any(later.section is incoming.section for later in queue[index + 1 :]):
-                self._park(order_id, awaits, queue[index:], outcome, now)
-                return
-            if awaits:
-                outcome.outcomes["superseded"] += 1
-        if parked is not None:
+        waiting: list[_Incoming] = []
+        awaits: list[AwaitedRecord] = []
+        for incoming in queue:
+            ahead = [other for other in waiting if other.section is incoming.section]
+            if any(not _is_later(incoming, other) for other in ahead):
+                outcome.outcomes["duplicate"] += 1
+            elif ahead:
+                waiting.append(incoming)
+            elif missing := self._decide(incoming, outcome, now):
+                waiting.append(incoming)
+                awaits += [record for record in missing if record not in awaits]
+        if waiting:
+            outcome.outcomes["superseded"] += _drop_superseded(waiting)
+            self._park(order_id, awaits, waiting, outcome, now)
+        elif parked is not None:
             self._unpark(order_id, outcome)
 
     def _decide(self, incoming: _Incoming, outcome: Outcome, now: datetime) -> list[AwaitedRecord]:
         """Apply the decision about one event; gives what it waits for, if it does."""
         message = outcome.view.state(incoming.event.order_id)
-        previous, sections = (None, [b"\0"] * 3) if message is None else self._codecs.states.decode(message)
+        previous, sections = (None, [ABSENT] * 3) if message is None else self._codecs.states.decode(message)
         if previous is not None and _is_unchanged(incoming, previous, sections):
             outcome.outcomes["unchanged"] += 1
             return []
         policy = self._policy.enrichment
         decision = decide(incoming.section, incoming.event, previous, self._master, now, policy)
         if isinstance(decision, Accepted):
-            self._accept(incoming, decision, sections, outcome)
+            self._accept(incoming, decision, sections, outcome, now)
         elif isinstance(decision, Waiting):
             return decision.awaits
         elif isinstance(decision, Refused):
@@ -187,10 +201,12 @@ class OrderProcessor:
             outcome.outcomes[decision.outcome] += 1
         return []
 
-    def _accept(self, incoming: _Incoming, decision: Accepted, sections: list[bytes], outcome: Outcome) -> None:
+    def _accept(
+        self, incoming: _Incoming, decision: Accepted, sections: list[bytes], outcome: Outcome, now: datetime
+    ) -> None:
         state: OrderState = decision.state
         number = _SECTION_NUMBER[incoming.section]
-        if incoming.section is not Section.ORDER or incoming.section_bytes != b"\0":
+        if incoming.section is not Section.ORDER or incoming.section_bytes != ABSENT:
             sections[number] = incoming.section_bytes
         event = OrderEvent.trusted(
             event_type=decision.event_type,
@@ -198,13 +214,19 @@ class OrderProcessor:
             captured_at=incoming.event.captured_at,
             state=state,
         )
-        version = self._codecs.states.encode(event, sections)
+        try:
+            version = self._codecs.states.encode(event, sections)
+            entries = [self._codecs.postings.encode(entry) for entry in decision.entries]
+        except InvalidValue as exc:
+            violation = Violation(rule=exc.rule, message=str(exc), field=exc.field)
+            self._reject(incoming.record, state.order_id, [violation], outcome, now)
+            return
         key = state.order_id.encode()
         outcome.view.put_state(state.order_id, version.state)
         outcome.outputs.append(Output(ORDER_EVENTS, key, version.event))
         outcome.outputs.append(Output(ORDER_STATE, key, version.state))
-        for entry in decision.entries:
-            outcome.outputs.append(Output(POSTINGS, key, self._codecs.postings.encode(entry)))
+        for entry in entries:
+            outcome.outputs.append(Output(POSTINGS, key, entry))
         outcome.outcomes["accepted"] += 1
         outcome.committed_at.append(state.committed_at)
 
@@ -272,7 +294,33 @@ def _original(record: CapturedRecord | OriginalMessage) -> OriginalMessage:
     )
 
 
+def _is_later(incoming: _Incoming, other: _Incoming) -> bool:
+    """Whether `incoming` says more than `other` of its section; of two systems, the rules will judge."""
+    ours, theirs = incoming.event.source, other.event.source
+    return ours.system != theirs.system or ours.is_after(theirs)
+
+
+def _drop_superseded(waiting: list[_Incoming]) -> int:
+    """Where too much waits for one record of `orders.parked`, leave out images that newer ones replace."""
+    held = sum(len(incoming.record.value or b"") for incoming in waiting)
+    dropped = 0
+    for incoming in list(waiting):
+        if held > _HELD_BYTES and _is_superseded(incoming, waiting):
+            waiting.remove(incoming)
+            held -= len(incoming.record.value or b"")
+            dropped += 1
+    return dropped
+
+
+def _is_superseded(incoming: _Incoming, waiting: list[_Incoming]) -> bool:
+    # What a section waits with first stays, because the awaited records are its own.
+    section = [other for other in waiting if other.section is incoming.section]
+    number = section.index(incoming)
+    return number > 0 and any(later.section_bytes != ABSENT for later in section[number + 1 :])
+
+
 def _is_unchanged(incoming: _Incoming, previous: OrderState, sections: list[bytes]) -> bool:
     """Whether the facts are the ones that the latest version has: a snapshot taken again, a resync."""
-    came_back = incoming.section is Section.ORDER and previous.order_status == DELETED
-    return not came_back and incoming.section_bytes == sections[_SECTION_NUMBER[incoming.section]]
+    if incoming.section is Section.ORDER and (incoming.section_bytes == ABSENT or previous.order_status == DELETED):
+        return incoming.section_bytes == ABSENT and previous.order_status == DELETED
+    return incoming.section_bytes == sections[_SECTION_NUMBER[incoming.section]]

@@ -10,7 +10,7 @@ from functools import lru_cache
 from schemas.currencies import exponent_of, is_currency
 from streams.rules.catalogue import Finding, Severity, rule
 from streams.rules.facts import Candidate, Section
-from streams.rules.quantities import ZERO
+from streams.rules.quantities import ZERO, as_text
 
 STATUSES = ("placed", "confirmed", "completed", "cancelled")
 _UNIT_CODE = re.compile(r"[A-Z0-9]{2,3}")
@@ -93,7 +93,7 @@ def quantity_positive(candidate: Candidate) -> Iterator[Finding]:
     """Quantities are more than zero; prices and discounts are not negative."""
     for line in candidate.order.order_lines if candidate.order is not None else ():
         if line.quantity <= 0:
-            yield Finding(f"line {line.line_id}: quantity {line.quantity} is not more than zero", "quantity")
+            yield Finding(f"line {line.line_id}: quantity {as_text(line.quantity)} is not more than zero", "quantity")
         if line.price_amount < 0 or line.allowance_total_amount < 0:
             yield Finding(f"line {line.line_id}: a price or discount is negative", "price_amount")
 
@@ -177,7 +177,7 @@ def country_code(candidate: Candidate) -> Iterator[Finding]:
         yield Finding(f"{address.country_code!r} is no ISO 3166-1 alpha-2 code", "delivery_address.country_code")
 
 
-@rule("order.delivery_date", Section.ORDER, source="I3", owner="crm", severity=Severity.WARNING)
+@rule("order.delivery_date", source="I3", owner="crm", severity=Severity.WARNING)
 def delivery_date(candidate: Candidate) -> Iterator[Finding]:
     """Nothing is requested for a day before the order."""
     order = candidate.order

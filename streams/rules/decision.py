@@ -54,7 +54,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """The event has no effect: a duplicate, or an image older than the merged one."""
+    """The event has no effect: a duplicate, an older image, or the deletion of an order that was never placed."""
 
     outcome: str
 
@@ -78,6 +78,8 @@ def decide(
     if not is_news(section, event, previous):
         return Ignored("duplicate")
     candidate = merge(section, event, previous)
+    if section is Section.ORDER and candidate.order is None:
+        return Ignored("never_placed")
     try:
         missing = missing_records(candidate, master, policy)
         violations, warnings = _judge(candidate)
@@ -89,6 +91,9 @@ def decide(
         return Accepted(event_type(candidate), state, accounting.journal_entries(previous, state))
     except InvalidValue as exc:
         return Refused([Violation(rule=exc.rule, message=str(exc), field=exc.field)])
+    except ArithmeticError:
+        message = "the order's amounts and quantities are too large to be multiplied; correct them at the source"
+        return Refused([Violation(rule="amount_range", message=message)])
 
 
 def _rules_by_section() -> dict[Section, tuple[Rule, ...]]:

@@ -25,10 +25,11 @@ def missing_records(candidate: Candidate, master: MasterData, policy: Enrichment
 
     An order waits for these instead of being refused, because systems tell of them in any order.
     """
-    if candidate.section is Section.ORDER:
-        return _missing_master(candidate, master, policy)
     if candidate.order is None or (candidate.section is Section.FULFILMENT and _has_unknown_lines(candidate)):
         return [AwaitedRecord(topic=ORDERS_CAPTURED, key=candidate.order_id)]
+    # What is deleted needs nothing more: its customer may be gone with it.
+    if candidate.section is Section.ORDER and not candidate.is_deleted:
+        return _missing_master(candidate, candidate.order, master, policy)
     return []
 
 
@@ -63,10 +64,9 @@ def enrich(candidate: Candidate, master: MasterData, policy: EnrichmentPolicy) -
     )
 
 
-def _missing_master(candidate: Candidate, master: MasterData, policy: EnrichmentPolicy) -> list[AwaitedRecord]:
-    order = candidate.order
-    if order is None:
-        return [AwaitedRecord(topic=ORDERS_CAPTURED, key=candidate.order_id)]
+def _missing_master(
+    candidate: Candidate, order: SalesOrder, master: MasterData, policy: EnrichmentPolicy
+) -> list[AwaitedRecord]:
     missing = []
     candidate.customer = master.customer(order.buyer_customer_party_id)
     if candidate.customer is None:

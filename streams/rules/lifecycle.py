@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from streams.rules.catalogue import Finding, Severity, rule
 from streams.rules.facts import Candidate, Section
-from streams.rules.quantities import ZERO, handlings, returned_quantities, shipped_quantities
+from streams.rules.quantities import ZERO, as_text, handlings, returned_quantities, shipped_quantities
 
 _MAY_FOLLOW = {
     "placed": {"placed", "confirmed", "completed", "cancelled"},
@@ -51,7 +51,7 @@ def cancelled_but_shipped(candidate: Candidate) -> Iterator[Finding]:
     outside = {line: quantity - returned.get(line, ZERO) for line, quantity in shipped.items()}
     for line, quantity in outside.items():
         if quantity > 0:
-            yield Finding(f"line {line}: {quantity} of a cancelled order are with the customer", "shipments")
+            yield Finding(f"line {line}: {as_text(quantity)} of a cancelled order are with the customer", "shipments")
 
 
 @rule("fulfilment.shipped_quantity", source="I3", owner="inventory", severity=Severity.WARNING)
@@ -62,9 +62,8 @@ def shipped_quantity(candidate: Candidate) -> Iterator[Finding]:
     shipped = shipped_quantities(candidate.fulfilment)
     for line in candidate.order.order_lines:
         if shipped.get(line.line_id, ZERO) > line.quantity:
-            yield Finding(
-                f"line {line.line_id}: {shipped[line.line_id]} shipped of {line.quantity} ordered", "shipments"
-            )
+            sent, ordered = as_text(shipped[line.line_id]), as_text(line.quantity)
+            yield Finding(f"line {line.line_id}: {sent} shipped of {ordered} ordered", "shipments")
 
 
 @rule("fulfilment.returned_quantity", Section.FULFILMENT, source="I3", owner="inventory")
@@ -73,7 +72,8 @@ def returned_quantity(candidate: Candidate) -> Iterator[Finding]:
     shipped = shipped_quantities(candidate.fulfilment)
     for line, quantity in returned_quantities(candidate.fulfilment).items():
         if quantity > shipped.get(line, ZERO):
-            yield Finding(f"line {line}: {quantity} returned of {shipped.get(line, ZERO)} shipped", "returns")
+            sent = as_text(shipped.get(line, ZERO))
+            yield Finding(f"line {line}: {as_text(quantity)} returned of {sent} shipped", "returns")
 
 
 @rule("fulfilment.handled_positive", Section.FULFILMENT, source="I3", owner="inventory")
@@ -82,7 +82,9 @@ def handled_positive(candidate: Candidate) -> Iterator[Finding]:
     for event in handlings(candidate.fulfilment):
         for line in event.lines:
             if line.quantity <= 0:
-                yield Finding(f"line {line.line_id}: quantity {line.quantity} is not more than zero", "quantity")
+                yield Finding(
+                    f"line {line.line_id}: quantity {as_text(line.quantity)} is not more than zero", "quantity"
+                )
 
 
 @rule("settlement.currency", Section.SETTLEMENT, source="I3", owner="finance")

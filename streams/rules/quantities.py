@@ -32,3 +32,8 @@ def shipped_quantities(fulfilment: Fulfilment | None) -> dict[str, Decimal]:
 def returned_quantities(fulfilment: Fulfilment | None) -> dict[str, Decimal]:
     """Quantity accepted back so far, by order line."""
     return handled(fulfilment.returns) if fulfilment is not None else {}
+
+
+def as_text(quantity: Decimal) -> str:
+    """A quantity as people write it: without the zeros of its wire form."""
+    return f"{quantity.normalize():f}"

@@ -25,7 +25,7 @@ def is_plain(candidate: Candidate) -> bool:
         and candidate.settlement is None
         and not candidate.is_deleted
         and order.order_id == candidate.event.order_id
-        and order.order_id.startswith(candidate.event.source.system + ":")
+        and order.order_id.partition(":")[0] == candidate.event.source.system
         and order.order_status in STATUSES
         and (previous is None or previous.order_status == order.order_status)
         and _has_plain_dates_and_place(order)
