@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import secrets
 import shutil
 import signal
 import subprocess
+import uuid
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -63,7 +63,13 @@ class PostgresServer(Server):
     @property
     def endpoint(self) -> PostgresEndpoint:
         """Where clients connect, once started."""
-        password = SecretStr(self._password_path.read_text())
+        try:
+            password = SecretStr(self._password_path.read_text())
+        except FileNotFoundError as exc:
+            raise Fatal(
+                f"{self._password_path} is gone; the databases in {self._directory} open only with it: put it back, "
+                f"or remove {self.home} to begin anew without their data."
+            ) from exc
         return PostgresEndpoint(host=LOOPBACK, port=self._port, user=_USER, password=password)
 
     def prepare(self) -> None:
@@ -178,7 +184,7 @@ class PostgresServer(Server):
             if self._account is None or self._account.reaches(self.home):
                 directory.mkdir(mode=0o700)
             else:
-                directory.symlink_to(_hidden_home(self.home), target_is_directory=True)
+                _link_to_reachable(directory)
         resolved = directory.resolve()
         self._own(resolved)
         return resolved
@@ -220,8 +226,9 @@ def _copied_installation(package: Path) -> Path:
     return target / _WHEEL / _INSTALLATION
 
 
-def _hidden_home(home: Path) -> Path:
-    digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:16]
-    directory = _REACHABLE / f"data-{digest}"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory
+def _link_to_reachable(directory: Path) -> None:
+    """Let `directory` be a link to one that the account can reach; whoever removes a home removes that one too."""
+    # A name that no other home ever had: a moved home keeps its data, a new one never finds those of an old one.
+    target = _REACHABLE / f"data-{uuid.uuid4().hex}"
+    target.mkdir(mode=0o700, parents=True)
+    directory.symlink_to(target, target_is_directory=True)

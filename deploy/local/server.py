@@ -28,7 +28,7 @@ class Server(ABC):
     """
 
     name: ClassVar[str]
-    start_deadline_seconds: ClassVar[float] = 60.0
+    start_deadline_seconds: ClassVar[float] = 120.0
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self, home: Path, ports: Ports) -> None:
