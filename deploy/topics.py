@@ -64,8 +64,11 @@ def apply_topics(
     admin = AdminClient(kafka.client_config())
     wanted = {topic.name: topic for topic in topics}
     changes = _create(admin, layout, wanted)
-    changes += _resize(admin, layout, wanted)
-    changes += _configure(admin, wanted)
+    # A topic created just now is as declared, and not every broker may know it yet.
+    created = {change.topic for change in changes}
+    older = {name: topic for name, topic in wanted.items() if name not in created}
+    changes += _resize(admin, layout, older)
+    changes += _configure(admin, older)
     for topic in wanted.values():
         registry.register(topic.subject, avro_schema(topic.model))
     return changes
@@ -120,13 +123,14 @@ def _resize(admin: AdminClient, layout: TopicLayout, wanted: dict[str, Topic]) -
 
 
 def _has_records(admin: AdminClient, name: str, partitions: int) -> bool:
-
     specs = {TopicPartition(name, number): OffsetSpec.latest() for number in range(partitions)}
     futures = admin.list_offsets(specs, request_timeout=_TIMEOUT_SECONDS)
     return any(future.result().offset > 0 for future in futures.values())
 
 
 def _configure(admin: AdminClient, wanted: dict[str, Topic]) -> list[TopicChange]:
+    if not wanted:
+        return []
     resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in wanted}
     described = admin.describe_configs(list(resources.values()), request_timeout=_TIMEOUT_SECONDS)
     changes, alter = [], []

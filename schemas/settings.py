@@ -102,6 +102,7 @@ class WorkerSettings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     data_dir: Path = Field(Path(".ordersync/worker"), description="Directory for what may be lost and is rebuilt")
     metrics_port: int = Field(0, ge=0, lt=65536, description="Port of /metrics and /health; 0 takes a free one")
+    metrics_host: str = Field("127.0.0.1", description="Address that serves them; 0.0.0.0 in a container")
     log_format: str = Field("text", pattern="^(text|json)$", description="text for people, json for machines")
 
     @classmethod

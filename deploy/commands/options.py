@@ -1,0 +1,72 @@
+"""Options that several verbs share, and the cluster that they lead to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+from schemas.errors import ConfigurationError
+from schemas.settings import KafkaSettings, RegistrySettings, WorkerSettings
+
+DISAGREEMENT = 3
+"""Exit code of `demo` and `reconcile` where systems differ."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def home_option(function: F) -> F:
+    """`--home`: the directory of the embedded stack."""
+    return click.option(
+        "--home",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(".ordersync"),
+        show_default=True,
+        envvar="ORDERSYNC_HOME",
+        show_envvar=True,
+        help="Directory of the servers' data, logs and ports.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """`--json`: data for machines on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on standard output."""
+    click.echo(orjson.dumps(value, default=str).decode())
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The cluster and registry that a verb talks to."""
+
+    kafka: KafkaSettings
+    registry: RegistrySettings
+
+
+def cluster_of(home: Path) -> Cluster:
+    """What the environment names, otherwise the stack that runs in `home`.
+
+    Raises:
+        ConfigurationError: neither is there.
+    """
+    if "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS" in os.environ:
+        settings = WorkerSettings.load()
+        return Cluster(settings.kafka, settings.registry)
+    # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.local.stack import EmbeddedStack
+
+    endpoints = EmbeddedStack.find(home)
+    if endpoints is None:
+        raise ConfigurationError(
+            f"no stack runs in {home}: start one with `ordersync up`, or name a cluster with "
+            "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS and ORDERSYNC_REGISTRY__URL"
+        )
+    return Cluster(endpoints.kafka(), endpoints.registry())

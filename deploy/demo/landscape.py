@@ -1,0 +1,190 @@
+"""All of ordersync on this machine: the embedded stack, its databases and topics, and every worker."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from consumers.reconcile.settings import ReconcileSettings, SourceSettings
+from consumers.registry import SINKS
+from deploy.demo.business import Databases, create_tables
+from deploy.demo.transactions import System
+from deploy.local.endpoints import Endpoints
+from deploy.local.ports import Ports
+from deploy.local.progress import SilentProgress, StackProgress
+from deploy.local.stack import EmbeddedStack
+from deploy.local.supervisor import Supervisor
+from deploy.local.watch import ProcessStatus, WorkerCommand
+from deploy.topics import TopicLayout, apply_topics
+from schemas.registry import SchemaRegistry
+from schemas.settings import DatabaseSettings
+
+ERP = "erp"
+LEDGER = "ledger"
+ORDER_PARTITIONS = 6
+"""Partitions of each order-keyed topic on one machine; `ordersync topics apply` takes 12 unless told otherwise."""
+
+# What a worker's process needs of its parent's environment; settings of ordersync come from the landscape alone.
+_INHERITED = ("PATH", "HOME", "TZ", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWorker:
+    """One worker of this machine, and where its metrics are."""
+
+    name: str
+    metrics_port: int
+    environment: Mapping[str, str]
+
+
+WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS)
+"""Every worker of this machine, in the order in which they start."""
+
+
+def worker_plan(home: Path, endpoints: Endpoints, *, log_format: str = "text") -> list[LocalWorker]:
+    """Every worker with its whole environment.
+
+    Called by the launcher after the servers are up; ports are kept from run to run.
+    """
+    own = {
+        f"capture-{system}": _database(endpoints, system.value) | {"ORDERSYNC_MAPPING": system.value}
+        for system in System
+    }
+    own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": _database(endpoints, ERP)}
+    own |= {"warehouse": _database(endpoints, LEDGER)}
+    ports = Ports(home / "worker-ports.json")
+    workers = []
+    for name in WORKERS:
+        port = ports.claim(name)
+        shared = {
+            "ORDERSYNC_METRICS_PORT": str(port),
+            "ORDERSYNC_DATA_DIR": str(home / "workers" / name),
+            "ORDERSYNC_LOG_FORMAT": log_format,
+        }
+        workers.append(LocalWorker(name, port, _inherited() | endpoints.environment() | shared | own.get(name, {})))
+    return workers
+
+
+def reconcile_settings(endpoints: Endpoints) -> ReconcileSettings:
+    """The systems of this machine, for the reconciliation."""
+    return ReconcileSettings(
+        kafka=endpoints.kafka(),
+        registry=endpoints.registry(),
+        sources=[SourceSettings(mapping=system.value, database=endpoints.database(system.value)) for system in System],
+        erp=endpoints.database(ERP),
+        ledger=endpoints.database(LEDGER),
+    )
+
+
+class Landscape:
+    """Starts everything in a home, or finds what another launcher keeps there.
+
+    The launcher that started it keeps servers and workers running, restarts what dies, and stops all at the end; one
+    that found it only looks on.
+    """
+
+    def __init__(self, home: Path, *, log_format: str = "text") -> None:
+        self.home = home.absolute()
+        self._log_format = log_format
+        self._supervisor = Supervisor(EmbeddedStack(self.home, kafka_partitions=ORDER_PARTITIONS))
+        self.workers: list[LocalWorker] = []
+        self.endpoints: Endpoints
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process keeps the servers and workers."""
+        return self._supervisor.stack.owned
+
+    def start(self, progress: StackProgress | None = None) -> Endpoints:
+        """Servers, then databases and topics, then workers.
+
+        Raises:
+            Fatal: a server does not start; nothing is left running.
+        """
+        report = progress or SilentProgress()
+        self.endpoints = self._supervisor.start(report)
+        try:
+            if self.owned:
+                self._prepare(report)
+            self.workers = worker_plan(self.home, self.endpoints, log_format=self._log_format)
+            if self.owned:
+                self._start_workers(report)
+        except BaseException:
+            self.stop()
+            raise
+        return self.endpoints
+
+    def stop(self) -> None:
+        """Stop the workers and servers that this process keeps; the data stays."""
+        self._supervisor.stop()
+
+    def serve(self) -> None:
+        """Keep everything running until SIGTERM or Ctrl-C, then stop it. Only in the main thread."""
+        self._supervisor.run()
+
+    def status(self) -> list[ProcessStatus]:
+        """Every process, as its supervisor sees it."""
+        return self._supervisor.status() if self.owned else Supervisor.read_status(self.home)
+
+    @property
+    def sources(self) -> Databases:
+        """The databases that the business trades in."""
+        return {system: self.endpoints.database(system.value) for system in System}
+
+    @property
+    def erp(self) -> DatabaseSettings:
+        """The ERP's database."""
+        return self.endpoints.database(ERP)
+
+    @property
+    def ledger(self) -> DatabaseSettings:
+        """The general ledger's database."""
+        return self.endpoints.database(LEDGER)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _prepare(self, progress: StackProgress) -> None:
+        for dbname in (*(system.value for system in System), ERP, LEDGER):
+            self._supervisor.stack.create_database(dbname)
+        create_tables(self.sources)
+        registry = SchemaRegistry(self.endpoints.registry())
+        try:
+            changes = apply_topics(self.endpoints.kafka(), registry, TopicLayout(ORDER_PARTITIONS))
+        finally:
+            registry.close()
+        progress.step("topics", f"{len(changes)} changes")
+
+    def _start_workers(self, progress: StackProgress) -> None:
+        for worker in self.workers:
+            argv = [sys.executable, "-m", "deploy.cli", "worker", worker.name]
+            self._supervisor.add_worker(WorkerCommand(worker.name, argv, worker.environment, cwd=self.home))
+        progress.step("workers", f"{len(self.workers)} started")
+
+
+def _database(endpoints: Endpoints, dbname: str) -> dict[str, str]:
+    database = endpoints.database(dbname)
+    variables = {
+        "HOST": database.host,
+        "PORT": str(database.port),
+        "DBNAME": database.dbname,
+        "USER": database.user,
+    }
+    if database.password is not None:
+        variables["PASSWORD"] = database.password.get_secret_value()
+    return {f"ORDERSYNC_DATABASE__{name}": value for name, value in variables.items()}
+
+
+def _inherited() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return kept | {"PYTHONUNBUFFERED": "1"}

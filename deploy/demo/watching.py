@@ -1,0 +1,179 @@
+"""Watches a landscape while a business trades: what runs, what flows, what waits, and when all has come to rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+from deploy.demo.books import BookReader
+from deploy.demo.business import Business, Traded
+from deploy.demo.flow import FlowReader
+from deploy.demo.gauges import GaugeReader
+from deploy.demo.landscape import Landscape
+from deploy.demo.live_view import LiveView, Moment
+from deploy.local.watch import ProcessState
+from schemas.errors import Fatal, Transient
+
+_LOOK_SECONDS = 0.5
+_READY_SECONDS = 120.0
+_REST_SECONDS = 120.0
+"""How long nothing may move before rest is no longer waited for; the reconciliation then says what is missing."""
+
+
+class Watching:
+    """Looks at processes, topics and databases about twice a second, and shows what it sees; one thread."""
+
+    def __init__(self, landscape: Landscape, view: LiveView, planned: int, began: float) -> None:
+        self._landscape = landscape
+        self._view = view
+        self._began = began
+        self._gauges = GaugeReader(landscape.workers)
+        self._books = BookReader(landscape)
+        self._flow = FlowReader(landscape.endpoints.kafka(), landscape.endpoints.registry())
+        self._erp_orders_before = sum(self._books.read().erp.values())
+        self.last = Moment(0.0, "starting", planned)
+        self.first_order_seconds: float | None = None
+        """When the first order of this run had reached ERP, ledger and backup, seconds after the beginning."""
+
+    def until_ready(self) -> None:
+        """Return when every worker is ready.
+
+        Raises:
+            Fatal: a worker refused its configuration, or did not become ready in time.
+        """
+        deadline = time.monotonic() + _READY_SECONDS
+        while not all(gauges.ready for gauges in self._look("workers get ready").gauges.values()):
+            self._require_workers()
+            if time.monotonic() > deadline:
+                late = [name for name, gauges in self.last.gauges.items() if not gauges.ready]
+                raise Fatal(
+                    f"not ready after {_READY_SECONDS:.0f} s: {', '.join(late)}. The logs are in "
+                    f"{self._landscape.home / 'logs'}"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def latencies(self) -> Mapping[float, float]:
+        """The ERP's latencies so far: cumulative counts by upper bound in seconds."""
+        return dict(self.last.gauges["erp"].latency_buckets)
+
+    def until_traded(self, business: Business) -> Traded:
+        """Let the business trade in a thread of its own, and watch until it is done. Raises what it raises."""
+        trading = _Trading(business)
+        trading.start()
+        try:
+            while trading.is_alive():
+                self._look("the business trades", business)
+                trading.join(_LOOK_SECONDS)
+        finally:
+            trading.cease()
+        return trading.result()
+
+    def until_at_rest(self, business: Business) -> bool:
+        """Whether all that the sources committed went through every worker; False where nothing moves any more.
+
+        Raises:
+            Fatal: a worker ended by itself.
+        """
+        log_end: str | None = None
+        seen, moved_at = (0, 0, 0, 0), time.monotonic()
+        while time.monotonic() - moved_at < _REST_SECONDS:
+            log_end = log_end or self._log_end()
+            moment = self._look("coming to rest", business)
+            self._require_workers()
+            flow = moment.flow
+            now = (flow.events, flow.versions, flow.entries, moment.waiting)
+            if now == seen and log_end is not None and self._is_at_rest(moment, log_end):
+                return True
+            if now != seen:
+                seen, moved_at = now, time.monotonic()
+            time.sleep(_LOOK_SECONDS)
+        return False
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._gauges.close()
+        self._books.close()
+        self._flow.close()
+
+    def _log_end(self) -> str | None:
+        try:
+            return self._books.log_end()
+        except Transient:
+            return None
+
+    def _is_at_rest(self, moment: Moment, log_end: str) -> bool:
+        if moment.waiting or moment.flow.parked:
+            return False
+        try:
+            return self._books.captured_through(log_end)
+        except Transient:
+            return False
+
+    def _require_workers(self) -> None:
+        for process in self.last.processes:
+            if process.state is ProcessState.REFUSED:
+                raise Fatal(
+                    f"{process.name} {process.state.value} ({process.problem}). Its log is "
+                    f"{self._landscape.home / 'logs' / f'{process.name}.log'}"
+                )
+
+    def _look(self, phase: str, business: Business | None = None) -> Moment:
+        before = self.last
+        try:
+            flow, lag, books = self._flow.read(), self._flow.lag(), self._books.read()
+        except Transient:
+            # A server is being started again; the supervisor's states say which.
+            flow, lag, books = before.flow, before.lag, before.books
+        self.last = Moment(
+            at_seconds=time.monotonic() - self._began,
+            phase=phase,
+            planned=before.planned,
+            steps=dict(business.steps) if business is not None else {},
+            processes=tuple(self._landscape.status()),
+            gauges=self._gauges.read(),
+            flow=flow,
+            lag=lag,
+            books=books,
+        )
+        self._note_first_order()
+        self._view.show(self.last)
+        return self.last
+
+    def _note_first_order(self) -> None:
+        moment = self.last
+        if self.first_order_seconds is not None or not moment.flow.entries:
+            return
+        in_erp = sum(moment.books.erp.values()) > self._erp_orders_before
+        backed_up = moment.gauges["backup"].events > 0
+        if in_erp and backed_up:
+            self.first_order_seconds = moment.at_seconds
+
+
+class _Trading(threading.Thread):
+    """The business at work; its error comes out of `result`."""
+
+    def __init__(self, business: Business) -> None:
+        super().__init__(name="business", daemon=True)
+        self._business = business
+        self._ceased = threading.Event()
+        self._traded: Traded | None = None
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._traded = self._business.trade(self._ceased.is_set)
+        except Exception as exc:  # noqa: BLE001 - raised again by `result`, in the thread that waits
+            self._error = exc
+
+    def cease(self) -> None:
+        """Stop trading after the round in hand, and wait for it."""
+        self._ceased.set()
+        self.join()
+
+    def result(self) -> Traded:
+        """What was traded; raises what the business raised."""
+        if self._error is not None:
+            raise self._error
+        assert self._traded is not None
+        return self._traded

@@ -1,0 +1,119 @@
+"""The deployable workers by name, and the process that hosts one: settings, log, metrics, signals, exit code."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import REGISTRY
+
+from deploy.telemetry.logs import configure_logs
+from deploy.telemetry.server import TelemetryServer
+from schemas.errors import OrdersyncError, Transient
+from schemas.settings import WorkerSettings
+
+_log = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """What the process calls of a worker; it asks for nothing else."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, then finish what is in hand and return.
+
+        Raises:
+            OrdersyncError: it cannot go on; the process ends with the error's exit code.
+        """
+        ...
+
+    def ready(self) -> bool:
+        """Whether it does its work now; asked by `/health/ready`, in another thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A worker's settings, and what makes it; `make` may raise `Transient` and is then called again."""
+
+    settings: WorkerSettings
+    make: Callable[[], Worker]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerKind:
+    """One deployable worker; `assemble` reads its settings from the environment, or raises `ConfigurationError`."""
+
+    name: str
+    purpose: str
+    assemble: Callable[[], Assembled]
+
+
+def run_worker(name: str) -> None:
+    """Host one worker in this process until SIGTERM or SIGINT; `ordersync worker NAME` calls it in the main thread.
+
+    Raises:
+        ConfigurationError: no such worker, or a setting is wrong.
+        OrdersyncError: what the worker raised; nothing of the batch in hand was committed.
+    """
+    # Only here: the kinds lead to every adapter, which no other verb needs.
+    from deploy.worker_kinds import kind_of
+
+    assembled = kind_of(name).assemble()
+    settings = assembled.settings
+    configure_logs(name, settings.log_format)
+    with _stopped_by_signals() as stop:
+        hosted = _Hosted()
+        with TelemetryServer(settings.metrics_host, settings.metrics_port, REGISTRY, hosted.ready):
+            hosted.worker = _made(assembled.make, stop)
+            if hosted.worker is not None:
+                _log.info("started")
+                _run(hosted.worker, stop)
+    _log.info("stopped")
+
+
+class _Hosted:
+    """The worker of this process, once it is made."""
+
+    worker: Worker | None = None
+
+    def ready(self) -> bool:
+        return self.worker is not None and self.worker.ready()
+
+
+def _run(worker: Worker, stop: threading.Event) -> None:
+    try:
+        worker.run(stop)
+    except OrdersyncError as exc:
+        _log.error("stopped by %s: %s", type(exc).__name__, exc)
+        raise
+    except Exception:
+        _log.exception("stopped by an unknown fault; nothing of the batch in hand was committed")
+        raise
+
+
+def _made(make: Callable[[], Worker], stop: threading.Event) -> Worker | None:
+    """The worker; tried again while its environment is away, None where the process is told to stop meanwhile."""
+    while not stop.is_set():
+        try:
+            return make()
+        except Transient as exc:
+            _log.warning("%s; trying again in %.1f s", exc, exc.retry_after_seconds)
+            stop.wait(exc.retry_after_seconds)
+    return None
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

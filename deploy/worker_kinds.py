@@ -1,0 +1,65 @@
+"""Every worker that `ordersync worker NAME` can host, and how it is put together from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from prometheus_client import REGISTRY
+
+from consumers.registry import SINKS, SinkDefinition
+from deploy.worker import Assembled, WorkerKind
+from schemas.errors import ConfigurationError
+from schemas.registry import SchemaRegistry
+
+CAPTURE = "capture"
+
+
+@cache
+def worker_kinds() -> dict[str, WorkerKind]:
+    """By name: the capture, the streams, and one for each sink of the registry."""
+    return {
+        CAPTURE: WorkerKind(CAPTURE, "changes of one source database -> topics, by a mapping file", _capture),
+        "streams": WorkerKind("streams", "captured events -> versions, dead letters, journal entries", _streams),
+    } | {name: WorkerKind(name, f"topics -> {name}", _sink(definition)) for name, definition in SINKS.items()}
+
+
+def kind_of(name: str) -> WorkerKind:
+    """The kind of the worker `name`; any `capture-...` is a capture with a mapping file of its own.
+
+    Raises:
+        ConfigurationError: there is no such worker.
+    """
+    kinds = worker_kinds()
+    kind = kinds.get(CAPTURE if name.startswith(f"{CAPTURE}-") else name)
+    if kind is None:
+        raise ConfigurationError(f"there is no worker {name!r}; workers: {', '.join(kinds)}, capture-ANYTHING")
+    return kind
+
+
+def _streams() -> Assembled:
+    # Only here: Faust's app reads the environment when it is imported.
+    from streams.settings import StreamsSettings
+    from streams.worker import StreamsWorker
+
+    return Assembled(StreamsSettings.load(), StreamsWorker)
+
+
+def _sink(definition: SinkDefinition[Any]) -> Callable[[], Assembled]:
+    def assemble() -> Assembled:
+        settings = definition.settings.load()
+        schemas = SchemaRegistry(settings.registry)
+        return Assembled(settings, lambda: definition.runner(settings, schemas, REGISTRY))
+
+    return assemble
+
+
+def _capture() -> Assembled:
+    # Only here: sinks need nothing of the capture.
+    from producers.cdc.settings import CaptureSettings
+    from producers.cdc.worker import CaptureWorker
+
+    settings = CaptureSettings.load()
+    schemas = SchemaRegistry(settings.registry)
+    return Assembled(settings, lambda: CaptureWorker(settings, schemas, REGISTRY))
