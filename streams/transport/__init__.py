@@ -1,4 +1,52 @@
-"""A Faust transport that hands over whole batches and commits outputs with offsets in one transaction."""
+"""A Faust transport that hands over whole batches and commits outputs with offsets in one transaction.
+
+Any Faust app can use it by its URL, `faust.App("group", broker="kafka+batch://host:port", ...)`: it is registered in
+the entry-point namespace `faust.transports`. `new_app` makes an app with the settings that suit it::
+
+    app = new_app("orders", kafka_settings, TransportOptions(slot="0"), hooks=state)
+
+    @app.agent(batch_topic(app, "orders.captured", "payments.captured"))
+    async def process(stream):
+        output = output_of(app)
+        async for batch in batches(stream):
+            computed = compute(batch)                     # may await, may take long
+            async with output.ours(batch) as ours:        # waits for a running commit
+                if ours:                                  # else another worker has the partition: drop it
+                    for topic, value, key in computed.outputs:
+                        output.produce(topic, value, key, partition=batch.partition)
+                    state.apply(computed.changes)
+
+`faust -A module worker` and `run_worker(app)` both run it.
+
+What it promises
+    * Exactly once: the outputs of a batch and its offsets are in one Kafka transaction, one each commit interval for
+      all partitions. Readers that use `read_committed` see each output once. `Delivery.AT_LEAST_ONCE` is a setting.
+    * Fencing: the transaction carries the group's real generation and member, as the consumer itself gives them, so the
+      brokers refuse what a worker writes whose partitions have moved on.
+    * Nothing is skipped: only the finished prefix of what was handed out in the present generation is committed. A
+      handler that raises, or that asks for the next batch with one unfinished, ends the worker; nothing is committed.
+    * Equal partition numbers of the topics of one agent are always in one worker.
+    * Rebalances do not wait for handlers: what is in hand when partitions move is dropped, and the heir does it again.
+    * Memory is bounded: polling stops while the handlers are behind, and membership goes on.
+
+The order of a commit
+    1. Take `Output.lock`, so that no batch is half written.
+    2. Flush the producer.
+    3. Send the finished positions, with the generation's metadata, to the transaction.
+    4. Commit the transaction.
+    5. Strike the batches off the books.
+    If 2-4 fail because the group moved on, all is aborted and the next assignment begins from the committed offsets. If
+    they fail for another reason, the worker begins again from the committed offsets without leaving the group; after
+    six such failures in a minute it ends.
+
+The transactional id
+    With `TransportOptions.slot` it is stable, so a restarted worker ends its predecessor's transaction as it starts.
+    Without a slot it is unique. In both cases the id also travels as metadata of the committed offsets: a worker that
+    is given a partition whose offset is pending in a dead worker's transaction reads there whose it is, and ends it
+    after a second. So readers wait for the session timeout (6 s); `transaction.timeout.ms` (10 s) is the last resort.
+
+What Faust offers and this transport refuses: tables, several agents on one topic, concurrency above 1, `send()`.
+"""
 
 from __future__ import annotations
 

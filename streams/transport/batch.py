@@ -8,7 +8,7 @@ from typing import NamedTuple, NewType
 
 from faust.types import TP
 
-Headers = list[tuple[str, bytes | None]]
+Headers = list[tuple[str, str | bytes | None]]
 TransactionalId = NewType("TransactionalId", str)
 
 UNKNOWN_GENERATION = -1

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, cast
 
 from confluent_kafka import Consumer as KafkaConsumer
@@ -225,23 +225,35 @@ class Consumer(UnusedFetching):
                     raise
         except FencedByGroup as exc:
             self.log.warning("%s", exc)
+            self._mend_soon(generation, self._await_rejoining(exc))
             return False
         except DeliveryFailed as exc:
             self.log.warning("%s", exc)
-            self._rewind_soon(generation, exc)
+            self._mend_soon(generation, self._rewind(generation, exc))
             return False
 
-    def _rewind_soon(self, generation: Generation, cause: DeliveryFailed) -> None:
+    def _mend_soon(self, generation: Generation, mending: Coroutine[Any, Any, None]) -> None:
+        """Mend in a task of its own, which the next rebalance cancels: it mends as well."""
         if self._generation is generation and (self._beginning is None or self._beginning.done()):
-            self._beginning = asyncio.get_running_loop().create_task(self._rewound(generation, cause))
+            self._beginning = asyncio.get_running_loop().create_task(self._mended(mending))
+        else:
+            mending.close()
 
-    async def _rewound(self, generation: Generation, cause: DeliveryFailed) -> None:
+    async def _mended(self, mending: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._rewind(generation, cause)
+            await mending
         except asyncio.CancelledError:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever it is ends the worker
             await self.crash(exc)
+
+    async def _await_rejoining(self, cause: FencedByGroup) -> None:
+        patience_seconds = 3 * self.options.session_timeout_seconds
+        await asyncio.sleep(patience_seconds)
+        raise PositionConflict(
+            f"The group refused this worker's commit {patience_seconds:g} s ago, and it was not asked to join again. "
+            f"Start it again. Cause: {cause}"
+        ) from cause
 
     async def _commit_finished(self, generation: Generation) -> bool:
         positions = self._books.finished_positions()

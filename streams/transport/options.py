@@ -86,7 +86,10 @@ class TransportOptions:
             # The default of 1,000 ms stops fetching for a second whenever the local queue was full.
             "fetch.queue.backoff.ms": 5,
             "fetch.wait.max.ms": 100,
-            "queued.max.messages.kbytes": 32_768,
+            # Bounds on memory: what is fetched ahead, and what one answer of a broker may hold (still compressed).
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.max.bytes": 8_388_608,
+            "max.partition.fetch.bytes": 524_288,
             "topic.metadata.refresh.interval.ms": 30_000,
         }
 
@@ -103,8 +106,8 @@ class TransportOptions:
             "linger.ms": self.linger_seconds * 1000,
             # Kafka's own partitioner, so that equal keys meet whoever wrote them.
             "partitioner": "murmur2_random",
-            "queue.buffering.max.messages": 500_000,
-            "queue.buffering.max.kbytes": 131_072,
+            "queue.buffering.max.messages": 100_000,
+            "queue.buffering.max.kbytes": 32_768,
             "batch.num.messages": 10_000,
             # With the default of 100 ms a commit that meets a concurrent one waits that long.
             "retry.backoff.ms": 10,

@@ -18,6 +18,8 @@ from streams.transport.options import TransportOptions
 
 T = TypeVar("T")
 
+_FULL_BUFFER_POLL_SECONDS = 0.01
+
 # What an abort reports for each record that it drops; not a failure.
 _ABORTED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
@@ -69,14 +71,14 @@ class Output(ABC):
             self._begin()
         self.uncommitted += 1
         producer = self._open_producer()
-        arguments: dict[str, object] = {"partition": partition, "timestamp": timestamp}
-        if headers is not None:
-            arguments["headers"] = headers
         while True:
             try:
-                producer.produce(topic, value, key, **arguments)  # type: ignore[arg-type]
+                if headers is None:
+                    producer.produce(topic, value, key, partition, timestamp=timestamp)
+                else:
+                    producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
             except BufferError:
-                producer.poll(0.05)
+                producer.poll(_FULL_BUFFER_POLL_SECONDS)
             except KafkaException as exc:
                 raise client_error(exc, f"writing to {topic}") from exc
             else:

@@ -16,7 +16,7 @@ from faust.types import TP
 
 from schemas.errors import Fatal
 from streams.transport.batch import Batch, Generation, Record
-from streams.transport.errors import client_error, error_of
+from streams.transport.errors import DeliveryFailed, client_error, error_of
 from streams.transport.group_metadata import generation_number
 from streams.transport.options import TransportOptions
 
@@ -89,11 +89,14 @@ class Poller(threading.Thread):
     def commit(self, positions: Mapping[TP, int]) -> None:
         """Commit offsets as a member of the group; blocks the calling thread, which is never the loop's.
 
-        Raises what `client_error` makes of the client's exception.
+        Raises what `client_error` makes of the client's exception, `DeliveryFailed` if no answer comes in time.
         """
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._request(lambda: self._commit(positions, done))
-        done.result()
+        try:
+            done.result(self._options.client_timeout_seconds)
+        except TimeoutError as exc:
+            raise DeliveryFailed("Offsets were not committed in time: the poller ended or does not answer.") from exc
 
     def drained(self, records: int) -> None:
         """Told by the loop that so many handed-out records are done with."""
@@ -170,19 +173,16 @@ class Poller(threading.Thread):
 
     def _hand_out(self, generation: Generation, messages: list[Any]) -> None:
         by_partition: dict[tuple[str, int], list[Record]] = {}
+        # A named tuple's own constructor is a Python function, which costs as much as all else here.
+        new_tuple = tuple.__new__
         for message in messages:
             error = message.error()
             if error is not None:
                 self._examine(error)
                 continue
             place = (message.topic(), message.partition())
-            record = Record(
-                message.offset(),
-                message.timestamp()[1],
-                message.key(),
-                message.value(),
-                message.headers(),
-            )
+            fields = (message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers())
+            record = new_tuple(Record, fields)
             try:
                 by_partition[place].append(record)
             except KeyError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.endpoints import Endpoints
+from deploy.local.stack import EmbeddedStack
+from tests.conftest import stack_home
 from tests.integration.transport_harness import Scene, WorkerProcess, scene, wait_until
 
 
@@ -118,6 +121,24 @@ def test_any_schedule_of_kills_stalls_and_stops_is_exactly_once(play: Scene, see
                 continue
         workers.append(play.work(slow_seconds=0.01))
     play.assert_exactly_once()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_broker_killed_and_started_again_loses_and_doubles_nothing(topic_prefix: str, tmp_path: Path) -> None:
+    with stack_home() as home, EmbeddedStack(home) as own:
+        broker = next(server for server in own.servers if server.name == "kafka")
+        with scene(own.endpoints.bootstrap_servers, topic_prefix, tmp_path) as play:
+            play.write(4_000)
+            worker = play.working(slow_seconds=0.05)
+            play.copies(400)
+            assert broker.pid is not None
+            os.kill(broker.pid, signal.SIGKILL)
+            own.ensure_running()
+            if worker.process.poll() is not None:
+                play.working()
+            play.write(500)
+            play.assert_exactly_once()
 
 
 def shared_out(play: Scene, workers: list[WorkerProcess]) -> bool:
