@@ -22,7 +22,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.local.endpoints import Endpoints, ProcessIdentity
-from deploy.local.ports import LOOPBACK
+from deploy.local.ports import LOOPBACK, Ports
+from deploy.local.postgres import PostgresServer
 from deploy.local.server import Server, await_condition
 from deploy.local.stack import EmbeddedStack
 from deploy.local.supervisor import Supervisor
@@ -202,6 +203,7 @@ def test_a_disk_without_room_stops_the_start_and_leaves_nothing(tmp_path: Path) 
 
 
 def test_a_server_that_cannot_start_is_explained_and_the_others_are_stopped(home: Path) -> None:
+    PostgresServer(home, Ports(home / "ports.json")).prepare()
     configuration = home / "postgres" / "data" / "pg_hba.conf"
     original = configuration.read_text()
     configuration.write_text("not a rule")
