@@ -1,0 +1,263 @@
+"""Assembles row changes to whole aggregates: the rows of each root key and all below it, however deep.
+
+A *node* is a row that other rows belong to, or a root, with the leaf rows below it. It exists independently of its
+row: children that come before their parent, or outlive it, wait in the parent's node. So rows may come in any
+order, move between parents and lose them, and the tree is always that of the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from producers.cdc.changes import UNCHANGED, ChangeKind, Column, Relation, Row, RowChange, completed
+from producers.cdc.tables import Project, RowKey, TablePlan, TablePlans
+from schemas.errors import Fatal
+
+NodeId = bytes
+"""Prefix of the table's plan, then the row's key."""
+
+_UPDATE, _TRUNCATE = ChangeKind.UPDATE, ChangeKind.TRUNCATE
+
+
+class Node:
+    """A row with the rows below it, by number of the child table; of inner children only the keys.
+
+    `emitted`: the Kafka key under which each aggregate (by number in the mapping) last stood on its topic.
+    """
+
+    __slots__ = ("children", "emitted", "row")
+
+    def __init__(self, row: Row | None, children: dict[int, dict[RowKey, Row | None]], emitted: dict[int, str]) -> None:
+        self.row = row
+        self.children = children
+        self.emitted = emitted
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would be lost with it."""
+        return self.row is None and not self.emitted and not any(self.children.values())
+
+
+class NodeStore(Protocol):
+    """Where the assembly keeps its nodes; `assembly_state.AssemblyState` is the durable one."""
+
+    def node(self, node_id: NodeId) -> Node:
+        """The node, an empty one if there is none. What is changed in it counts only after `changed`."""
+        ...
+
+    def changed(self, node_id: NodeId, node: Node) -> None:
+        """The node is to be kept as it is when the next checkpoint is sealed."""
+        ...
+
+    def nodes(self, prefix: bytes) -> Iterator[NodeId]:
+        """Ids of all nodes whose id begins so; the store may be changed meanwhile."""
+        ...
+
+    def parent_of(self, row_id: NodeId) -> tuple[RowKey | None, Row | None] | None:
+        """What `put_parent` was told last, None if nothing."""
+        ...
+
+    def put_parent(self, row_id: NodeId, parent: tuple[RowKey | None, Row | None] | None) -> None:
+        """Remember the parent's key of an indexed leaf row, and the row itself where it has no parent."""
+        ...
+
+    def parented(self, prefix: bytes) -> Iterator[NodeId]:
+        """Ids of all rows that `put_parent` knows of a table."""
+        ...
+
+
+class Assembly:
+    """Applies row changes to a store and tells which aggregates they touch. Pure; used by one thread."""
+
+    def __init__(self, plans: TablePlans, store: NodeStore) -> None:
+        self._plans = plans
+        self._store = store
+        self._bound: dict[Relation, list[tuple[TablePlan, Project]]] = {}
+        self._touched: dict[NodeId, None] = {}
+
+    def apply(self, changes: Iterable[RowChange]) -> None:
+        """Apply changes in their order; a transaction may come in several calls.
+
+        Raises:
+            ConfigurationError: the table's columns no longer fit the mapping.
+            Fatal: the kept rows do not fit the source.
+        """
+        bound = self._bound
+        for kind, relation, new, old in changes:
+            for plan, project in bound.get(relation) or self._bind(relation):
+                if kind is _TRUNCATE:
+                    self._truncate(plan)
+                    continue
+                new_row = None if new is None else project(new)
+                old_row = None if old is None else project(old)
+                if plan.leaf:
+                    self._change_leaf(plan, new_row, old_row, kind is _UPDATE)
+                else:
+                    self._change_node(plan, new_row, old_row, kind is _UPDATE)
+
+    def take_touched(self) -> list[NodeId]:
+        """Roots touched since the last call, in the order in which they were touched first."""
+        touched = list(self._touched)
+        self._touched.clear()
+        return touched
+
+    def _bind(self, relation: Relation) -> list[tuple[TablePlan, Project]]:
+        self._bound[relation] = bound = self._plans.bound(relation)
+        return bound
+
+    def _change_leaf(self, plan: TablePlan, new: Row | None, old: Row | None, is_update: bool) -> None:
+        before = old if old is not None else new if is_update else None
+        if before is None:
+            assert new is not None
+            self._put_leaf(plan, plan.key(new), plan.parent_key(new), new)
+            return
+        old_key = plan.key(before)
+        old_parent, previous = self._parent_before(plan, old_key, before)
+        if old_parent is not None:
+            holder = self._store.node(self._holder_id(plan, old_parent))
+            previous = holder.children.get(plan.number, {}).get(old_key)
+        if new is None:
+            self._remove_leaf(plan, old_key, old_parent)
+            return
+        row = self._whole(plan, new, previous)
+        key, parent = plan.key(row), plan.parent_key(row)
+        if key != old_key or parent != old_parent:
+            self._remove_leaf(plan, old_key, old_parent)
+        self._put_leaf(plan, key, parent, row)
+
+    def _parent_before(self, plan: TablePlan, key: RowKey, row: Row) -> tuple[RowKey | None, Row | None]:
+        if not plan.indexed:
+            return plan.parent_key(row), None
+        return self._store.parent_of(plan.prefix + key) or (None, None)
+
+    def _put_leaf(self, plan: TablePlan, key: RowKey, parent: RowKey | None, row: Row) -> None:
+        if plan.indexed:
+            self._store.put_parent(plan.prefix + key, (parent, row if parent is None else None))
+        if parent is None:
+            return
+        node_id = self._holder_id(plan, parent)
+        node = self._store.node(node_id)
+        rows = node.children.get(plan.number)
+        if rows is None:
+            node.children[plan.number] = {key: row}
+        else:
+            rows[key] = row
+        self._store.changed(node_id, node)
+        self._touch_holder(plan, node_id, node)
+
+    def _remove_leaf(self, plan: TablePlan, key: RowKey, parent: RowKey | None) -> None:
+        if plan.indexed:
+            self._store.put_parent(plan.prefix + key, None)
+        if parent is None:
+            return
+        node_id = self._holder_id(plan, parent)
+        node = self._store.node(node_id)
+        if node.children.get(plan.number, {}).pop(key, None) is not None:
+            self._store.changed(node_id, node)
+            self._touch_holder(plan, node_id, node)
+
+    def _change_node(self, plan: TablePlan, new: Row | None, old: Row | None, is_update: bool) -> None:
+        before = old if old is not None else new if is_update else None
+        old_key = None if before is None else plan.key(before)
+        previous = None if old_key is None else self._store.node(plan.prefix + old_key).row
+        if new is None:
+            assert old_key is not None
+            self._clear_node(plan, old_key)
+            return
+        row = self._whole(plan, new, previous)
+        key = plan.key(row)
+        if old_key is not None and key != old_key:
+            self._clear_node(plan, old_key)
+        self._put_node(plan, key, row)
+
+    def _put_node(self, plan: TablePlan, key: RowKey, row: Row) -> None:
+        node_id = plan.prefix + key
+        node = self._store.node(node_id)
+        if plan.parent is not None:
+            former = None if node.row is None else plan.parent_key(node.row)
+            parent = plan.parent_key(row)
+            if former is not None and former != parent:
+                self._touch(plan, node_id, node)
+                self._unlink(plan, key, former)
+            if parent is not None and (former != parent):
+                self._link(plan, key, parent)
+        node.row = row
+        self._store.changed(node_id, node)
+        self._touch(plan, node_id, node)
+
+    def _clear_node(self, plan: TablePlan, key: RowKey) -> None:
+        node_id = plan.prefix + key
+        node = self._store.node(node_id)
+        if node.row is None:
+            return
+        self._touch(plan, node_id, node)
+        parent = plan.parent_key(node.row)
+        if plan.parent is not None and parent is not None:
+            self._unlink(plan, key, parent)
+        node.row = None
+        self._store.changed(node_id, node)
+
+    def _link(self, plan: TablePlan, key: RowKey, parent: RowKey) -> None:
+        parent_id = self._holder_id(plan, parent)
+        node = self._store.node(parent_id)
+        node.children.setdefault(plan.number, {})[key] = None
+        self._store.changed(parent_id, node)
+
+    def _unlink(self, plan: TablePlan, key: RowKey, parent: RowKey) -> None:
+        parent_id = self._holder_id(plan, parent)
+        node = self._store.node(parent_id)
+        node.children.get(plan.number, {}).pop(key, None)
+        self._store.changed(parent_id, node)
+
+    def _truncate(self, plan: TablePlan) -> None:
+        if not plan.leaf:
+            for node_id in self._store.nodes(plan.prefix):
+                self._clear_node(plan, node_id[len(plan.prefix) :])
+            return
+        assert plan.parent is not None
+        for node_id in self._store.nodes(plan.parent.prefix):
+            node = self._store.node(node_id)
+            if node.children.pop(plan.number, None):
+                self._store.changed(node_id, node)
+                self._touch(plan.parent, node_id, node)
+        if plan.indexed:
+            for row_id in self._store.parented(plan.prefix):
+                self._store.put_parent(row_id, None)
+
+    def _touch_holder(self, plan: TablePlan, node_id: NodeId, node: Node) -> None:
+        assert plan.parent is not None
+        self._touch(plan.parent, node_id, node)
+
+    def _touch(self, plan: TablePlan, node_id: NodeId, node: Node) -> None:
+        """Walk up to the root; a row whose parent is missing belongs to no aggregate yet."""
+        while plan.parent is not None:
+            parent = None if node.row is None else plan.parent_key(node.row)
+            if parent is None:
+                return
+            node_id = self._holder_id(plan, parent)
+            plan = plan.parent
+            node = self._store.node(node_id)
+        self._touched[node_id] = None
+
+    def _holder_id(self, plan: TablePlan, parent: RowKey) -> NodeId:
+        assert plan.parent is not None
+        return plan.parent.prefix + parent
+
+    def _whole(self, plan: TablePlan, new: Row, previous: Row | None) -> Row:
+        if UNCHANGED not in new:
+            return new
+        row = completed(new, previous)
+        if UNCHANGED in row:
+            missing = [c.name for c, value in zip(_columns(plan), row, strict=True) if value is UNCHANGED]
+            raise Fatal(
+                f"table {plan.mapping.qualified_name}: an update leaves out the unchanged column {', '.join(missing)} "
+                "of a row that the capture does not know: the kept rows do not fit the source. Stop the worker, remove "
+                "its data directory and start it: it takes a new snapshot"
+            )
+        return row
+
+
+def _columns(plan: TablePlan) -> tuple[Column, ...]:
+    assert plan.relation is not None
+    return plan.relation.columns

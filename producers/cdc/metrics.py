@@ -1,0 +1,52 @@
+"""What a capture worker counts."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from producers.cdc.facts import Outcome, Refused, Stated
+from producers.cdc.records import STAGE
+from schemas import metrics
+
+
+class CaptureMetrics:
+    """The instruments of one capture; `registry` is what its `/metrics` shows."""
+
+    def __init__(self, slot: str, registry: CollectorRegistry) -> None:
+        events = Counter(
+            metrics.EVENTS_TOTAL.name, metrics.EVENTS_TOTAL.help, metrics.EVENTS_TOTAL.labels, registry=registry
+        )
+        self._stated = events.labels(STAGE, "written")
+        self._withdrawn = events.labels(STAGE, "deleted")
+        self._refused = events.labels(STAGE, "refused")
+        self._dead_letters = Counter(
+            metrics.DEAD_LETTERS_TOTAL.name,
+            metrics.DEAD_LETTERS_TOTAL.help,
+            metrics.DEAD_LETTERS_TOTAL.labels,
+            registry=registry,
+        )
+        latency = metrics.EVENT_LATENCY_SECONDS
+        self._latency = Histogram(
+            latency.name, latency.help, latency.labels, buckets=latency.buckets, registry=registry
+        ).labels(STAGE)
+        retained = metrics.REPLICATION_SLOT_RETAINED_BYTES
+        self._retained = Gauge(retained.name, retained.help, retained.labels, registry=registry).labels(slot)
+
+    def counted(self, outcome: Outcome) -> None:
+        """An outcome was handed to Kafka."""
+        if isinstance(outcome, Stated):
+            self._stated.inc()
+        elif isinstance(outcome, Refused):
+            self._refused.inc()
+            for reason in outcome.reasons:
+                self._dead_letters.labels(reason.rule).inc()
+        else:
+            self._withdrawn.inc()
+
+    def acknowledged(self, seconds: float) -> None:
+        """Kafka acknowledged an event so long after its source committed."""
+        self._latency.observe(max(0.0, seconds))
+
+    def retained(self, size: int) -> None:
+        """The source keeps so many bytes of log for the slot."""
+        self._retained.set(size)

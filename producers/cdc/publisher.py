@@ -1,0 +1,132 @@
+"""The capture's Kafka producer: idempotent, in order for each key, and every delivery accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from producers.cdc.records import Record
+from schemas.errors import ConfigurationError, Fatal, OrdersyncError, Transient
+from schemas.settings import KafkaSettings
+
+Delivered = Callable[[Message], None]
+
+_FLUSH_SECONDS: Final = 30.0
+_METADATA_SECONDS: Final = 10.0
+_REFUSED: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._AUTHENTICATION,
+    }
+)
+_AWAY: Final = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._RESOLVE,
+        KafkaError._PURGE_QUEUE,
+        KafkaError._PURGE_INFLIGHT,
+    }
+)
+
+
+def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncError:
+    """Our error for one of librdkafka's, by its code; `doing` says what was attempted."""
+    error = problem.args[0] if isinstance(problem, KafkaException) else problem
+    if error.code() in _REFUSED:
+        return ConfigurationError(
+            f"{doing}: {error.str()}; run `ordersync topics apply` and check what the worker's user may do"
+        )
+    if error.retriable() or error.code() in _AWAY or error.fatal():
+        # A fatal error of the idempotent producer ends the producer only: a new one goes on from what is safe.
+        return Transient(f"{doing}: Kafka does not answer ({error.str()}); is the broker running?")
+    return Fatal(f"{doing}: {error.str()}")
+
+
+class Publisher:
+    """One producer for one attempt of the capture; after an error it is thrown away with what was not delivered.
+
+    Delivery: at least once over all attempts; within one, records of a key reach their partition once and in order.
+    """
+
+    def __init__(self, kafka: KafkaSettings, *, linger_milliseconds: float, max_pending: int) -> None:
+        self._max_pending = max_pending
+        self._failure: OrdersyncError | None = None
+        self._producer = Producer(
+            kafka.producer_config(
+                **{
+                    "linger.ms": linger_milliseconds,
+                    "queue.buffering.max.messages": max(100_000, 2 * max_pending),
+                    "queue.buffering.max.kbytes": 131_072,
+                    "delivery.timeout.ms": 30_000,
+                    "client.id": "ordersync-capture",
+                }
+            )
+        )
+
+    @property
+    def pending(self) -> int:
+        """Records without an answer yet."""
+        return len(self._producer)
+
+    def require_topics(self, names: list[str]) -> None:
+        """Raises ConfigurationError for topics that do not exist, Transient while the cluster is away."""
+        try:
+            known = self._producer.list_topics(timeout=_METADATA_SECONDS).topics
+        except KafkaException as exc:
+            raise kafka_error(exc, "asking Kafka for its topics") from exc
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise ConfigurationError(f"topic {', '.join(missing)} does not exist: run `ordersync topics apply`")
+
+    def publish(self, record: Record, delivered: Delivered) -> None:
+        """Hand over one record; `delivered` is called (inside `poll`) once the brokers have it.
+
+        Waits while too many are pending. Raises as `poll` does.
+        """
+
+        def answered(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                delivered(message)
+            elif self._failure is None:
+                self._failure = kafka_error(error, f"writing to {message.topic()}")
+
+        while True:
+            try:
+                self._producer.produce(record.topic, record.value, record.key, on_delivery=answered)
+                break
+            except BufferError:
+                self.poll(0.05)
+            except KafkaException as exc:
+                raise kafka_error(exc, f"writing to {record.topic}") from exc
+        while len(self._producer) > self._max_pending:
+            self.poll(0.05)
+
+    def poll(self, timeout_seconds: float = 0.0) -> None:
+        """Let answers in. Raises what a failed delivery means: Transient, ConfigurationError or Fatal."""
+        self._producer.poll(timeout_seconds)
+        if self._failure is not None:
+            raise self._failure
+
+    def flush(self) -> None:
+        """Return when the brokers have everything. Raises as `poll` does, and Transient if they do not answer."""
+        left = self._producer.flush(_FLUSH_SECONDS)
+        if self._failure is not None:
+            raise self._failure
+        if left:
+            raise Transient(f"{left} captured events have not reached Kafka; is the broker running?")
+
+    def close(self) -> None:
+        """Drop what has no answer; it is captured again."""
+        self._producer.purge()
+        self._producer.flush(1.0)

@@ -1,0 +1,133 @@
+"""Makes the Kafka records of what the capture found: captured events, master records, tombstones and rejections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any, NamedTuple
+from uuid import uuid5
+
+from producers.cdc.changes import Position
+from producers.cdc.facts import Outcome, Refused, Stated, Withdrawn
+from schemas.attributes import OrderId
+from schemas.codec import TopicCodec
+from schemas.codec.topic import SchemaIds
+from schemas.mapping import AggregateMapping, SourceMapping
+from schemas.models import OriginalMessage, Rejection, SourcePosition, Violation
+from schemas.models.source import EVENT_NAMESPACE, event_id_of
+from schemas.topics import REJECTED
+
+STAGE = "capture"
+SNAPSHOT, UPSERTED, DELETED = "snapshot", "upserted", "deleted"
+
+
+class Record(NamedTuple):
+    """One Kafka record; a value of None is a tombstone."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The source transaction (or snapshot) whose outcomes are written."""
+
+    transaction_id: int
+    position: Position
+    committed_at: datetime
+    captured_at: datetime
+    is_snapshot: bool = False
+
+
+class RecordWriter:
+    """Encodes outcomes; `topics` gives the name on the cluster of a topic of the catalogue."""
+
+    def __init__(self, mapping: SourceMapping, schemas: SchemaIds, topic_prefix: str) -> None:
+        """Raises SchemaDrift if a schema is not registered, Transient while the registry is away."""
+        self._system = mapping.system
+        self._topic_prefix = topic_prefix
+        self._version = version("ordersync")
+        models: dict[str, Any] = {a.topic.name: a.topic.model for a in mapping.aggregates} | {REJECTED: Rejection}
+        self._codecs: dict[str, TopicCodec[Any]] = {
+            name: TopicCodec(topic_prefix + name, model, schemas) for name, model in models.items()
+        }
+
+    @property
+    def topics(self) -> list[str]:
+        """Every topic that records may go to."""
+        return [self._topic_prefix + name for name in self._codecs]
+
+    def record(self, outcome: Outcome, moment: Moment, sequence: int) -> Record:
+        """The record of one outcome; `sequence` numbers them within the transaction.
+
+        Raises:
+            InvalidValue: a fact does not fit its schema (`refusal` makes the rejection of that).
+        """
+        if isinstance(outcome, Refused):
+            return self._rejection(outcome, moment, sequence)
+        position = SourcePosition.trusted(
+            system=self._system,
+            transaction_id=moment.transaction_id,
+            position=moment.position,
+            sequence=sequence,
+        )
+        if outcome.aggregate.section is None:
+            return self._master(outcome, moment, position)
+        return self._event(outcome, outcome.aggregate.section, moment, position)
+
+    def _event(self, outcome: Stated | Withdrawn, section: str, moment: Moment, position: SourcePosition) -> Record:
+        topic = outcome.aggregate.topic
+        stated = isinstance(outcome, Stated)
+        event = topic.model.trusted(
+            event_id=event_id_of(topic.name, outcome.key, position),
+            order_id=OrderId(outcome.key),
+            operation=(SNAPSHOT if moment.is_snapshot else UPSERTED) if stated else DELETED,
+            source=position,
+            committed_at=moment.committed_at,
+            captured_at=moment.captured_at,
+            **{section: outcome.facts if isinstance(outcome, Stated) else None},
+        )
+        return Record(self._name(topic.name), outcome.key.encode(), self._codecs[topic.name].encode(event))
+
+    def _master(self, outcome: Stated | Withdrawn, moment: Moment, position: SourcePosition) -> Record:
+        topic = outcome.aggregate.topic.name
+        key = outcome.key.encode()
+        if isinstance(outcome, Withdrawn):
+            return Record(self._name(topic), key, None)
+        # The mapping leaves the fields of origin to the capture; the instance is nobody else's yet.
+        outcome.facts.__dict__.update(source=position, committed_at=moment.committed_at, captured_at=moment.captured_at)
+        return Record(self._name(topic), key, self._codecs[topic].encode(outcome.facts))
+
+    def _rejection(self, refused: Refused, moment: Moment, sequence: int) -> Record:
+        origin = f"{self._system}:{refused.table}"
+        place = f"{origin}/-1/{moment.position}/{sequence}"
+        key = None if refused.key is None else refused.key.encode()
+        rejection = Rejection(
+            rejection_id=str(uuid5(EVENT_NAMESPACE, place)),
+            stage=STAGE,
+            order_id=_order_id(refused.aggregate, refused.key),
+            violations=[
+                Violation(rule=reason.rule, message=f"{origin}: {reason}", field=reason.field)
+                for reason in refused.reasons
+            ],
+            rejected_at=moment.captured_at,
+            code_version=self._version,
+            original=OriginalMessage(
+                topic=origin,
+                partition=-1,
+                offset=moment.position,
+                timestamp_at=moment.committed_at,
+                key=key,
+                value=refused.document,
+            ),
+        )
+        return Record(self._name(REJECTED), key, self._codecs[REJECTED].encode(rejection))
+
+    def _name(self, topic: str) -> str:
+        return self._topic_prefix + topic
+
+
+def _order_id(aggregate: AggregateMapping, key: str | None) -> OrderId | None:
+    return None if key is None or aggregate.section is None else OrderId(key)

@@ -1,0 +1,183 @@
+"""Streams the source's transactions to Kafka, and makes the state durable behind them.
+
+The order of what becomes durable, which every restart relies on:
+
+1. A source transaction is applied to the rows in memory, and its events are handed to Kafka.
+2. Some transactions later a checkpoint is sealed: the changed rows with the position behind the last transaction.
+3. Kafka has acknowledged every event up to that position.
+4. The sealed rows and their position are written in one batch.
+5. The position is confirmed to the source, which may forget its log.
+
+Killed before 4, the transactions come again from the position before, to rows as they were then, and give the same
+events with the same ids; killed after it, they are skipped. None of the steps waits for another: later transactions
+are read while earlier ones are on their way.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+from confluent_kafka import Message
+
+from producers.cdc.aggregates import Assembly
+from producers.cdc.assembly_state import AssemblyState, SealedState, Standing
+from producers.cdc.changes import Marker, Position, SourceTransaction
+from producers.cdc.outlet import Outlet
+from producers.cdc.records import Moment
+from producers.cdc.settings import CaptureSettings
+from producers.cdc.source import ChangeStream, Heartbeat, PostgresSource
+from producers.cdc.tables import TablePlans
+from schemas.errors import Fatal
+
+_IDLE_SECONDS: Final = 0.2
+_PENDING_SECONDS: Final = 0.005
+_IDLE_CONFIRM_SECONDS: Final = 0.5
+
+
+class Checkpoint:
+    """Transactions that become durable together; `outstanding` of their events have no answer of Kafka yet."""
+
+    __slots__ = ("changes", "opened_at", "outstanding", "position", "sealed")
+
+    def __init__(self) -> None:
+        self.opened_at = time.monotonic()
+        self.position: Position | None = None
+        self.changes = 0
+        self.outstanding = 0
+        self.sealed: SealedState | None = None
+
+
+class Streaming:
+    """One attempt to stream, from a state that is exact for its position. One thread."""
+
+    def __init__(
+        self,
+        settings: CaptureSettings,
+        source: PostgresSource,
+        plans: TablePlans,
+        state: AssemblyState,
+        outlet: Outlet,
+    ) -> None:
+        standing = state.standing
+        if standing is None:
+            raise Fatal("streaming was begun without assembled rows: take a snapshot first")
+        self._settings = settings
+        self._source = source
+        self._state = state
+        self._outlet = outlet
+        self._assembly = Assembly(plans, state)
+        self._standing: Standing = standing
+        self._reached = standing.position
+        self._current = Checkpoint()
+        self._sealed: deque[Checkpoint] = deque()
+        self._half_applied = False
+        self._heartbeat = Heartbeat(settings.heartbeat_seconds)
+        self._idle_confirm_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Stream until `stop` is set; what was applied whole is then durable and confirmed.
+
+        Raises:
+            SlotMissing, SlotLost: the slot would leave a gap.
+            Transient: database or broker are away.
+            Fatal: the source no longer fits the mapping or the kept rows.
+        """
+        stream = self._source.stream(self._reached)
+        while not stop.is_set():
+            self._step(stream)
+        self._finish(stream)
+        stream.stop()
+
+    def _step(self, stream: ChangeStream) -> None:
+        busy = self._current.position is not None or self._sealed or self._half_applied
+        parts = stream.receive(_PENDING_SECONDS if busy else _IDLE_SECONDS)
+        captured_at = datetime.now(UTC)
+        for part in parts:
+            if not isinstance(part, Marker):
+                self._transaction(part, captured_at)
+        self._outlet.publisher.poll()
+        self._seal_when_due()
+        self._write_acknowledged(stream)
+        if not parts and not busy:
+            self._idle(stream)
+        if self._heartbeat.is_due():
+            self._outlet.metrics.retained(self._source.retained_bytes())
+            if not busy:
+                self._source.beat()
+
+    def _transaction(self, part: SourceTransaction, captured_at: datetime) -> None:
+        if part.position < self._reached:
+            return
+        if part.changes:
+            self._assembly.apply(part.changes)
+            self._current.changes += len(part.changes)
+        self._half_applied = not part.complete
+        if part.complete:
+            self._state_touched(part, captured_at)
+            self._current.position = part.end_position
+
+    def _state_touched(self, part: SourceTransaction, captured_at: datetime) -> None:
+        touched = self._assembly.take_touched()
+        if not touched:
+            return
+        checkpoint = self._current
+        moment = Moment(part.transaction_id, part.position, part.committed_at, captured_at)
+        lag_seconds = (captured_at - part.committed_at).total_seconds()
+        delivered = partial(self._delivered, checkpoint, lag_seconds)
+        sequence = 0
+        for root in touched:
+            for outcome in self._outlet.facts.outcomes(root):
+                checkpoint.outstanding += 1
+                self._outlet.publish(outcome, moment, sequence, root, delivered)
+                sequence += 1
+
+    def _delivered(self, checkpoint: Checkpoint, lag_seconds: float, message: Message) -> None:
+        checkpoint.outstanding -= 1
+        self._outlet.metrics.acknowledged(lag_seconds + (message.latency() or 0.0))
+
+    def _seal_when_due(self) -> None:
+        current, settings = self._current, self._settings
+        if current.position is None or self._half_applied:
+            return
+        if (
+            current.changes >= settings.checkpoint_changes
+            or time.monotonic() - current.opened_at >= settings.checkpoint_seconds
+        ):
+            self._seal(current.position)
+
+    def _seal(self, position: Position) -> None:
+        self._current.sealed = self._state.seal(self._standing._replace(position=position))
+        self._sealed.append(self._current)
+        self._current = Checkpoint()
+
+    def _write_acknowledged(self, stream: ChangeStream) -> None:
+        written = None
+        while self._sealed and self._sealed[0].outstanding == 0:
+            written = self._sealed.popleft().sealed
+            assert written is not None
+            self._state.write(written)
+        if written is not None:
+            self._standing = written.standing
+            stream.confirm(written.standing.position)
+
+    def _idle(self, stream: ChangeStream) -> None:
+        """Confirm what the server has read of others' changes; told seldom, because each is a durable write."""
+        now = time.monotonic()
+        position = stream.server_position
+        if now < self._idle_confirm_at or stream.in_transaction or position <= self._standing.position:
+            return
+        self._idle_confirm_at = now + _IDLE_CONFIRM_SECONDS
+        self._seal(position)
+        self._write_acknowledged(stream)
+
+    def _finish(self, stream: ChangeStream) -> None:
+        """A transaction of which only a part was received comes again whole."""
+        if self._current.position is not None and not self._half_applied:
+            self._seal(self._current.position)
+        self._outlet.publisher.flush()
+        self._write_acknowledged(stream)

@@ -1,0 +1,212 @@
+"""Which columns of each mapped table are kept, how its rows are identified, and to which parent they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from marshal import dumps
+from operator import itemgetter
+
+from producers.cdc.changes import Relation, Row, TableName
+from schemas.errors import ConfigurationError
+from schemas.mapping import SourceMapping, TableMapping
+
+RowKey = bytes
+"""A row's key as one byte string; equal for equal raw values."""
+
+_MARSHAL_VERSION = 2
+
+Project = Callable[[Row], Row]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TablePlan:
+    """One table of the mapping, prepared for the assembly; the plans of a mapping form trees.
+
+    `inner`: other tables name it as their parent. Rows of inner and of root tables are nodes of their own; rows
+    of the others (`leaf`) are kept within their parent's node. `indexed`: a leaf whose key does not tell its
+    parent, so that the parent has to be remembered for updates and deletes that send nothing but the key.
+    """
+
+    number: int
+    mapping: TableMapping
+    parent: TablePlan | None
+    relation: Relation | None
+    key: Callable[[Row], RowKey]
+    parent_key: Callable[[Row], RowKey | None]
+    inner: bool
+    indexed: bool
+    children: list[TablePlan] = field(default_factory=list)
+
+    @property
+    def alias(self) -> str:
+        """Its name within the mapping."""
+        return self.mapping.alias
+
+    @property
+    def leaf(self) -> bool:
+        """Whether its rows are kept in their parent's node."""
+        return self.parent is not None and not self.inner
+
+    @property
+    def prefix(self) -> bytes:
+        """Start of the ids of its nodes."""
+        return self.number.to_bytes(2, "big")
+
+
+class TablePlans:
+    """Every table of a mapping with the shape that it had when the capture started."""
+
+    def __init__(self, mapping: SourceMapping, relations: Mapping[TableName, Relation]) -> None:
+        """`relations`: the live tables, as their rows are sent.
+
+        Raises:
+            ConfigurationError: a column is missing, or the source would not send what identifies a row.
+        """
+        self.mapping = mapping
+        self.by_alias: dict[str, TablePlan] = {}
+        for alias in mapping.tables:
+            self._add(alias, relations)
+        self.by_prefix = {plan.prefix: plan for plan in self.by_alias.values()}
+        self._named: dict[TableName, list[TablePlan]] = {}
+        for plan in self.by_alias.values():
+            if plan.relation is not None:
+                self._named.setdefault(plan.relation.name, []).append(plan)
+
+    @property
+    def in_reading_order(self) -> list[TablePlan]:
+        """The tables that exist, each after its parent."""
+        return [plan for plan in self.by_alias.values() if plan.relation is not None]
+
+    def layout(self) -> str:
+        """Changes with the numbers that kept rows refer to: tables and aggregates."""
+        aggregates = [(aggregate.topic.name, aggregate.root) for aggregate in self.mapping.aggregates]
+        return _digest([self.mapping.system, list(self.mapping.tables), aggregates])
+
+    def fingerprint(self) -> str:
+        """Changes with everything that kept rows depend on: layout, keys, links, columns and their types."""
+        parts: list[object] = [self.layout()]
+        for plan in self.by_alias.values():
+            columns = [(column.name, column.type_id) for column in plan.relation.columns] if plan.relation else []
+            link = plan.mapping.parent
+            parts.append((plan.alias, plan.mapping.qualified_name, plan.mapping.key, columns))
+            parts.append((link.table, link.columns) if link else None)
+        return _digest(parts)
+
+    def bound(self, relation: Relation) -> list[tuple[TablePlan, Project]]:
+        """How rows of this relation become kept rows, for each alias of the table; empty for an unmapped table.
+
+        Raises:
+            ConfigurationError: a mapped column was dropped, renamed or retyped since the capture started.
+        """
+        return [(plan, _projection(plan, relation)) for plan in self._named.get(relation.name, [])]
+
+    def _add(self, alias: str, relations: Mapping[TableName, Relation]) -> TablePlan:
+        if alias in self.by_alias:
+            return self.by_alias[alias]
+        table = self.mapping.tables[alias]
+        parent = None if table.parent is None else self._add(table.parent.table, relations)
+        relation = None if table.is_virtual else _kept(self.mapping, table, relations)
+        columns = table.key if relation is None else tuple(column.name for column in relation.columns)
+        links = () if table.parent is None else table.parent.columns
+        inner = any(child.parent is not None and child.parent.table == alias for child in self.mapping.tables.values())
+        plan = TablePlan(
+            number=list(self.mapping.tables).index(alias),
+            mapping=table,
+            parent=parent,
+            relation=relation,
+            key=_key_reader(columns, table.key, table),
+            parent_key=_parent_key_reader(columns, links),
+            inner=inner,
+            indexed=parent is not None and not inner and not set(links) <= set(table.key),
+        )
+        if parent is not None:
+            parent.children.append(plan)
+        self.by_alias[alias] = plan
+        return plan
+
+
+def _digest(parts: list[object]) -> str:
+    return sha256(repr(parts).encode()).hexdigest()
+
+
+def _kept(mapping: SourceMapping, table: TableMapping, relations: Mapping[TableName, Relation]) -> Relation:
+    assert table.schema is not None
+    assert table.name is not None
+    relation = relations[TableName(table.schema, table.name)]
+    unsent = [column.name for column in relation.columns if column.name in table.key and not column.is_key]
+    if unsent:
+        raise ConfigurationError(
+            f"table {relation.name}: the mapping's key column {', '.join(unsent)} is not part of the replica identity, "
+            f"so deletes would not name the row: use the primary key as key of [tables.{table.alias}], or "
+            f"ALTER TABLE {relation.name} REPLICA IDENTITY FULL"
+        )
+    wanted = mapping.columns_of(table.alias)
+    columns = tuple(column for column in relation.columns if column.name in wanted)
+    return Relation(relation.relation_id, relation.name, columns, relation.replica_identity)
+
+
+def _projection(plan: TablePlan, relation: Relation) -> Project:
+    assert plan.relation is not None
+    present = {column.name: column for column in relation.columns}
+    for column in plan.relation.columns:
+        found = present.get(column.name)
+        if found is None:
+            raise ConfigurationError(
+                f"table {relation.name} no longer has the column {column.name}, which the mapping needs (it was "
+                f"dropped or renamed); it has {', '.join(present)}: mend the mapping, or bring the column back, and "
+                "restart"
+            )
+        if found.type_id != column.type_id:
+            raise ConfigurationError(
+                f"column {relation.name}.{column.name} has changed its type (from OID {column.type_id} to "
+                f"{found.type_id}): check the mapping's expressions for it and restart; the capture then takes a new "
+                "snapshot with the new type"
+            )
+        if column.name in plan.mapping.key and not found.is_key:
+            raise ConfigurationError(
+                f"table {relation.name}: the replica identity no longer has the mapping's key column {column.name}, so "
+                f"deletes would not name the row: ALTER TABLE {relation.name} REPLICA IDENTITY DEFAULT (or FULL)"
+            )
+    return _picker(relation.indexes_of([column.name for column in plan.relation.columns]))
+
+
+def _picker(indexes: Sequence[int]) -> Project:
+    if len(indexes) == 1:
+        (index,) = indexes
+        return lambda row: (row[index],)
+    return itemgetter(*indexes)
+
+
+def _key_reader(columns: Sequence[str], key: Sequence[str], table: TableMapping) -> Callable[[Row], RowKey]:
+    pick = _picker([columns.index(name) for name in key])
+    single = len(key) == 1
+
+    def read(row: Row) -> RowKey:
+        values = pick(row)
+        for value in values:
+            if value.__class__ is not bytes:
+                raise ConfigurationError(
+                    f"table {table.qualified_name}: a row came without a value of its key ({', '.join(key)}): the key "
+                    f"of [tables.{table.alias}] must be columns that are NOT NULL and belong to the replica identity"
+                )
+        return values[0] if single else dumps(values, _MARSHAL_VERSION)  # type: ignore[return-value,arg-type]
+
+    return read
+
+
+def _parent_key_reader(columns: Sequence[str], links: Sequence[str]) -> Callable[[Row], RowKey | None]:
+    """A NULL in the link means that the row has no parent, as in SQL's foreign keys."""
+    if not links:
+        return lambda row: None
+    pick = _picker([columns.index(name) for name in links])
+    single = len(links) == 1
+
+    def read(row: Row) -> RowKey | None:
+        values = pick(row)
+        if None in values:
+            return None
+        return values[0] if single else dumps(values, _MARSHAL_VERSION)  # type: ignore[return-value,arg-type]
+
+    return read
