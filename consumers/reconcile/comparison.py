@@ -1,0 +1,225 @@
+"""Compares what two systems say of one order, attribute by attribute, and names each difference. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from consumers.reconcile.attributes import Attributes, model_attributes
+from consumers.reconcile.erp_image import expected_erp
+from consumers.reconcile.facts import DELETED, OWNED, FoundState, OrderFacts, facts_of
+from consumers.reconcile.fingerprint import Section
+from consumers.reconcile.invariants import expected_ledger
+from consumers.reconcile.refusal import Refused
+from schemas.attributes import OrderId
+from schemas.errors import UndecodableMessage
+from schemas.models import Mismatch, OrderState, SalesOrder, Settlement
+
+SOURCE, STATE, ERP, LEDGER = "source", "state", "erp", "ledger"
+MISSING, EXTRA, DIFFERENT = "missing", "extra", "different"
+
+_MAIN_AMOUNTS = ("payable_amount", "paid_amount", "line_extension_amount")
+_SHOWN_CHARACTERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class OrderContent:
+    """All that the systems say of one order, as read in one round."""
+
+    order_id: str
+    source: OrderFacts
+    state: FoundState
+    erp: Attributes | None
+    ledger: Attributes | None
+    is_parked: bool = False
+    refusals: tuple[Refused, ...] = ()
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What came of comparing one order."""
+
+    mismatches: list[Mismatch] = field(default_factory=list)
+    is_parked: bool = False
+    """It differs, and waits for what it awaits."""
+    is_rejected: bool = False
+    """It differs, and its latest facts were refused."""
+
+
+def compare(content: OrderContent, detected_at: datetime) -> Verdict:
+    """Compare source with state, then the state with ERP and ledger.
+
+    Differences that a parked order or a refused event explains are no mismatches: they are known and named elsewhere.
+    """
+    verdict = Verdict()
+    if isinstance(content.state, UndecodableMessage):
+        found = _Differences(content, STATE, SOURCE, detected_at)
+        verdict.mismatches = [found.one(DIFFERENT, "value", "an order's state", str(content.state))]
+        return verdict
+    state = content.state
+    for section in OWNED:
+        verdict_of_section = list(_facts_differences(content, state, section, detected_at))
+        _judge(verdict, verdict_of_section, content, section, state)
+    if content.is_parked and verdict.mismatches:
+        verdict.mismatches, verdict.is_parked = [], True
+    erp = content.erp if content.erp is not None and ("version" in content.erp or state is None) else None
+    expected = expected_erp(state) if state is not None else None
+    _judge(verdict, _Differences(content, ERP, STATE, detected_at).all(expected, erp), content, Section.ERP, state)
+    ledger = (expected_ledger(state) or None) if state is not None else None
+    found = _Differences(content, LEDGER, STATE, detected_at)
+    _judge(verdict, found.all(ledger, content.ledger), content, Section.LEDGER, state)
+    return verdict
+
+
+def _judge(
+    verdict: Verdict, differences: list[Mismatch], content: OrderContent, section: Section, state: OrderState | None
+) -> None:
+    if not differences:
+        return
+    if any(refused.explains(section, state) for refused in content.refusals):
+        verdict.is_rejected = True
+    else:
+        verdict.mismatches += differences
+
+
+def _facts_differences(
+    content: OrderContent, state: OrderState | None, section: Section, detected_at: datetime
+) -> Iterator[Mismatch]:
+    found = _Differences(content, STATE, SOURCE, detected_at)
+    unreadable = content.source.unreadable.get(section)
+    if unreadable is not None:
+        yield found.one(DIFFERENT, section.value, str(unreadable), None)
+        return
+    expected = content.source.sections.get(section)
+    actual = facts_of(state).sections.get(section) if state is not None else None
+    if section is Section.ORDER and state is not None and state.order_status == DELETED and expected is not None:
+        yield found.one(DIFFERENT, "order.order_status", getattr(expected, "order_status", None), DELETED)
+        return
+    if state is None:
+        # The order is missing once, not once for each section.
+        first = next((one for one in OWNED if one in content.source.sections), None)
+        if section is first:
+            yield found.one(MISSING, None, None, None)
+        return
+    if section is Section.ORDER and expected is None and actual is not None:
+        yield found.one(EXTRA, None, None, None)
+        return
+    left = {} if expected is None else model_attributes(expected)
+    right = {} if actual is None else model_attributes(actual)
+    left.pop("order_id", None)
+    right.pop("order_id", None)
+    yield from found.attributes(left, right, f"{section.value}.")
+
+
+class _Differences:
+    """Makes the mismatches of one order between one system and its reference."""
+
+    def __init__(self, content: OrderContent, system: str, reference: str, detected_at: datetime) -> None:
+        self._order_id = OrderId(content.order_id)
+        self._system, self._reference, self._detected_at = system, reference, detected_at
+        self._currency, self._payable = _worth(content)
+
+    def all(self, expected: Attributes | None, actual: Attributes | None) -> list[Mismatch]:
+        """The order is missing, extra, or differs in attributes."""
+        if expected is None and actual is None:
+            return []
+        if expected is None:
+            return [self.one(EXTRA, None, None, None)]
+        if actual is None:
+            return [self.one(MISSING, None, None, None)]
+        return list(self.attributes(expected, actual))
+
+    def attributes(self, expected: Attributes, actual: Attributes, prefix: str = "") -> Iterator[Mismatch]:
+        """Each differing attribute; an element of a list that only one side has is one difference."""
+        lone = _lone_elements(expected, actual)
+        for element in sorted(lone):
+            left, right = _within(expected, element), _within(actual, element)
+            stake = next(
+                (_number(side.get(name)) for side in (left, right) for name in _MAIN_AMOUNTS if name in side), None
+            )
+            yield self.one(DIFFERENT, prefix + element, _shown(left), _shown(right), stake)
+        for path in sorted(expected.keys() | actual.keys()):
+            if expected.get(path) != actual.get(path) and not any(path.startswith(f"{element}.") for element in lone):
+                left_text, right_text = expected.get(path), actual.get(path)
+                yield self.one(DIFFERENT, prefix + path, left_text, right_text, _stake(path, left_text, right_text))
+
+    def one(
+        self, kind: str, path: str | None, expected: str | None, actual: str | None, stake: Decimal | None = None
+    ) -> Mismatch:
+        """One mismatch; a missing or extra order is worth all of it."""
+        amount = self._payable if path is None else stake
+        currency = path[path.rindex("[") + 1 : -1] if path and path.endswith("]") and "_amount[" in path else None
+        return Mismatch(
+            mismatch_id=f"{self._order_id}/{self._system}/{path or ''}",
+            order_id=self._order_id,
+            system=self._system,
+            reference=self._reference,
+            kind=kind,
+            field=path,
+            expected=expected,
+            actual=actual,
+            amount=amount,
+            currency_code=(currency or self._currency) if amount is not None else None,
+            detected_at=self._detected_at,
+        )
+
+
+def _worth(content: OrderContent) -> tuple[str | None, Decimal | None]:
+    """Currency and payable amount of the order, from whoever knows it."""
+    facts = content.source.sections.get(Section.ORDER)
+    state = content.state
+    order = facts if isinstance(facts, SalesOrder) else state.order if isinstance(state, OrderState) else None
+    if order is not None:
+        return order.document_currency_code, order.payable_amount
+    settlement = content.source.sections.get(Section.SETTLEMENT)
+    if isinstance(settlement, Settlement) and settlement.payments:
+        paid = settlement.payments
+        return paid[0].document_currency_code, sum((payment.paid_amount for payment in paid), Decimal(0))
+    if content.erp is not None and "payable_amount" in content.erp:
+        return content.erp.get("document_currency_code"), Decimal(content.erp["payable_amount"])
+    return None, None
+
+
+def _lone_elements(expected: Attributes, actual: Attributes) -> set[str]:
+    """Outermost elements of lists that only one side has."""
+    left, right = _elements(expected), _elements(actual)
+    lone = left ^ right
+    return {element for element in lone if not any(element.startswith(f"{other}.") for other in lone)}
+
+
+def _elements(attributes: Attributes) -> set[str]:
+    found = set()
+    for path in attributes:
+        end = path.find("].")
+        while end >= 0:
+            found.add(path[: end + 1])
+            end = path.find("].", end + 1)
+    return found
+
+
+def _within(attributes: Attributes, element: str) -> dict[str, str]:
+    start = f"{element}."
+    return {path.removeprefix(start): text for path, text in attributes.items() if path.startswith(start)}
+
+
+def _shown(attributes: Attributes) -> str | None:
+    if not attributes:
+        return None
+    text = "; ".join(f"{path}={value}" for path, value in attributes.items())
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ..."
+
+
+def _stake(path: str, expected: str | None, actual: str | None) -> Decimal | None:
+    if not path.partition("[")[0].endswith("_amount") and not path.endswith("_amount"):
+        return None
+    left, right = _number(expected or "0"), _number(actual or "0")
+    return None if left is None or right is None else abs(left - right)
+
+
+def _number(text: str | None) -> Decimal | None:
+    try:
+        return None if text is None else Decimal(text)
+    except InvalidOperation:
+        return None

@@ -1,0 +1,116 @@
+"""Looks at the orders that seem to differ until they agree, or until the time for that has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+
+from consumers.reconcile.comparison import OrderContent, Verdict, compare
+from consumers.reconcile.facts import OrderFacts
+from consumers.reconcile.survey import Locators, Suspects
+from consumers.reconcile.systems import Systems
+from schemas.models import Mismatch
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a difference may last; the functions are those of the clock of whoever waits."""
+
+    deadline: float
+    """On the scale of `elapsed`."""
+    elapsed: Callable[[], float]
+    pause: Callable[[], None]
+    now: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What came of examining suspects."""
+
+    mismatches: list[Mismatch] = field(default_factory=list)
+    parked: list[str] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
+    on_the_way: list[str] = field(default_factory=list)
+
+
+def examine(systems: Systems, suspects: Suspects, patience: Patience) -> Findings:
+    """Read each suspect in every system, again and again while it differs; what differs to the end is a mismatch.
+
+    An order that differs to the end, but not in the same way in the last two looks, is on its way.
+
+    Raises:
+        ConfigurationError: a system lacks what is read, or refuses.
+        Transient: a system is away.
+    """
+    systems.state.watch(suspects.order_ids)
+    systems.rejected.watch(suspects.order_ids)
+    findings, is_moving = Findings(), dict.fromkeys(suspects.order_ids, False)
+    differing = dict.fromkeys(suspects.order_ids, b"")
+    while True:
+        is_last = patience.elapsed() >= patience.deadline
+        looked: dict[str, bytes] = {}
+        for content in _contents(systems, suspects.locators, list(differing)):
+            verdict = compare(content, patience.now())
+            mark = _mark(verdict)
+            is_moving[content.order_id] = differing[content.order_id] not in (b"", mark)
+            if verdict.mismatches and not is_last:
+                looked[content.order_id] = mark
+            else:
+                _take(findings, content.order_id, verdict, is_moving=is_moving[content.order_id])
+        if not looked:
+            return findings
+        differing = looked
+        patience.pause()
+
+
+def _take(findings: Findings, order_id: str, verdict: Verdict, *, is_moving: bool) -> None:
+    if verdict.mismatches and is_moving:
+        findings.on_the_way.append(order_id)
+    else:
+        findings.mismatches += verdict.mismatches
+    if verdict.is_parked:
+        findings.parked.append(order_id)
+    if verdict.is_rejected:
+        findings.rejected.append(order_id)
+
+
+def _mark(verdict: Verdict) -> bytes:
+    """Is the same for the same differences."""
+    parts = [(one.mismatch_id, one.kind, one.expected or "", one.actual or "") for one in verdict.mismatches]
+    text = "\x1e".join(["\x1f".join(part) for part in parts])
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _contents(systems: Systems, locators: Locators, order_ids: list[str]) -> Iterator[OrderContent]:
+    """One order after the other as all systems have it; what is downstream is read first."""
+    erp = dict(systems.erp.orders(order_ids))
+    ledger = dict(systems.ledger.orders(order_ids))
+    systems.rejected.advance()
+    parked = systems.parked.parked()
+    states = dict(systems.state.watched(order_ids))
+    sources = _sources(systems, locators, order_ids)
+    for order_id in order_ids:
+        yield OrderContent(
+            order_id=order_id,
+            source=sources.get(order_id, OrderFacts()),
+            state=states[order_id],
+            erp=erp.get(order_id),
+            ledger=ledger.get(order_id),
+            is_parked=order_id in parked,
+            refusals=tuple(systems.rejected.of(order_id)),
+        )
+
+
+def _sources(systems: Systems, locators: Locators, order_ids: list[str]) -> dict[str, OrderFacts]:
+    sources: dict[str, OrderFacts] = {}
+    for number, reader in enumerate(systems.sources):
+        wanted = [locator for order_id in order_ids for source, locator in locators[order_id] if source == number]
+        for found in reader.facts(wanted) if wanted else ():
+            facts = sources.setdefault(found.order_id, OrderFacts())
+            if found.facts is not None:
+                facts.sections[found.locator.section] = found.facts
+            elif found.error is not None:
+                facts.unreadable[found.locator.section] = found.error
+    return sources

@@ -1,0 +1,97 @@
+"""Reads what the general ledger shows of each order, and whether it balances as a whole."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from psycopg import sql
+
+from consumers.reconcile.attributes import Attributes
+from consumers.reconcile.invariants import Balance, Measure, attributes_of
+from consumers.reconcile.rows import snapshot, text_array
+from schemas.settings import DatabaseSettings
+
+# Measures by their accounts; what has a credit balance is turned round.
+_DEBIT = {Measure.CASH: ("1000",), Measure.COST_OF_GOODS_SOLD: ("5000",), Measure.CUSTOMER: ("1200", "1250", "2100")}
+_CREDIT = {Measure.REVENUE: ("4000",), Measure.SHIPPING_REVENUE: ("4100",), Measure.TAX_PAYABLE: ("2200",)}
+_CONTRACT_LIABILITIES = "2100"
+
+_BY_ORDER = (
+    (Measure.IMBALANCE, "sum(debit_amount - credit_amount)"),
+    *(
+        (measure, f"sum({sign}) FILTER (WHERE account_code IN ({', '.join(map(repr, accounts))}))")
+        for sign, measures in (("debit_amount - credit_amount", _DEBIT), ("credit_amount - debit_amount", _CREDIT))
+        for measure, accounts in measures.items()
+    ),
+    (
+        Measure.OVERDRAWN,
+        f"greatest(sum(debit_amount - credit_amount) FILTER (WHERE account_code = {_CONTRACT_LIABILITIES!r}), 0)",
+    ),
+)
+_FUNCTIONAL = "sum(functional_debit_amount - functional_credit_amount)"
+_LINES = "journal_line JOIN journal_entry USING (entry_id)"
+
+
+class LedgerReader:
+    """The ledger's journal; each call is one read-only transaction."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+
+    def orders(self, order_ids: Sequence[str] | None = None) -> Iterator[tuple[str, Attributes]]:
+        """The balances of every order that has any, or of `order_ids`, sorted by id; streaming.
+
+        Raises:
+            ConfigurationError: a table or column is missing, or the role may not read it.
+            Transient: the ledger's database is away.
+        """
+        where: sql.Composable = sql.SQL("true")
+        if order_ids is not None:
+            where = sql.SQL("order_id = ANY({})").format(text_array(order_ids))
+        measures = sql.SQL(", ").join([sql.SQL(text) for text in (_FUNCTIONAL, *(text for _, text in _BY_ORDER))])
+        query = sql.SQL(
+            'SELECT (order_id COLLATE "C"), currency_code, functional_currency_code, {} FROM {} WHERE {} '
+            "GROUP BY 1, 2, 3 ORDER BY 1"
+        ).format(measures, sql.SQL(_LINES), where)
+        with snapshot(self._settings) as ledger:
+            for order_id, rows in groupby(ledger.rows(query, ["journal_entry", "journal_line"]), key=itemgetter(0)):
+                balances = _balances(rows)
+                if balances:
+                    yield order_id, balances
+
+    def imbalances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """Debits less credits of the whole ledger, by document currency and by functional currency.
+
+        Raises:
+            ConfigurationError: a table or column is missing, or the role may not read it.
+            Transient: the ledger's database is away.
+        """
+        query = sql.SQL(
+            "SELECT currency_code, functional_currency_code, sum(debit_amount - credit_amount), {} FROM {} "
+            "GROUP BY 1, 2 ORDER BY 1, 2"
+        ).format(sql.SQL(_FUNCTIONAL), sql.SQL(_LINES))
+        document: dict[str, Decimal] = defaultdict(Decimal)
+        functional: dict[str, Decimal] = defaultdict(Decimal)
+        with snapshot(self._settings) as ledger:
+            for currency, functional_currency, difference, functional_difference in ledger.rows(
+                query, ["journal_line"]
+            ):
+                document[currency] += difference
+                functional[functional_currency] += functional_difference
+        return dict(document), dict(functional)
+
+
+def _balances(rows: Iterator[tuple[Any, ...]]) -> Attributes:
+    """One row for each pair of currencies, to the balances of the order."""
+    balances: dict[Balance, Decimal] = defaultdict(Decimal)
+    for _, currency, functional_currency, functional_imbalance, *amounts in rows:
+        for (measure, _), amount in zip(_BY_ORDER, amounts, strict=True):
+            if amount:
+                balances[Balance(measure, currency)] += amount
+        balances[Balance(Measure.FUNCTIONAL_IMBALANCE, functional_currency)] += functional_imbalance
+    return attributes_of(balances)

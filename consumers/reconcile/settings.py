@@ -1,0 +1,42 @@
+"""Settings of the reconciliation: every system that it compares."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import Field
+
+import schemas.mapping
+from schemas.settings import DatabaseSettings, SettingsPart, WorkerSettings
+
+
+class SourceSettings(SettingsPart):
+    """One source database and its mapping."""
+
+    mapping: str = Field(description="Path of the mapping file, or the name of a built-in one: crm, inventory ...")
+    database: DatabaseSettings = Field(description="The source database; the role needs SELECT on the mapped tables")
+
+    @property
+    def mapping_path(self) -> Path:
+        """Where the mapping file is."""
+        if self.mapping.endswith(".toml"):
+            return Path(self.mapping)
+        return Path(str(files(schemas.mapping) / "sources" / f"{self.mapping}.toml"))
+
+
+class ReconcileSettings(WorkerSettings):
+    """What is compared with what, and how patiently."""
+
+    sources: list[SourceSettings] = Field(
+        min_length=1, description="Every source that writes orders, shipments, payments"
+    )
+    erp: DatabaseSettings = Field(description="The ERP's database")
+    ledger: DatabaseSettings = Field(description="The general ledger's database")
+    settle_seconds: float = Field(
+        30.0, ge=0, description="How long a difference may last before it is a mismatch: an order may be on its way"
+    )
+    round_seconds: float = Field(0.5, gt=0, description="Pause between two looks at orders that differ")
+    examined_at_once: int = Field(
+        20_000, gt=0, description="Most differing orders whose whole content is held in memory at once"
+    )

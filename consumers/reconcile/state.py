@@ -1,0 +1,71 @@
+"""Reads the synchronized state of all orders, or follows that of some."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from consumers.reconcile.facts import FoundState
+from consumers.reconcile.topic import TopicFollower, TopicReader, key_of, value_of
+from schemas.codec import TopicCodec
+from schemas.codec.topic import SchemaIds
+from schemas.errors import UndecodableMessage
+from schemas.models import OrderState
+from schemas.settings import KafkaSettings
+from schemas.topics import ORDER_STATE
+
+
+class StateReader:
+    """`orders.state`, a compacted topic: the latest record of a key is the state of that order."""
+
+    def __init__(self, kafka: KafkaSettings, schemas: SchemaIds) -> None:
+        """Raises SchemaDrift if this version's schemas are not registered, Transient if the registry is away."""
+        self._codec = TopicCodec(ORDER_STATE, OrderState, schemas)
+        self._reader = TopicReader(kafka, ORDER_STATE)
+        self._follower = TopicFollower(kafka, ORDER_STATE)
+        self._watched: dict[str, bytes | None] = {}
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._reader.close()
+        self._follower.close()
+
+    def states(self) -> Iterator[tuple[str, FoundState]]:
+        """The state of every order, as of the end of its partition when that is begun.
+
+        Each partition is read twice, first for the place of each key's latest record: so one offset for each
+        order of one partition is held in memory, and superseded states are never decoded.
+
+        Raises:
+            ConfigurationError: the topic cannot be read.
+            Transient: Kafka or the registry does not answer.
+        """
+        for partition, end in self._reader.ends().items():
+            latest = {message.key(): message.offset() for message in self._reader.scan({}, {partition: end})}
+            for message in self._reader.scan({}, {partition: end}):
+                if latest[message.key()] == message.offset() and (value := value_of(message)) is not None:
+                    yield key_of(message), self._decoded(value)
+
+    def watch(self, order_ids: Collection[str]) -> None:
+        """Follow these orders instead of those before, and take in their states from the topic's beginning."""
+        self._watched = dict.fromkeys(order_ids)
+        self._follower.rewind()
+
+    def watched(self, order_ids: Collection[str]) -> Iterator[tuple[str, FoundState]]:
+        """The latest state of some of the watched orders, with all that was written until now.
+
+        Raises:
+            Transient: Kafka or the registry does not answer.
+        """
+        for message in self._follower.advance():
+            order_id = key_of(message)
+            if order_id in self._watched:
+                self._watched[order_id] = value_of(message)
+        for order_id in order_ids:
+            value = self._watched[order_id]
+            yield order_id, None if value is None else self._decoded(value)
+
+    def _decoded(self, value: bytes) -> OrderState | UndecodableMessage:
+        try:
+            return self._codec.decode(value)
+        except UndecodableMessage as exc:
+            return exc

@@ -1,0 +1,215 @@
+"""A small world in which every system agrees: real sources and state topic, ERP and ledger written from real rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from importlib.resources import files
+from time import monotonic, sleep
+from typing import Any
+
+import psycopg
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from psycopg import sql
+
+import consumers.erp
+import consumers.warehouse
+from consumers.erp.rows import OrderRows
+from consumers.postgres.bulk import Table
+from consumers.reconcile import ReconcileSettings, SourceSettings
+from consumers.reconcile.facts import Facts
+from consumers.reconcile.fingerprint import Section
+from consumers.reconcile.source import SourceReader
+from consumers.warehouse.rows import JOURNAL_ENTRY, JOURNAL_LINE, chart_of_accounts, entry_rows, line_rows
+from deploy.local.endpoints import Endpoints
+from deploy.topics import TopicLayout, apply_topics
+from schemas.attributes import CustomerId, OrderId, ProductId
+from schemas.codec import TopicCodec
+from schemas.models import (
+    CapturedEvent,
+    Customer,
+    FulfilmentCaptured,
+    FxRate,
+    JournalEntry,
+    OrderCaptured,
+    OrderEvent,
+    OrderState,
+    PaymentsCaptured,
+    Product,
+    SourcePosition,
+)
+from schemas.models.source import event_id_of
+from schemas.registry import SchemaRegistry
+from schemas.settings import DatabaseSettings, KafkaSettings
+from schemas.topics import CATALOGUE, ORDER_STATE
+from streams.rules import facts as rules
+from streams.rules.decision import Accepted, decide
+from streams.rules.enrichment import EnrichmentPolicy
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+_EVENTS: Mapping[Section, tuple[rules.Section, type[CapturedEvent]]] = {
+    Section.ORDER: (rules.Section.ORDER, OrderCaptured),
+    Section.FULFILMENT: (rules.Section.FULFILMENT, FulfilmentCaptured),
+    Section.SETTLEMENT: (rules.Section.SETTLEMENT, PaymentsCaptured),
+}
+
+
+class EveryRecord:
+    """Master data in which every customer, product and rate is known."""
+
+    _header: Mapping[str, Any] = {
+        "source": SourcePosition(system="crm", transaction_id=1, position=1, sequence=0),
+        "committed_at": NOW,
+        "captured_at": NOW,
+    }
+
+    def customer(self, customer_id: CustomerId) -> Customer | None:
+        return Customer(customer_id=customer_id, name=f"Customer {customer_id}", region="North", **self._header)
+
+    def product(self, product_id: ProductId) -> Product | None:
+        return Product(
+            product_id=product_id,
+            name=f"Product {product_id}",
+            unit_code="C62",
+            standard_cost_amount=Decimal("3.337"),
+            **self._header,
+        )
+
+    def fx_rate(self, base: str, quote: str) -> FxRate | None:
+        return FxRate(
+            rate_key=f"{base}:{quote}:2026-11-21",
+            base_currency_code=base,
+            quote_currency_code=quote,
+            rate_date=date(2026, 11, 21),
+            rate=Decimal(1) if base == quote else Decimal("0.8731"),
+            provider="ECB",
+            **self._header,
+        )
+
+
+@dataclass(slots=True)
+class World:
+    """The systems and what was written to them."""
+
+    settings: ReconcileSettings
+    registry: SchemaRegistry
+    states: dict[str, OrderState] = field(default_factory=dict)
+    entries: list[JournalEntry] = field(default_factory=list)
+    position: int = 0
+
+    def capture(self, order_id: str, section: Section, facts: Facts | None, system: str) -> OrderState:
+        """Let the rules decide about one captured fact, which they must accept."""
+        self.position += 1
+        owner, model = _EVENTS[section]
+        source = SourcePosition(system=system, transaction_id=self.position, position=self.position, sequence=0)
+        event = model.model_validate(
+            {
+                "event_id": event_id_of(owner.value, order_id, source),
+                "order_id": OrderId(order_id),
+                "operation": "upserted",
+                "source": source,
+                "committed_at": NOW,
+                "captured_at": NOW,
+                section.value: facts,
+            }
+        )
+        policy = EnrichmentPolicy(functional_currency_code="EUR")
+        decision = decide(owner, event, self.states.get(order_id), EveryRecord(), NOW, policy)
+        assert isinstance(decision, Accepted), (order_id, decision)
+        self.states[order_id] = decision.state
+        self.entries += decision.entries
+        return decision.state
+
+    def capture_sources(self) -> None:
+        """Take in all facts of all sources, each owner's in turn."""
+        for source in self.settings.sources:
+            reader = SourceReader(source)
+            for found in reader.facts():
+                assert found.error is None
+                self.capture(found.order_id, found.locator.section, found.facts, reader.system)
+
+    def write_everywhere(self) -> None:
+        """Bring states and entries to the topic, the ERP and the ledger."""
+        self.produce_states(self.states.values())
+        self.write_erp(self.states.values())
+        self.write_ledger(self.entries)
+
+    def produce_states(self, states: Iterable[OrderState]) -> None:
+        codec = TopicCodec(ORDER_STATE, OrderState, self.registry)
+        self.produce(ORDER_STATE, {state.order_id: codec.encode(state) for state in states})
+
+    def produce(self, topic: str, values: Mapping[str, bytes | None]) -> None:
+        """Write records and wait until the broker has them."""
+        producer = Producer(self.settings.kafka.client_config(acks="all"))
+        failures: list[object] = []
+        for key, value in values.items():
+            producer.produce(
+                topic, key=key, value=value, on_delivery=lambda error, _: failures.append(error) if error else None
+            )
+        assert producer.flush(30) == 0
+        assert failures == []
+
+    def write_erp(self, states: Iterable[OrderState]) -> None:
+        events = [OrderEvent(event_type="OrderChanged", topic="x", captured_at=NOW, state=state) for state in states]
+        with psycopg.connect(self.settings.erp.conninfo()) as connection:
+            connection.execute((files(consumers.erp) / "tables.sql").read_bytes())
+            for table, rows in OrderRows(events).by_table.items():
+                _copy(connection, table, rows)
+
+    def write_ledger(self, entries: list[JournalEntry]) -> None:
+        accounts = chart_of_accounts(files(consumers.warehouse) / "accounts.csv")
+        with psycopg.connect(self.settings.ledger.conninfo()) as connection:
+            connection.execute((files(consumers.warehouse) / "tables.sql").read_bytes())
+            for account in accounts:
+                connection.execute("INSERT INTO account VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING", account)
+            _copy(connection, JOURNAL_ENTRY, entry_rows(entries))
+            _copy(connection, JOURNAL_LINE, line_rows(entries))
+
+    def execute(self, database: DatabaseSettings, *statements: str) -> None:
+        """Change a database by hand, past all triggers."""
+        with psycopg.connect(database.conninfo()) as connection:
+            connection.execute("SET session_replication_role = replica")
+            for statement in statements:
+                assert connection.execute(statement.encode()).rowcount > 0, statement
+
+
+@contextmanager
+def world_of(
+    stack: Endpoints, mappings: Mapping[str, DatabaseSettings], erp: DatabaseSettings, ledger: DatabaseSettings
+) -> Iterator[World]:
+    """A world with these sources, and topics without a record."""
+    with closing(SchemaRegistry(stack.registry())) as registry:
+        clear_topics(stack.kafka(), registry)
+        settings = ReconcileSettings(
+            kafka=stack.kafka(),
+            registry=stack.registry(),
+            sources=[SourceSettings(mapping=name, database=database) for name, database in mappings.items()],
+            erp=erp,
+            ledger=ledger,
+            settle_seconds=0,
+        )
+        yield World(settings, registry)
+
+
+def clear_topics(kafka: KafkaSettings, registry: SchemaRegistry) -> None:
+    """Make the topics of the catalogue anew, so that nothing of another test is on them."""
+    admin = AdminClient(kafka.client_config())
+    present = [name for name in CATALOGUE if name in admin.list_topics(timeout=10).topics]
+    for future in admin.delete_topics(present).values() if present else ():
+        future.result()
+    until = monotonic() + 30
+    while set(CATALOGUE) & set(admin.list_topics(timeout=10).topics):
+        assert monotonic() < until, "the topics were not deleted in time"
+        sleep(0.05)
+    apply_topics(kafka, registry, TopicLayout(order_partitions=3))
+
+
+def _copy(connection: psycopg.Connection[Any], table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table.target, table.listed)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
