@@ -13,23 +13,24 @@ is the difference of balances.
 | cash_receipt | Cash | Contract liabilities | IFRS 15.106 |
 | settlement | Contract liabilities | Trade receivables, Contract assets | IFRS 15.105 |
 
-Goods are transferred when they are shipped and come back when a return is accepted. What is paid is first a
-contract liability and settles what is billed, then what is transferred and not yet billed.
+Goods are transferred when they are shipped and come back when a return is accepted. A credit note beyond what came
+back lowers the transaction price (IFRS 15.87). What is paid is first a contract liability and settles what is billed,
+then what is transferred and not yet billed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import uuid5
 
 from schemas.allocation import allocate, rounded, share
 from schemas.attributes import EventId
-from schemas.models import Enrichment, JournalEntry, JournalLine, OrderState, SalesOrder
+from schemas.models import Enrichment, JournalEntry, JournalLine, OrderLine, OrderState, SalesOrder
 from schemas.models.source import EVENT_NAMESPACE
 from streams.rules.quantities import ZERO, returned_quantities, shipped_quantities
-from streams.rules.statuses import credited_amount, invoiced_amount, received_amount, refunded_amount
+from streams.rules.statuses import credited_amount, invoiced_amount, owed_amount, received_amount, refunded_amount
 
 CASH = "1000"
 TRADE_RECEIVABLES = "1200"
@@ -100,11 +101,11 @@ def positions(state: OrderState) -> dict[AccountingRule, Balances]:
     order, enrichment = state.order, state.enrichment
     if order is None or enrichment is None:
         return {}
-    transferred = _transferred(order, state)
+    transferred = _repriced(_transferred(order, state), order, state)
     paid = _paid(state)
-    billed = min(max(_billed(state), ZERO), transferred.total)
+    billed = min(max(_billed(state), ZERO), max(transferred.total, ZERO))
     from_receivables = min(max(paid, ZERO), billed)
-    from_assets = min(max(paid, ZERO) - from_receivables, transferred.total - billed)
+    from_assets = min(max(paid, ZERO) - from_receivables, max(transferred.total, ZERO) - billed)
     cost = _cost(order, enrichment, state)
     return {
         TRANSFER_OF_CONTROL: {
@@ -125,20 +126,43 @@ def positions(state: OrderState) -> dict[AccountingRule, Balances]:
 
 
 def _transferred(order: SalesOrder, state: OrderState) -> Transferred:
-    shipped, returned = shipped_quantities(state.fulfilment), returned_quantities(state.fulfilment)
     currency = order.document_currency_code
     revenue = tax = shipped_value = ZERO
-    if not shipped:
+    if not shipped_quantities(state.fulfilment):
         return Transferred(ZERO, ZERO, ZERO)
-    for line in order.order_lines:
-        sent = min(shipped.get(line.line_id, ZERO), line.quantity)
-        kept = max(sent - returned.get(line.line_id, ZERO), ZERO)
-        revenue += share(line.line_extension_amount, kept, line.quantity, currency)
-        tax += share(line.tax_amount, kept, line.quantity, currency)
-        shipped_value += share(line.line_extension_amount, sent, line.quantity, currency)
+    for line, sent, back in _movements(order, state):
+        # What comes back is rounded by itself, as credit notes do it; all of it together is all that went.
+        sent_value = share(line.line_extension_amount, sent, line.quantity, currency)
+        revenue += sent_value - share(line.line_extension_amount, back, line.quantity, currency)
+        tax += share(line.tax_amount, sent, line.quantity, currency)
+        tax -= share(line.tax_amount, back, line.quantity, currency)
+        shipped_value += sent_value
     shipping = _charges(order.charge_total_amount, shipped_value, order)
     tax_on_charges = order.tax_amount - sum([line.tax_amount for line in order.order_lines], ZERO)
     return Transferred(revenue, shipping, tax + _charges(tax_on_charges, shipped_value, order))
+
+
+def _movements(order: SalesOrder, state: OrderState) -> Iterator[tuple[OrderLine, Decimal, Decimal]]:
+    """Each line with what was sent and what came back of the quantity ordered; more than that is nobody's revenue."""
+    shipped, returned = shipped_quantities(state.fulfilment), returned_quantities(state.fulfilment)
+    for line in order.order_lines:
+        all_sent = shipped.get(line.line_id, ZERO)
+        sent = min(all_sent, line.quantity)
+        kept = min(max(all_sent - returned.get(line.line_id, ZERO), ZERO), line.quantity)
+        yield line, sent, sent - kept
+
+
+def _repriced(transferred: Transferred, order: SalesOrder, state: OrderState) -> Transferred:
+    """Not more than what invoices and credit notes leave to be paid. Source: IFRS 15.87."""
+    if state.settlement is None or not credited_amount(state.settlement):
+        return transferred
+    price = max(owed_amount(order, state.settlement), ZERO)
+    if transferred.total <= price:
+        return transferred
+    parts = (transferred.revenue, transferred.shipping, transferred.tax)
+    weights = [max(part, ZERO) for part in parts]
+    less = allocate(transferred.total - price, weights, order.document_currency_code)
+    return Transferred(*(part - cut for part, cut in zip(parts, less, strict=True)))
 
 
 def _charges(charges: Decimal, shipped_value: Decimal, order: SalesOrder) -> Decimal:
@@ -148,13 +172,10 @@ def _charges(charges: Decimal, shipped_value: Decimal, order: SalesOrder) -> Dec
 
 def _cost(order: SalesOrder, enrichment: Enrichment, state: OrderState) -> Decimal:
     """Cost of what the customer keeps, in the functional currency."""
-    shipped, returned = shipped_quantities(state.fulfilment), returned_quantities(state.fulfilment)
     costs = {line.line_id: line.standard_cost_amount for line in enrichment.lines}
     total = ZERO
-    for line in order.order_lines:
-        sent = min(shipped.get(line.line_id, ZERO), line.quantity)
-        kept = max(sent - returned.get(line.line_id, ZERO), ZERO)
-        total += rounded(costs.get(line.line_id, ZERO) * kept, enrichment.functional_currency_code)
+    for line, sent, back in _movements(order, state):
+        total += rounded(costs.get(line.line_id, ZERO) * (sent - back), enrichment.functional_currency_code)
     return total
 
 

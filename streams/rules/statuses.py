@@ -66,11 +66,16 @@ def payment_status(order: SalesOrder, settlement: Settlement) -> str:
         return "unpaid"
     if refunded >= received:
         return "refunded"
-    owed = order.payable_amount - credited_amount(settlement)
-    kept = received - refunded
+    owed, kept = owed_amount(order, settlement), received - refunded
     if kept < owed:
         return "partially_paid"
     return "paid" if kept == owed else "overpaid"
+
+
+def owed_amount(order: SalesOrder, settlement: Settlement) -> Decimal:
+    """What the customer owes in the end: the order less what was credited beyond too much that had been billed."""
+    billed_too_much = max(invoiced_amount(settlement) - order.payable_amount, ZERO)
+    return order.payable_amount - max(credited_amount(settlement) - billed_too_much, ZERO)
 
 
 def invoiced_amount(settlement: Settlement) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -96,12 +96,12 @@ def order(
     )
 
 
-def shipment(number: int, quantities: dict[str, str | Decimal]) -> Shipment:
+def shipment(number: int, quantities: Mapping[str, str | Decimal]) -> Shipment:
     """Goods that leave."""
     return Shipment(shipment_id=f"S{number}", shipped_at=BEGIN, lines=_handled(quantities))
 
 
-def goods_return(number: int, quantities: dict[str, str | Decimal]) -> Return:
+def goods_return(number: int, quantities: Mapping[str, str | Decimal]) -> Return:
     """Goods that come back."""
     return Return(return_id=f"R{number}", returned_at=BEGIN, lines=_handled(quantities))
 
@@ -227,7 +227,7 @@ def fx_rate(base: str, rate: str, day: date = date(2026, 11, 20)) -> FxRate:
     )
 
 
-def _handled(quantities: dict[str, str | Decimal]) -> list[HandledLine]:
+def _handled(quantities: Mapping[str, str | Decimal]) -> list[HandledLine]:
     return [HandledLine(line_id=name, quantity=Decimal(quantity)) for name, quantity in quantities.items()]
 
 
