@@ -142,7 +142,7 @@ class SinkRunner(Generic[V]):
                 self._deliver(intake, half)
             return
         self._refuse([Refusal(run.messages[0], error)])
-        past = Batch[V]([], intake.advances(run.messages, run.ends), intake.group())
+        past: Batch[V] = Batch([], intake.advances(run.messages, run.ends), intake.group())
         self._retry(lambda: self._sink.write(past), 1)
         intake.advanced(past.advances, tell_group=not self._sink.commits_group_offsets)
 

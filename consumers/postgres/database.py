@@ -19,14 +19,15 @@ Rows = Cursor[tuple[Any, ...]]
 Session = Connection[tuple[Any, ...]]
 
 _log = logging.getLogger(__name__)
-# A server that vanished without a word must be noticed before the group gives the partitions away.
+# A server that vanished without a word must be noticed before the group gives the partitions away; and a worker that
+# froze in a transaction holds locks on its positions, for which its successor waits until the server ends it.
 _CONNECTION = {
     "connect_timeout": "5",
     "tcp_user_timeout": "20000",
     "keepalives_idle": "5",
     "keepalives_interval": "5",
     "keepalives_count": "3",
-    "options": "-c statement_timeout=120s -c idle_in_transaction_session_timeout=60s -c TimeZone=UTC "
+    "options": "-c statement_timeout=45s -c idle_in_transaction_session_timeout=10s -c TimeZone=UTC "
     "-c client_min_messages=warning",
 }
 _MIGRATION_LOCK = 0x6F726465

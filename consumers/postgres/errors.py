@@ -19,6 +19,9 @@ def postgres_error(exc: psycopg.Error, doing: str) -> OrdersyncError:
     """Our error for one of psycopg's; `doing` says what was attempted and where."""
     state = exc.sqlstate
     if state is None:
+        if isinstance(exc, psycopg.DataError):
+            # The client refuses to send the value, a text with a NUL character for one.
+            return InvalidValue(f"{doing}: {_text(exc)}", rule="unwritable_value")
         # Without a SQLSTATE the server has not spoken: it is away, or the connection broke.
         if isinstance(exc, psycopg.OperationalError | psycopg.InterfaceError):
             return Transient(f"{doing}: PostgreSQL does not answer ({_text(exc)})")

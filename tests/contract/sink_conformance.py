@@ -93,12 +93,16 @@ class SinkConformance:
     def until_effects(self, cluster: Cluster, settings: SinkSettings, worker: Worker, wanted: list[Version]) -> None:
         worker.until(lambda: self.effects(cluster, settings) == wanted, f"{len(wanted)} effects")
 
+    def has_effects(self, cluster: Cluster, settings: SinkSettings, number: int) -> bool:
+        """Whether so many effects are there before the deadline."""
+        return await_condition(lambda: len(self.effects(cluster, settings)) >= number, DEADLINE_SECONDS)
+
     def test_every_version_has_its_effect_in_order(self, cluster: Cluster, settings: SinkSettings) -> None:
         versions = [(number, version) for version in (1, 2, 3) for number in range(40)]
         cluster.produce(self.sent(cluster, versions))
         with working(self.definition, settings, cluster) as worker:
             self.until_effects(cluster, settings, worker, self.expected(versions))
-            worker.until(lambda: worker.count("written") == len(versions), "every record counted")
+            worker.until_count("written", len(versions))
         assert worker.count("refused") == 0
 
     def test_positions_survive_and_nothing_is_read_again(self, cluster: Cluster, settings: SinkSettings) -> None:
@@ -109,7 +113,7 @@ class SinkConformance:
         cluster.produce(self.sent(cluster, second))
         with working(self.definition, settings, cluster) as worker:
             self.until_effects(cluster, settings, worker, self.expected(first + second))
-            worker.until(lambda: worker.count("written") == len(second), "only the new records are read")
+            worker.until_count("written", len(second))
 
     def test_garbage_does_not_stop_the_others(self, cluster: Cluster, settings: SinkSettings) -> None:
         versions = [(number, 1) for number in range(30)]
@@ -129,9 +133,7 @@ class SinkConformance:
         cluster.produce(self.sent(cluster, versions[:half]))
         for enough in (1, 400):
             process = WorkerProcess(self.definition.name, small, cluster)
-            seen = await_condition(
-                lambda enough=enough: len(self.effects(cluster, settings)) >= enough, DEADLINE_SECONDS
-            )
+            seen = self.has_effects(cluster, settings, enough)
             process.kill()
             assert seen
         cluster.produce(self.sent(cluster, versions[half:]))
@@ -145,7 +147,7 @@ class SinkConformance:
         cluster.produce(self.sent(cluster, versions))
         frozen = WorkerProcess(self.definition.name, small, cluster)
         try:
-            assert await_condition(lambda: len(self.effects(cluster, settings)) > 0, DEADLINE_SECONDS)
+            assert self.has_effects(cluster, settings, 1)
             frozen.freeze()
             with working(self.definition, settings, cluster) as worker:
                 self.until_effects(cluster, settings, worker, self.expected(versions))
@@ -178,6 +180,10 @@ class DatabaseSinkConformance(SinkConformance):
     def query(self) -> str:
         """Selects `order_id, version` of what the database holds."""
 
+    @abstractmethod
+    def unacceptable(self, cluster: Cluster, number: int) -> bytes:
+        """A record of an order that can be read, but whose value the database refuses."""
+
     def effects(self, cluster: Cluster, settings: Any) -> list[Version]:
         with psycopg.connect(settings.database.conninfo()) as session:
             try:
@@ -186,11 +192,22 @@ class DatabaseSinkConformance(SinkConformance):
                 return []
         return sorted((int(order_id.partition(":")[2]), version) for order_id, version in rows)
 
+    def test_value_that_the_database_refuses_is_found_and_rejected(self, cluster: Cluster, settings: Any) -> None:
+        records = self.sent(cluster, [(number, 1) for number in range(60)])
+        wrong = {13: self.unacceptable(cluster, 13), 14: GARBAGE, 44: self.unacceptable(cluster, 44)}
+        cluster.produce([one._replace(value=wrong.get(number, one.value)) for number, one in enumerate(records)])
+        with working(self.definition, settings, cluster) as worker:
+            worker.until(lambda: worker.count("written") + worker.count("refused") == 60, "every record is handled")
+        wanted = [(number, 1) for number in range(60) if number not in wrong]
+        assert self.effects(cluster, settings) == self.expected(wanted)
+        rejected = [rejection.original.value for rejection in cluster.values(REJECTED)]
+        assert sorted(rejected) == sorted(wrong.values())
+
     def test_the_same_batch_twice_is_one_effect(self, cluster: Cluster, settings: SinkSettings) -> None:
         versions = [(number, 1) for number in range(20)]
         cluster.produce(self.sent(cluster, versions * 2))
         with working(self.definition, settings, cluster) as worker:
-            worker.until(lambda: worker.count("written") == 40, "both written")
+            worker.until_count("written", 40)
         assert self.effects(cluster, settings) == self.expected(versions)
 
     def test_older_versions_never_overwrite(self, cluster: Cluster, settings: SinkSettings) -> None:
@@ -198,9 +215,7 @@ class DatabaseSinkConformance(SinkConformance):
         with working(self.definition, settings, cluster) as worker:
             for handled, versions in ((20, newer), (40, older)):
                 cluster.produce(self.sent(cluster, versions))
-                worker.until(
-                    lambda handled=handled: worker.count("written") == handled, f"{handled} records are written"
-                )
+                worker.until_count("written", handled)
         assert self.effects(cluster, settings) == self.expected(newer + older)
 
     def test_kill_between_write_and_commit_leaves_nothing(self, cluster: Cluster, settings: Any) -> None:
@@ -222,7 +237,7 @@ class DatabaseSinkConformance(SinkConformance):
         assert self._positions(settings) == {}
         with working(self.definition, settings, cluster) as worker:
             self.until_effects(cluster, settings, worker, self.expected(versions))
-            worker.until(lambda: worker.count("written") == 50, "each once")
+            worker.until_count("written", 50)
 
     def test_another_workers_position_refuses_the_batch(self, cluster: Cluster, settings: Any) -> None:
         owner, zombie = (self.definition.create(settings, cluster.registry) for _ in range(2))
@@ -256,7 +271,7 @@ class DatabaseSinkConformance(SinkConformance):
             for start in (0, 20):
                 versions = [(number, 1) for number in range(start, start + 20)]
                 cluster.produce(self.sent(cluster, versions))
-                worker.until(lambda start=start: worker.count("written") == start + 20, "written")
+                worker.until_count("written", start + 20)
                 with psycopg.connect(settings.database.conninfo(), autocommit=True) as session:
                     session.execute(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

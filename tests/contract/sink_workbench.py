@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from schemas.registry import SchemaRegistry
 from schemas.topics import CATALOGUE
 
 PARTITIONS = 3
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 90.0
 ROOT = Path(__file__).parents[2]
 
 
@@ -128,6 +128,10 @@ class Worker:
         met = await_condition(lambda: self.failure is not None or condition(), DEADLINE_SECONDS)
         assert self.failure is None, repr(self.failure)
         assert met, f"not within {DEADLINE_SECONDS:.0f} s: {what}"
+
+    def until_count(self, outcome: str, number: int) -> None:
+        """Wait until so many records are counted under an outcome."""
+        self.until(lambda: self.count(outcome) == number, f"{number} records {outcome}")
 
     def count(self, outcome: str) -> float:
         """Records that the worker counted under an outcome."""
@@ -248,19 +252,14 @@ class Wire:
 
 
 def _carry(source: socket.socket, sink: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
-    except OSError:
-        pass
-    finally:
-        _end(source)
-        _end(sink)
+    _end(source)
+    _end(sink)
 
 
 def _end(end: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     end.close()

@@ -21,3 +21,6 @@ class TestErpSink(DatabaseSinkConformance):
 
     def query(self) -> str:
         return "SELECT order_id, version FROM sales_order"
+
+    def unacceptable(self, cluster: Cluster, number: int) -> bytes:
+        return cluster.codec(ORDER_EVENTS).encode(order_event(number, order_status="null \x00 character"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from consumers.registry import SINKS
 from schemas.topics import POSTINGS
 from tests.contract.sink_conformance import DatabaseSinkConformance
-from tests.contract.sink_samples import journal_entry
+from tests.contract.sink_samples import journal_entry, journal_line
 from tests.contract.sink_workbench import Cluster
 
 
@@ -20,3 +20,7 @@ class TestWarehouseSink(DatabaseSinkConformance):
 
     def query(self) -> str:
         return "SELECT order_id, order_version FROM journal_entry"
+
+    def unacceptable(self, cluster: Cluster, number: int) -> bytes:
+        lines = [journal_line("1200", debit="12.50"), journal_line("4000", credit="12.49")]
+        return cluster.codec(POSTINGS).encode(journal_entry(number, lines=lines))
