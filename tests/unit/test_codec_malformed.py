@@ -14,9 +14,9 @@ from schemas.attributes import CanonicalModel
 from schemas.codec import ABSENT, parsed_writer
 from schemas.codec.engine import Engine
 from schemas.errors import UndecodableMessage
-from schemas.models import BackupRecord, Customer, Fulfilment, OrderCaptured, OrderState, Product, Violation
+from schemas.models import BackupRecord, Customer, Fulfilment, OrderCaptured, OrderLine, OrderState, Product, Violation
 from tests.unit.codec_engines import ENGINES, FEW, MODELS, SECTIONED, engine, engines
-from tests.unit.order_samples import order_captured, order_state
+from tests.unit.order_samples import order_captured, order_state, sales_order
 
 SAMPLES = [
     pytest.param(OrderCaptured, order_captured(), id="OrderCaptured"),
@@ -149,8 +149,8 @@ def test_a_time_outside_the_years_1_to_9999(name: str, micros: int) -> None:
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("unscaled", [b"", b"\x7f" * 9, b"\x80" + b"\x00" * 8, b"\x01" + b"\x00" * 9999])
 def test_a_decimal_beyond_its_precision(name: str, unscaled: bytes) -> None:
-    line = engine(name, type(order_captured().order.order_lines[0]))  # type: ignore[union-attr]
-    body = line.encode(b"", order_captured().order.order_lines[0])  # type: ignore[union-attr]
+    line = engine(name, OrderLine)
+    body = line.encode(b"", sales_order().order_lines[0])
     quantity = body.index(b"\x06C62") - 4
     assert body[quantity : quantity + 1] == b"\x06"
     assert line.decode(body[:quantity] + b"\x08\x00" + body[quantity + 1 :], 0) is not None

@@ -92,9 +92,9 @@ def test_older_and_newer_writers_resolve(model: type[CanonicalModel], data: Any)
 def _datum(value: Any) -> Any:
     """What fastavro is given for `value`: times in UTC, decimals with the digits of the schema."""
     if isinstance(value, CanonicalModel):
-        marks = {shape.name: shape.decimal for shape in shapes_of(type(value))}
+        scales = {shape.name: shape.decimal.scale for shape in shapes_of(type(value)) if shape.decimal}
         return {
-            name: _exact(item, marks[name].scale) if isinstance(item, Decimal) else _datum(item)
+            name: _exact(item, scales[name]) if isinstance(item, Decimal) else _datum(item)
             for name, item in value.__dict__.items()
         }
     if isinstance(value, list):

@@ -46,6 +46,12 @@ class Nowhere(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta | None:
         return None
 
+    def dst(self, _: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, _: datetime | None) -> str | None:
+        return None
+
 
 class Text(str):
     """A str, as enumerations of str are."""

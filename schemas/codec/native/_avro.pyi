@@ -22,6 +22,7 @@ class Program:
         head: int,
         slots: tuple[Any, Any, Any],
         fields_set: set[str],
+        is_frozen: bool,
         knows_decimals: bool,
         /,
     ) -> Program: ...

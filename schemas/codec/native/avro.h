@@ -21,6 +21,23 @@ enum Kind { RECORD, BOOLEAN, LONG, INSTANT, DAY, TEXT, OCTETS, DECIMAL, KINDS };
 
 struct Program;
 
+/* The short texts that a field had of late; see texts.c. */
+typedef struct {
+    uint64_t first, last;
+    size_t size; /* 0: nothing is kept here */
+} TextKey;
+
+typedef struct {
+    TextKey key;
+    PyObject *text;
+} KeptText;
+
+typedef struct {
+    int trust;
+    unsigned passed;
+    KeptText kept[8];
+} TextMemory;
+
 /* One field of a record. */
 typedef struct {
     enum Kind kind;
@@ -32,6 +49,7 @@ typedef struct {
     struct Program *record;
     PyObject *name;     /* interned */
     PyObject *expected; /* for people: what may be written */
+    TextMemory *memory; /* of a text */
 } Op;
 
 /* The fields of one model in wire order, and what is needed to make an instance of it. */
@@ -41,7 +59,7 @@ typedef struct Program {
     PyObject *blank;      /* dict: each field's name to None */
     PyObject *fields_set; /* the set that all instances share */
     Py_ssize_t fields_set_offset, extra_offset, private_offset;
-    bool is_acyclic;      /* no instance can be part of a reference cycle */
+    bool is_frozen;       /* this model and those within it: no instance comes to refer to itself */
     bool knows_decimals;  /* may read and make Decimals by their layout */
     Py_ssize_t count;     /* of ops */
     Py_ssize_t head;      /* count of ops before the sections */
@@ -133,7 +151,7 @@ static inline bool put_octets(Writer *writer, const void *data, Py_ssize_t size)
 enum Outcome { WRITTEN, UNFIT, FAILED }; /* FAILED: a Python exception is set */
 
 /* The str of some UTF-8; NULL with UnicodeDecodeError. */
-PyObject *text_from(const uint8_t *data, Py_ssize_t size);
+PyObject *text_from(TextMemory *memory, const uint8_t *data, Py_ssize_t size);
 
 bool times_prepare(void);
 /* NULL without an exception: outside the years 1 to 9999. */

@@ -152,7 +152,14 @@ static bool set_op(Program *self, Op *op, PyObject *field) {
         Py_INCREF(record);
         op->record = (Program *)record;
     }
-    if (op->is_list || (is_record && !op->record->is_acyclic)) self->is_acyclic = false;
+    if (is_record && !op->record->is_frozen) self->is_frozen = false;
+    if (kind == TEXT) {
+        op->memory = PyMem_Calloc(1, sizeof(TextMemory));
+        if (op->memory == NULL) {
+            PyErr_NoMemory();
+            return false;
+        }
+    }
     return PyDict_SetItem(self->blank, op->name, Py_None) == 0;
 }
 
@@ -178,13 +185,14 @@ static bool set_ops(Program *self, PyObject *fields) {
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *model, *fields, *fields_set_slot, *extra_slot, *private_slot, *fields_set;
     Py_ssize_t head;
-    int knows_decimals;
+    int is_frozen, knows_decimals;
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0) {
         PyErr_SetString(PyExc_TypeError, "Program takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "O!O!n(OOO)O!p", &PyType_Type, &model, &PyTuple_Type, &fields, &head,
-                          &fields_set_slot, &extra_slot, &private_slot, &PySet_Type, &fields_set, &knows_decimals))
+    if (!PyArg_ParseTuple(args, "O!O!n(OOO)O!pp", &PyType_Type, &model, &PyTuple_Type, &fields, &head,
+                          &fields_set_slot, &extra_slot, &private_slot, &PySet_Type, &fields_set, &is_frozen,
+                          &knows_decimals))
         return NULL;
     if (PyTuple_GET_SIZE(fields) < 1 || head < 0 || head > PyTuple_GET_SIZE(fields)) {
         PyErr_SetString(PyExc_TypeError, "a program has fields, and sections among them");
@@ -198,7 +206,7 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     self->fields_set = fields_set;
     self->head = head;
     self->knows_decimals = knows_decimals != 0;
-    self->is_acyclic = true;
+    self->is_frozen = is_frozen != 0;
     self->blank = PyDict_New();
     if (self->blank == NULL || !has_plain_instances(self->model) ||
         (self->fields_set_offset = slot_offset(self->model, fields_set_slot)) < 0 ||
@@ -218,12 +226,20 @@ static int program_traverse(Program *self, visitproc visit, void *arg) {
     return 0;
 }
 
+static void forget_texts(TextMemory *memory) {
+    if (memory == NULL) return;
+    for (size_t index = 0; index < sizeof memory->kept / sizeof *memory->kept; index++)
+        Py_XDECREF(memory->kept[index].text);
+    PyMem_Free(memory);
+}
+
 static void program_dealloc(Program *self) {
     PyObject_GC_UnTrack(self);
     for (Py_ssize_t index = 0; index < self->count; index++) {
         Py_XDECREF(self->ops[index].record);
         Py_XDECREF(self->ops[index].name);
         Py_XDECREF(self->ops[index].expected);
+        forget_texts(self->ops[index].memory);
     }
     PyMem_Free(self->ops);
     Py_XDECREF(self->model);

@@ -53,7 +53,8 @@ def native_engine(
     head = len(shapes) - len(trailing_shapes(model, sections))
     fields = tuple(_field(shape, knows_decimals) for shape in shapes)
     slots = cast("tuple[Any, Any, Any]", tuple(vars(BaseModel)[name] for name in _SLOTS))
-    return _avro.Program(model, fields, head, slots, set(model.model_fields), knows_decimals)
+    is_frozen = bool(model.model_config.get("frozen"))
+    return _avro.Program(model, fields, head, slots, set(model.model_fields), is_frozen, knows_decimals)
 
 
 def _field(shape: FieldShape, knows_decimals: bool) -> Any:

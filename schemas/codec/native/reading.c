@@ -61,7 +61,7 @@ static PyObject *read_octets(const Program *program, const Op *op, Reader *reade
     const uint8_t *data = reader->at;
     reader->at += size;
     if (op->kind == TEXT) {
-        PyObject *text = text_from(data, size);
+        PyObject *text = text_from(op->memory, data, size);
         if (text == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
             return malformed(program, op, reader, "not UTF-8");
         return text;
@@ -159,14 +159,19 @@ static PyObject *instance_of(const Program *program, PyObject *fields) {
     put_slot(instance, program->fields_set_offset, program->fields_set);
     put_slot(instance, program->extra_offset, Py_None);
     put_slot(instance, program->private_offset, Py_None);
-    int failed = PyObject_GenericSetDict(instance, fields, NULL);
-    Py_DECREF(fields);
-    if (failed) {
+    if (PyObject_GenericSetDict(instance, fields, NULL)) {
+        Py_DECREF(fields);
         Py_DECREF(instance);
         return NULL;
     }
-    /* As CPython does with tuples of plain values: the collector need not look at what holds no containers. */
-    if (!program->is_acyclic) PyObject_GC_Track(instance);
+    /* A frozen instance cannot come to refer to itself, so the cycle collector need not walk over millions of them.
+       (Only a list put into itself by way of its owner would stay for ever; the lists themselves are tracked.) */
+    if (program->is_frozen) {
+        if (PyObject_GC_IsTracked(fields)) PyObject_GC_UnTrack(fields);
+    } else {
+        PyObject_GC_Track(instance);
+    }
+    Py_DECREF(fields);
     return instance;
 }
 
