@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from consumers.reconcile.settings import ReconcileSettings
 from deploy.commands.options import Cluster
-from deploy.topic_reading import read_topic
+from deploy.topic_reading import read_latest, read_topic
 from schemas.errors import Transient
 from schemas.models import OrderEvent, ParkedOrder, Rejection
 from schemas.settings import DatabaseSettings
@@ -51,14 +51,12 @@ def read_order_life(order_id: str, settings: ReconcileSettings) -> OrderLife:
         Transient: a system does not answer.
     """
     cluster = Cluster(settings.kafka, settings.registry)
-    parked = {record.key: record.value for record in read_topic(cluster, PARKED, ParkedOrder, key=order_id)}
-    versions = [record.value for record in read_topic(cluster, ORDER_EVENTS, OrderEvent, key=order_id)]
     erp = _rows(settings.erp, _ERP, order_id)
     return OrderLife(
         order_id=order_id,
-        versions=versions,
-        rejections=[record.value for record in read_topic(cluster, REJECTED, Rejection, key=order_id)],
-        parked=parked.get(order_id),
+        versions=read_topic(cluster, ORDER_EVENTS, OrderEvent, key=order_id),
+        rejections=read_topic(cluster, REJECTED, Rejection, key=order_id),
+        parked=read_latest(cluster, PARKED, ParkedOrder, order_id),
         erp=erp[0] if erp else None,
         ledger=_rows(settings.ledger, _LEDGER, order_id),
     )

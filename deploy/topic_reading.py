@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from contextlib import contextmanager
+from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -20,25 +20,38 @@ _TIMEOUT_SECONDS = 15.0
 _BATCH = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class TopicRecord(Generic[M]):
-    """One record and its decoded value."""
-
-    partition: int
-    offset: int
-    key: str
-    value: M
-
-
-def read_topic(cluster: Cluster, topic: str, model: type[M], *, key: str | None = None) -> Iterator[TopicRecord[M]]:
-    """Every record with a value, in order within each partition, to the ends of this moment; only those of `key`.
+def read_topic(cluster: Cluster, topic: str, model: type[M], *, key: str | None = None) -> list[M]:
+    """Every value, in order within each partition, to the ends of this moment; only those of `key`, where given.
 
     Raises:
         ConfigurationError: the cluster has no such topic.
         Transient: the cluster or the registry does not answer.
         UndecodableMessage: a record is not what the topic should hold.
     """
+    with _codec(cluster, topic, model) as codec:
+        return [codec.decode(value) for found, value in _records(cluster, topic) if value and key in (None, found)]
+
+
+def read_latest(cluster: Cluster, topic: str, model: type[M], key: str) -> M | None:
+    """The latest value of `key` on a compacted topic, None after a tombstone. Raises as `read_topic` does."""
+    values = [value for found, value in _records(cluster, topic) if found == key]
+    if not values or not values[-1]:
+        return None
+    with _codec(cluster, topic, model) as codec:
+        return codec.decode(values[-1])
+
+
+@contextmanager
+def _codec(cluster: Cluster, topic: str, model: type[M]) -> Iterator[TopicCodec[M]]:
     registry = SchemaRegistry(cluster.registry)
+    try:
+        yield TopicCodec(topic, model, registry)
+    finally:
+        registry.close()
+
+
+def _records(cluster: Cluster, topic: str) -> Iterator[tuple[str, bytes]]:
+    """Key and value of every record; a tombstone has an empty value."""
     consumer = Consumer(
         cluster.kafka.client_config(
             **{
@@ -50,21 +63,14 @@ def read_topic(cluster: Cluster, topic: str, model: type[M], *, key: str | None 
         )
     )
     try:
-        codec = TopicCodec(topic, model, registry)
-        wanted = None if key is None else key.encode()
         for message in _messages(consumer, topic):
-            found, value = _bytes(message.key()), _bytes(message.value())
-            if value and (wanted is None or found == wanted):
-                yield TopicRecord(
-                    message.partition() or 0, message.offset() or 0, found.decode(errors="replace"), codec.decode(value)
-                )
+            yield _bytes(message.key()).decode(errors="replace"), _bytes(message.value())
     except KafkaException as exc:
         raise Transient(
             f"reading {topic}: Kafka does not answer ({exc.args[0].str()}); is the broker running?"
         ) from exc
     finally:
         consumer.close()
-        registry.close()
 
 
 def _messages(consumer: Consumer, topic: str) -> Iterator[Message]:

@@ -62,8 +62,8 @@ def _letters(home: Path) -> list[Rejection]:
     from deploy.topic_reading import read_topic
     from schemas.topics import REJECTED
 
-    unique = {record.value.rejection_id: record.value for record in read_topic(cluster_of(home), REJECTED, Rejection)}
-    return list(unique.values())
+    # A crash may repeat a letter; its id stays the same.
+    return list({letter.rejection_id: letter for letter in read_topic(cluster_of(home), REJECTED, Rejection)}.values())
 
 
 def _summary(letter: Rejection) -> dict[str, object]:
