@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from faust.types import TP
@@ -16,9 +19,13 @@ from streams.transport.batch import Assignment, Batch, Generation, Headers, Tran
 from streams.transport.errors import DeliveryFailed, client_error, error_of
 from streams.transport.options import TransportOptions
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 _FULL_BUFFER_POLL_SECONDS = 0.01
+# A commit waits at most for a flush and two answers.
+_PATIENCE = 2
 
 # What an abort reports for each record that it drops; not a failure.
 _ABORTED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
@@ -33,7 +40,7 @@ class Output(ABC):
     def __init__(self, options: TransportOptions, group: str) -> None:
         self._options = options
         self._group = group
-        self._timeout = options.client_timeout_seconds
+        self._timeout = min(options.client_timeout_seconds, options.transaction_timeout_seconds)
         self._producer: Producer | None = None
         self._writing = False
         self._failed: KafkaError | None = None
@@ -94,15 +101,40 @@ class Output(ABC):
         Raises `FencedByGroup` if the group has moved on, `DeliveryFailed` if all must be done again from the
         committed positions, `Fatal` if neither can help.
         """
-        await uncancelled(lambda: self._commit(positions, generation))
+        producer = self._open_producer()
+        try:
+            await uncancelled(lambda: self._commit(producer, positions, generation), _PATIENCE * self._timeout)
+        except TimeoutError as exc:
+            # librdkafka may wait for ever for a coordinator that went away; its producer is left behind, and the
+            # next one fences it before the committed offsets are read.
+            self._producer = None
+            raise DeliveryFailed(
+                f"A commit did not come back within {_PATIENCE * self._timeout:g} s: did the brokers restart?"
+            ) from exc
         self.uncommitted = 0
 
     async def discard(self) -> None:
         """Abort what is not committed, with a fresh producer if need be; the caller holds `lock`."""
-        if self.uncommitted or self._failed is not None:
-            await uncancelled(self._discard)
+        if self._producer is not None and self._failed is None and (self.uncommitted == 0 or await self._aborted()):
             self.uncommitted = 0
-            self._failed = None
+            return
+        await uncancelled(self._disconnect)
+        await uncancelled(self._connect)
+        self.uncommitted = 0
+        self._failed = None
+
+    async def _aborted(self) -> bool:
+        producer = self._open_producer()
+        try:
+            await uncancelled(lambda: self._abort(producer), _PATIENCE * self._timeout)
+        except KafkaException as exc:
+            logger.warning("%s", client_error(exc, "aborting a transaction"))
+            return False
+        except TimeoutError:
+            logger.warning("Aborting a transaction did not come back within %g s", _PATIENCE * self._timeout)
+            self._producer = None
+            return False
+        return True
 
     async def stop(self) -> None:
         """Let go of the client; what is not committed is aborted."""
@@ -137,10 +169,10 @@ class Output(ABC):
     def _begin(self) -> None: ...
 
     @abstractmethod
-    def _commit(self, positions: Mapping[TP, int], generation: Generation) -> None: ...
+    def _commit(self, producer: Producer, positions: Mapping[TP, int], generation: Generation) -> None: ...
 
     @abstractmethod
-    def _discard(self) -> None: ...
+    def _abort(self, producer: Producer) -> None: ...
 
 
 class Ours:
@@ -187,8 +219,7 @@ class TransactionalOutput(Output):
         except KafkaException as exc:
             raise client_error(exc, "beginning a transaction") from exc
 
-    def _commit(self, positions: Mapping[TP, int], generation: Generation) -> None:
-        producer = self._open_producer()
+    def _commit(self, producer: Producer, positions: Mapping[TP, int], generation: Generation) -> None:
         # The transactional id travels as the offset's metadata: a successor that finds the offset pending
         # knows by it whose transaction to end.
         offsets = [TopicPartition(*tp, offset, self.transactional_id) for tp, offset in positions.items()]
@@ -202,15 +233,8 @@ class TransactionalOutput(Output):
         except KafkaException as exc:
             raise client_error(exc, "committing a transaction") from exc
 
-    def _discard(self) -> None:
-        try:
-            if self._failed is not None:
-                raise KafkaException(self._failed)
-            self._open_producer().abort_transaction(self._timeout)
-        except KafkaException:
-            # A new producer with the same id ends the transaction, whatever became of the old one.
-            self._disconnect()
-            self._connect()
+    def _abort(self, producer: Producer) -> None:
+        producer.abort_transaction(self._timeout)
 
 
 class FlushedOutput(Output):
@@ -229,13 +253,12 @@ class FlushedOutput(Output):
     def _begin(self) -> None:
         """Nothing to begin."""
 
-    def _commit(self, positions: Mapping[TP, int], generation: Generation) -> None:
-        self._flush(self._open_producer())
+    def _commit(self, producer: Producer, positions: Mapping[TP, int], generation: Generation) -> None:
+        self._flush(producer)
         self._commit_offsets(positions)
 
-    def _discard(self) -> None:
-        self._disconnect()
-        self._connect()
+    def _abort(self, producer: Producer) -> None:
+        """What is written stays written: that is what at least once means."""
 
 
 def transactional_producer(
@@ -252,11 +275,41 @@ def transactional_producer(
     return producer
 
 
-async def uncancelled(call: Callable[[], T]) -> T:
-    """Run a blocking call in a thread; a cancellation waits for its end, so that two calls never overlap."""
-    future = asyncio.get_running_loop().run_in_executor(None, call)
+async def uncancelled(call: Callable[[], T], deadline_seconds: float | None = None) -> T:
+    """Run a blocking call in a thread of its own; a cancellation waits for its end, so that calls never overlap.
+
+    Raises what the call raises, and `TimeoutError` when the deadline leaves it behind. The thread is a daemon: a
+    call of the client library that never returns must not keep the process alive.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def answer(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast(T, result))
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except BaseException as exc:  # noqa: BLE001 - raised again in the caller
+            error = exc
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+            loop.call_soon_threadsafe(answer, result, error)
+
+    threading.Thread(target=run, name="kafka-call", daemon=True).start()
     try:
-        return await asyncio.shield(future)
+        await asyncio.wait([future], timeout=deadline_seconds)
     except asyncio.CancelledError:
-        await asyncio.wait([future])
+        await asyncio.wait([future], timeout=deadline_seconds)
+        if future.done():
+            future.exception()  # seen, so that the loop does not complain
         raise
+    if not future.done():
+        future.cancel()
+        raise TimeoutError(f"the call did not return within {deadline_seconds} s")
+    return future.result()

@@ -134,11 +134,10 @@ def test_broker_killed_and_started_again_loses_and_doubles_nothing(topic_prefix:
             play.copies(400)
             assert broker.pid is not None
             os.kill(broker.pid, signal.SIGKILL)
-            own.ensure_running()
-            if worker.process.poll() is not None:
-                play.working()
+            wait_until(lambda: "kafka" in own.ensure_running(), 60, "the broker's death is noticed and mended")
             play.write(500)
             play.assert_exactly_once()
+            assert worker.process.poll() is None, "the worker should live through a broker's restart"
 
 
 def shared_out(play: Scene, workers: list[WorkerProcess]) -> bool:
