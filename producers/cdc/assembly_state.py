@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from enum import StrEnum
 from heapq import merge
 from marshal import dumps, loads
 from pathlib import Path
@@ -24,11 +25,20 @@ _NODE, _PARENT, _META = b"n", b"p", b"m"
 _MEBIBYTE: Final = 1 << 20
 
 
+class Phase(StrEnum):
+    """How far a state is; see `snapshot`."""
+
+    READING = "reading"
+    WITHDRAWING = "withdrawing"
+    STATING = "stating"
+    STREAMING = "streaming"
+
+
 class Standing(NamedTuple):
-    """What the rows are exact for; `complete` is false until the snapshot is in them."""
+    """What the rows are exact for: a log position, a mapping, a server."""
 
     position: Position
-    complete: bool
+    phase: Phase
     layout: str
     fingerprint: str
     system_id: str
@@ -82,7 +92,8 @@ class AssemblyState:
         version, *standing = loads(value)
         if version != _FORMAT:
             return None
-        return Standing(*standing)
+        position, phase, *rest = standing
+        return Standing(position, Phase(phase), *rest)
 
     @property
     def changed_nodes(self) -> int:
@@ -105,7 +116,7 @@ class AssemblyState:
 
     def changed(self, node_id: NodeId, node: Node) -> None:
         """See `NodeStore`."""
-        self._dirty[node_id] = node
+        self._dirty[node_id] = self._young[node_id] = node
 
     def nodes(self, prefix: bytes) -> Iterator[NodeId]:
         """See `NodeStore`."""
@@ -151,7 +162,7 @@ class AssemblyState:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(_META, _bytes_of((_FORMAT, *sealed.standing)))
+        batch.put(_META, _bytes_of(_plain(sealed.standing)))
         if durable:
             self._db.write(batch, self._durable)
         else:
@@ -182,6 +193,11 @@ class AssemblyState:
         while iterator.valid() and iterator.key().startswith(prefix):
             yield iterator.key()[1:]
             iterator.next()
+
+
+def _plain(standing: Standing) -> tuple[object, ...]:
+    position, phase, *rest = standing
+    return (_FORMAT, position, phase.value, *rest)
 
 
 def _bytes_of(value: tuple[object, ...]) -> bytes:

@@ -6,7 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
-from producers.cdc.assembly_state import AssemblyState, Standing, remove_state
+from producers.cdc.assembly_state import AssemblyState, Phase, Standing, remove_state
 from producers.cdc.facts import FactBuilder
 from producers.cdc.metrics import CaptureMetrics
 from producers.cdc.outlet import Outlet
@@ -19,8 +19,6 @@ from producers.cdc.source import PostgresSource
 from producers.cdc.streaming import Streaming
 from producers.cdc.tables import TablePlans
 from schemas.mapping import SourceMapping
-
-_FORMER_CACHE = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -61,35 +59,56 @@ class Capture:
             with PostgresSource(settings, self._mapping) as source:
                 self._capture(source, publisher, stop)
         except Interrupted:
-            _log.info("told to stop before the snapshot was complete; the next start begins it anew")
+            _log.info("told to stop before the snapshot was complete; the next start goes on with it")
         finally:
             self._streaming.clear()
             publisher.close()
 
     def _capture(self, source: PostgresSource, publisher: Publisher, stop: threading.Event) -> None:
         plans = TablePlans(self._mapping, source.relations)
+        snapshot = Snapshot(source, plans, stop)
         settle(self._directory)
-        if not self._usable(source, plans):
-            self._snapshot(source, plans, publisher, stop)
-        with AssemblyState(self._directory, cached_nodes=self._settings.cached_orders) as state:
+        if not self._usable(self._directory, source, plans):
+            self._replace(source, plans, snapshot, publisher)
+        with self._opened(self._directory) as state:
             outlet = self._outlet(source, plans, state, publisher)
+            standing = state.standing
+            if standing is not None and standing.phase is Phase.STATING:
+                snapshot.state_all(state, outlet)
             streaming = Streaming(self._settings, source, plans, state, outlet)
             self._streaming.set()
             streaming.run(stop)
 
-    def _usable(self, source: PostgresSource, plans: TablePlans) -> bool:
-        """Whether the kept rows and the slot continue each other; says in the log why not."""
-        if not self._directory.exists():
+    def _replace(self, source: PostgresSource, plans: TablePlans, snapshot: Snapshot, publisher: Publisher) -> None:
+        """Read the source into a state beside the present one, which it then replaces."""
+        beside = _beside(self._directory)
+        if not self._usable(beside, source, plans):
+            remove_state(beside)
             if source.state() is not None:
+                _log.warning("slot %s is dropped and created anew, with a new snapshot", source.slot)
+            with self._opened(beside) as state:
+                snapshot.read(state)
+        former = self._former(plans)
+        try:
+            with self._opened(beside) as state:
+                snapshot.withdraw(former, state, self._outlet(source, plans, state, publisher))
+        finally:
+            if former is not None:
+                former.close()
+        settle(self._directory)
+
+    def _usable(self, directory: Path, source: PostgresSource, plans: TablePlans) -> bool:
+        """Whether rows kept there and the slot continue each other; says in the log why not."""
+        if not directory.exists():
+            if directory == self._directory and source.state() is not None:
                 _log.warning(
                     "slot %s exists, but not the assembled rows in %s: they were lost, or a first snapshot was "
-                    "interrupted. Taking a new snapshot through a new slot; deletions in between are found by "
-                    "reconciliation only",
+                    "interrupted while reading. What the source deleted since then is found by reconciliation only",
                     source.slot,
-                    self._directory,
+                    directory,
                 )
             return False
-        with AssemblyState(self._directory, cached_nodes=_FORMER_CACHE) as state:
+        with self._opened(directory) as state:
             standing = state.standing
         problem = _misfit(standing, plans, source)
         if problem is None and standing is not None:
@@ -98,51 +117,39 @@ class Capture:
             except (SlotMissing, SlotLost) as exc:
                 problem = str(exc)
         if problem is not None:
-            _log.warning(
-                "the assembled rows cannot be continued: %s. Taking a new snapshot through a new slot", problem
-            )
+            _log.warning("the rows assembled in %s cannot be continued: %s", directory, problem)
         return problem is None
-
-    def _snapshot(self, source: PostgresSource, plans: TablePlans, publisher: Publisher, stop: threading.Event) -> None:
-        """Fill a state beside the present one, which it replaces when it is complete."""
-        beside = _beside(self._directory)
-        former = self._former(plans)
-        try:
-            with AssemblyState(beside, cached_nodes=self._settings.cached_orders) as state:
-                outlet = self._outlet(source, plans, state, publisher)
-                Snapshot(source, plans, state, outlet, stop).take(former)
-        finally:
-            if former is not None:
-                former.close()
-        settle(self._directory)
 
     def _former(self, plans: TablePlans) -> AssemblyState | None:
         """The rows before, if they can tell what has been deleted since."""
         if not self._directory.exists():
             return None
-        former = AssemblyState(self._directory, cached_nodes=_FORMER_CACHE)
+        former = self._opened(self._directory)
         standing = former.standing
-        if standing is not None and standing.complete and standing.layout == plans.layout():
+        if standing is not None and standing.layout == plans.layout():
             return former
         former.close()
         return None
+
+    def _opened(self, directory: Path) -> AssemblyState:
+        return AssemblyState(directory, cached_nodes=self._settings.cached_orders)
 
     def _outlet(self, source: PostgresSource, plans: TablePlans, state: AssemblyState, publisher: Publisher) -> Outlet:
         return Outlet(FactBuilder(plans, source.reader, state), self._records, publisher, self._metrics)
 
 
 def settle(directory: Path) -> None:
-    """Put a complete state from beside in its place, remove one whose snapshot was interrupted."""
+    """Put a state that was read and compared in its place, remove one whose reading was interrupted."""
     beside = _beside(directory)
     if not beside.exists():
         return
-    with AssemblyState(beside, cached_nodes=_FORMER_CACHE) as state:
+    with AssemblyState(beside, cached_nodes=1) as state:
         standing = state.standing
-    if standing is None or not standing.complete:
+    if standing is None or standing.phase is Phase.READING:
         remove_state(beside)
-        return
-    remove_state(directory)
-    beside.rename(directory)
+    elif standing.phase is not Phase.WITHDRAWING:
+        remove_state(directory)
+        beside.rename(directory)
 
 
 def _beside(directory: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,6 +62,25 @@ class FactBuilder:
         self._aggregates: dict[int, list[tuple[int, AggregateMapping]]] = {}
         for number, aggregate in enumerate(plans.mapping.aggregates):
             self._aggregates.setdefault(plans.by_alias[aggregate.root].number, []).append((number, aggregate))
+
+    def of_transaction(self, touched: Iterable[NodeId]) -> Iterator[tuple[NodeId, Outcome]]:
+        """What a transaction changed, with the root that says it: at most one outcome for each key of a topic.
+
+        Withdrawals come last: where rows exchange their keys, one states what another no longer does.
+        """
+        stated: set[tuple[str, str]] = set()
+        withdrawn: list[tuple[NodeId, Withdrawn]] = []
+        for root in touched:
+            for outcome in self.outcomes(root):
+                if isinstance(outcome, Withdrawn):
+                    withdrawn.append((root, outcome))
+                    continue
+                if isinstance(outcome, Stated):
+                    stated.add((outcome.aggregate.topic.name, outcome.key))
+                yield root, outcome
+        for root, gone in withdrawn:
+            if (gone.aggregate.topic.name, gone.key) not in stated:
+                yield root, gone
 
     def outcomes(self, root: NodeId) -> Iterator[Outcome]:
         """What the root's rows now say, for each of its aggregates in the mapping's order."""

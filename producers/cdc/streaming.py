@@ -129,12 +129,9 @@ class Streaming:
         moment = Moment(part.transaction_id, part.position, part.committed_at, captured_at)
         lag_seconds = (captured_at - part.committed_at).total_seconds()
         delivered = partial(self._delivered, checkpoint, lag_seconds)
-        sequence = 0
-        for root in touched:
-            for outcome in self._outlet.facts.outcomes(root):
-                checkpoint.outstanding += 1
-                self._outlet.publish(outcome, moment, sequence, root, delivered)
-                sequence += 1
+        for sequence, (root, outcome) in enumerate(self._outlet.facts.of_transaction(touched)):
+            checkpoint.outstanding += 1
+            self._outlet.publish(outcome, moment, sequence, root, delivered)
 
     def _delivered(self, checkpoint: Checkpoint, lag_seconds: float, message: Message) -> None:
         checkpoint.outstanding -= 1
