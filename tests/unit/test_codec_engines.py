@@ -17,6 +17,7 @@ from schemas.models import OrderCaptured, OrderState, Violation
 from tests.unit.codec_engines import ENGINES, engine
 from tests.unit.order_samples import order_captured, order_state
 
+NATIVE = [name for name in ENGINES if name != "python"]
 STATE_SECTIONS = ("order", "fulfilment", "settlement")
 
 WITHOUT_EXTENSION = """
@@ -82,25 +83,25 @@ def _refuse_values(name: str) -> None:
         codec.encode_sections(b"x" * 5000, order_captured(), [b"y" * 5000, b""])
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", NATIVE)
 @pytest.mark.parametrize("work", [_decode_and_encode, _refuse_bytes, _refuse_values])
 def test_no_memory_is_lost(work: Callable[[str], None], name: str) -> None:
-    for _ in range(20):
-        work(name)
-    gc.collect()
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
         for _ in range(60):
+            work(name)
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(200):
             work(name)
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert grown < 6000  # less than 100 bytes a round: one text or one instance lost in each would be more
+    assert grown < 10_000  # 50 bytes a round: one text or one instance lost in each would be more
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", NATIVE)
 def test_references_are_balanced(name: str) -> None:
     codec = engine(name, OrderCaptured)
     shared = codec.decode(codec.encode(b"", order_captured()), 0).model_fields_set
