@@ -1,0 +1,71 @@
+"""The peer of the stream benchmark: the same processor in plain Faust, with the transport that Faust ships."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime
+
+import faust
+from faust.types import StreamT
+
+from schemas.registry import SchemaRegistry
+from schemas.settings import KafkaSettings, RegistrySettings
+from schemas.topics import CAPTURED_TOPICS, ORDER_EVENTS, ORDER_STATE, PARKED, POSTINGS, REJECTED
+from streams.processing.codecs import Codecs
+from streams.processing.master import MasterFeed
+from streams.processing.processor import CapturedRecord, OrderProcessor, ProcessingPolicy
+from streams.processing.store import PartitionStore
+
+_settings = json.loads(os.environ["BENCH"])
+_kafka = KafkaSettings(bootstrap_servers=_settings["servers"])
+
+app = faust.App(
+    _settings["group"],
+    broker=f"kafka://{_settings['servers']}",
+    store="memory://",
+    web_enabled=False,
+    topic_disable_leader=True,
+    topic_allow_declare=False,
+    consumer_auto_offset_reset="earliest",
+    stream_buffer_maxsize=16_384,
+    broker_max_poll_records=1_000,
+    producer_linger=0.02,
+    producer_compression_type="lz4",
+    datadir=_settings["datadir"],
+)
+_outputs = {
+    name: app.topic(name, key_serializer="raw", value_serializer="raw")
+    for name in (ORDER_EVENTS, ORDER_STATE, POSTINGS, REJECTED, PARKED)
+}
+_stores: dict[int, PartitionStore] = {}
+
+
+def _processor() -> OrderProcessor:
+    codecs = Codecs(SchemaRegistry(RegistrySettings(url=_settings["registry"])))
+    feed = MasterFeed(_kafka, codecs, lambda: None)
+    feed.start()
+    feed.wait_loaded(60)
+    return OrderProcessor(codecs, feed.tables, ProcessingPolicy())
+
+
+@app.agent(app.topic(*CAPTURED_TOPICS, key_serializer="raw", value_serializer="raw"))
+async def orders(stream: StreamT[bytes]) -> None:
+    """The same work as the product's worker, a thousand records at a time, its best way."""
+    processor = await asyncio.to_thread(_processor)
+    async for events in stream.take_events(1_000, within=0.2):
+        sends = []
+        for event in events:
+            message = event.message
+            record = CapturedRecord(message.topic, message.partition, message.offset, 0, message.key, message.value, ())
+            store = _stores.setdefault(message.partition, PartitionStore())
+            outcome = processor.process([record], store, datetime.now(UTC))
+            outcome.view.apply()
+            for topic, key, value in outcome.outputs:
+                sends.append(_outputs[topic].send(key=key, value=value, partition=message.partition))
+        await asyncio.gather(*sends)
+
+
+if __name__ == "__main__":
+    app.Worker(loglevel="WARNING").execute_from_commandline()

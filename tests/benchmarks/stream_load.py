@@ -1,0 +1,134 @@
+"""The load of the stream benchmarks: master data and captured three-line orders on the real topics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from deploy.topics import TopicLayout, apply_topics
+from schemas.attributes import CanonicalModel, CustomerId, OrderId, ProductId
+from schemas.codec import TopicCodec
+from schemas.models import Customer, OrderCaptured, OrderLine, Product, SalesOrder, SourcePosition, event_id_of
+from schemas.registry import SchemaRegistry
+from schemas.settings import KafkaSettings
+from schemas.topics import CATALOGUE, CUSTOMERS, ORDERS_CAPTURED, PRODUCTS
+
+PARTITIONS = 6
+CUSTOMER_COUNT = 1_000
+PRODUCT_COUNT = 500
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def prepare(kafka: KafkaSettings, registry: SchemaRegistry, orders: int) -> None:
+    """Create the topics and write master data and `orders` captured orders."""
+    apply_topics(kafka, registry, TopicLayout(PARTITIONS))
+    producer = Producer(kafka.producer_config(**{"linger.ms": 50}))
+    _write(producer, CUSTOMERS, registry, ((customer.customer_id, customer) for customer in _customers()))
+    _write(producer, PRODUCTS, registry, ((product.product_id, product) for product in _products()))
+    _write(producer, ORDERS_CAPTURED, registry, ((f"crm:{n}", captured_order(n)) for n in range(orders)))
+    assert producer.flush(120) == 0
+
+
+def captured_order(number: int) -> OrderCaptured:
+    """The capture of a new order of three lines."""
+    lines = [_line(number, position) for position in (1, 2, 3)]
+    net = sum((line.line_extension_amount for line in lines), Decimal(0))
+    tax = sum((line.tax_amount for line in lines), Decimal(0))
+    order_id = OrderId(f"crm:{number}")
+    source = SourcePosition(system="crm", transaction_id=number, position=1_000 + number, sequence=0)
+    order = SalesOrder(
+        order_id=order_id,
+        customer_reference=f"PO-{number}",
+        order_status="placed",
+        issue_date=date(2026, 11, 21),
+        document_currency_code="EUR",
+        buyer_customer_party_id=CustomerId(f"C-{number % CUSTOMER_COUNT}"),
+        sales_channel="web",
+        line_extension_amount=net,
+        charge_total_amount=Decimal(0),
+        tax_exclusive_amount=net,
+        tax_amount=tax,
+        payable_amount=net + tax,
+        order_lines=lines,
+    )
+    return OrderCaptured(
+        event_id=event_id_of(ORDERS_CAPTURED, order_id, source),
+        order_id=order_id,
+        operation="upserted",
+        source=source,
+        committed_at=NOW,
+        captured_at=NOW,
+        order=order,
+    )
+
+
+def committed(kafka: KafkaSettings, group: str) -> Iterator[tuple[float, int]]:
+    """Time, and how many captured orders the group has committed; again and again."""
+    config = kafka.client_config(**{"group.id": group, "isolation.level": "read_committed"})
+    observer = Consumer(config)
+    asked = [TopicPartition(ORDERS_CAPTURED, number) for number in range(PARTITIONS)]
+    while True:
+        yield time.monotonic(), sum(max(part.offset, 0) for part in observer.committed(asked, timeout=10))
+        time.sleep(0.1)
+
+
+def _line(number: int, position: int) -> OrderLine:
+    price = Decimal(100 + (number * 7 + position) % 900) / 100
+    quantity = Decimal(1 + (number + position) % 9)
+    net = price * quantity
+    return OrderLine(
+        line_id=str(position),
+        product_id=ProductId(f"P-{(number * 3 + position) % PRODUCT_COUNT}"),
+        item_name="Chai, 10 boxes x 30 bags",
+        quantity=quantity,
+        unit_code="C62",
+        price_amount=price,
+        allowance_total_amount=Decimal(0),
+        line_extension_amount=net,
+        tax_category_code="S",
+        tax_percent=Decimal(19),
+        tax_amount=(net * Decimal("0.19")).quantize(Decimal("0.01")),
+    )
+
+
+def _customers() -> Iterator[Customer]:
+    for number in range(CUSTOMER_COUNT):
+        yield Customer(
+            customer_id=CustomerId(f"C-{number}"), name=f"Customer {number}", segment="retail", **_origin(number)
+        )
+
+
+def _products() -> Iterator[Product]:
+    for number in range(PRODUCT_COUNT):
+        yield Product(
+            product_id=ProductId(f"P-{number}"),
+            name=f"Product {number}",
+            unit_code="C62",
+            standard_cost_amount=Decimal("2.50"),
+            **_origin(number),
+        )
+
+
+def _origin(number: int) -> dict[str, object]:
+    source = SourcePosition(system="crm", transaction_id=number, position=number, sequence=0)
+    return {"source": source, "committed_at": NOW, "captured_at": NOW}
+
+
+def _write(
+    producer: Producer, topic: str, registry: SchemaRegistry, records: Iterator[tuple[str, CanonicalModel]]
+) -> None:
+    codec: TopicCodec[CanonicalModel] = TopicCodec(topic, CATALOGUE[topic].model, registry)
+    for number, (key, record) in enumerate(records):
+        value = codec.encode(record)
+        while True:
+            try:
+                producer.produce(topic, value, key.encode())
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if number % 5_000 == 0:
+            producer.poll(0)
