@@ -12,7 +12,7 @@ from consumers.reconcile.erp_image import expected_erp
 from consumers.reconcile.facts import DELETED, OWNED, FoundState, OrderFacts, facts_of
 from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.invariants import expected_ledger
-from consumers.reconcile.refusal import Refused
+from consumers.reconcile.refusal import Refused, RefusedEntry, RefusedFacts, RefusedVersion
 from schemas.attributes import OrderId
 from schemas.errors import UndecodableMessage
 from schemas.models import Mismatch, OrderState, SalesOrder, Settlement
@@ -60,25 +60,22 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
         return verdict
     state = content.state
     for section in OWNED:
-        verdict_of_section = list(_facts_differences(content, state, section, detected_at))
-        _judge(verdict, verdict_of_section, content, section, state)
+        refused = any(isinstance(one, RefusedFacts) and one.explains(section, state) for one in content.refusals)
+        _judge(verdict, list(_facts_differences(content, state, section, detected_at)), refused=refused)
     if content.is_parked and verdict.mismatches:
         verdict.mismatches, verdict.is_parked = [], True
     erp = content.erp if content.erp is not None and ("version" in content.erp or state is None) else None
     expected = expected_erp(state) if state is not None else None
-    _judge(verdict, _Differences(content, ERP, STATE, detected_at).all(expected, erp), content, Section.ERP, state)
+    refused = any(isinstance(one, RefusedVersion) and one.explains(state, erp) for one in content.refusals)
+    _judge(verdict, _Differences(content, ERP, STATE, detected_at).all(expected, erp), refused=refused)
     ledger = (expected_ledger(state) or None) if state is not None else None
-    found = _Differences(content, LEDGER, STATE, detected_at)
-    _judge(verdict, found.all(ledger, content.ledger), content, Section.LEDGER, state)
+    refused = any(isinstance(one, RefusedEntry) for one in content.refusals)
+    _judge(verdict, _Differences(content, LEDGER, STATE, detected_at).all(ledger, content.ledger), refused=refused)
     return verdict
 
 
-def _judge(
-    verdict: Verdict, differences: list[Mismatch], content: OrderContent, section: Section, state: OrderState | None
-) -> None:
-    if not differences:
-        return
-    if any(refused.explains(section, state) for refused in content.refusals):
+def _judge(verdict: Verdict, differences: list[Mismatch], *, refused: bool) -> None:
+    if differences and refused:
         verdict.is_rejected = True
     else:
         verdict.mismatches += differences

@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 from consumers.reconcile.comparison import OrderContent, Verdict, compare
 from consumers.reconcile.facts import OrderFacts
+from consumers.reconcile.refusal import Refused, RefusedEntry
 from consumers.reconcile.survey import Locators, Suspects
 from consumers.reconcile.systems import Systems
 from schemas.models import Mismatch
@@ -91,6 +92,7 @@ def _contents(systems: Systems, locators: Locators, order_ids: list[str]) -> Ite
     parked = systems.parked.parked()
     states = dict(systems.state.watched(order_ids))
     sources = _sources(systems, locators, order_ids)
+    refusals = _standing_refusals(systems, order_ids)
     for order_id in order_ids:
         yield OrderContent(
             order_id=order_id,
@@ -99,7 +101,7 @@ def _contents(systems: Systems, locators: Locators, order_ids: list[str]) -> Ite
             erp=erp.get(order_id),
             ledger=ledger.get(order_id),
             is_parked=order_id in parked,
-            refusals=tuple(systems.rejected.of(order_id)),
+            refusals=refusals.get(order_id, ()),
         )
 
 
@@ -114,3 +116,14 @@ def _sources(systems: Systems, locators: Locators, order_ids: list[str]) -> dict
             elif found.error is not None:
                 facts.unreadable[found.locator.section] = found.error
     return sources
+
+
+def _standing_refusals(systems: Systems, order_ids: list[str]) -> dict[str, tuple[Refused, ...]]:
+    """The refusals of each order, without journal entries that reached the ledger later."""
+    found = {order_id: systems.rejected.of(order_id) for order_id in order_ids}
+    entry_ids = [one.entry_id for refusals in found.values() for one in refusals if isinstance(one, RefusedEntry)]
+    present = systems.ledger.entries_among(entry_ids) if entry_ids else set()
+    return {
+        order_id: tuple(one for one in refusals if not isinstance(one, RefusedEntry) or one.entry_id not in present)
+        for order_id, refusals in found.items()
+    }

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from consumers.reconcile.fingerprint import Section
-from consumers.reconcile.refusal import Refused
+from consumers.reconcile.refusal import Refused, RefusedEntry, RefusedFacts, RefusedVersion
 from consumers.reconcile.topic import TopicFollower, key_of, value_of
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
@@ -120,14 +120,13 @@ class RejectedReader:
 
     def _read(self, original: OriginalMessage) -> Refused | None:
         if original.topic not in CATALOGUE:
-            return Refused(None, original.offset)
+            return RefusedFacts(None, original.offset)
         content = original.value or b""
         if original.topic in _CAPTURED:
             event = self._captured[original.topic].decode(content)
-            return Refused(_CAPTURED[original.topic][0], event.source.position)
+            return RefusedFacts(_CAPTURED[original.topic][0], event.source.position)
         if original.topic == ORDER_EVENTS:
-            return Refused(Section.ERP, self._events.decode(content).state.version)
+            return RefusedVersion(self._events.decode(content).state.version)
         if original.topic == POSTINGS:
-            self._entries.decode(content)
-            return Refused(Section.LEDGER, None)
+            return RefusedEntry(self._entries.decode(content).entry_id)
         return None

@@ -1,7 +1,8 @@
 """What the ledger must show of an order, from the order's facts alone: the accounting is not asked.
 
 Stated anew on purpose, so that a fault of the accounting rules is found here. Source: IFRS 15.31 (revenue when control
-passes), 15.105-108 (contract assets, receivables and liabilities), IAS 2.34 (cost of what was sold).
+passes), 15.87 (credit notes), 15.105-108 (what customers owe and are owed),
+IAS 2.34 (cost of what was sold).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from enum import Enum
 from typing import NamedTuple
 
 from consumers.reconcile.attributes import Attributes, text_of
-from schemas.allocation import rounded, share
-from schemas.models import OrderState, SalesOrder
+from schemas.allocation import allocate, rounded, share
+from schemas.models import Fulfilment, OrderLine, OrderState, SalesOrder, Settlement
 
 _ZERO = Decimal(0)
+_CREDIT_NOTE = "381"
 
 
 class Measure(Enum):
@@ -60,11 +62,11 @@ def expected_ledger(state: OrderState) -> Attributes:
     if order is None or enrichment is None:
         return {}
     currency, functional = order.document_currency_code, enrichment.functional_currency_code
-    kept, shipped = _quantities(state, order)
-    revenue, shipping, tax = _transferred(order, kept, shipped)
-    paid = _paid(state)
+    moved = _moved(state.fulfilment, order)
+    revenue, shipping, tax = _earned(_transferred(order, moved), order, state.settlement)
+    paid = _paid(state.settlement)
     costs = {line.line_id: line.standard_cost_amount for line in enrichment.lines}
-    cost = sum((rounded(costs.get(line_id, _ZERO) * quantity, functional) for line_id, quantity in kept.items()), _ZERO)
+    cost = sum((rounded(costs.get(one.line.line_id, _ZERO) * one.kept, functional) for one in moved), _ZERO)
     return attributes_of(
         {
             Balance(Measure.REVENUE, currency): revenue,
@@ -78,41 +80,68 @@ def expected_ledger(state: OrderState) -> Attributes:
     )
 
 
-def _quantities(state: OrderState, order: SalesOrder) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-    """By line, what the customer has kept and what was shipped, neither more than was ordered."""
-    shipments = state.fulfilment.shipments if state.fulfilment is not None else []
-    returns = state.fulfilment.returns if state.fulfilment is not None else []
-    sent = [(line.line_id, line.quantity) for shipment in shipments for line in shipment.lines]
+class _MovedLine(NamedTuple):
+    """An order line, what was sent of the quantity ordered, and what the customer has kept of it."""
+
+    line: OrderLine
+    sent: Decimal
+    kept: Decimal
+
+    def value(self, amount: Decimal, currency: str) -> Decimal:
+        """The part of an amount of the line that is earned: what was sent, less what came back, each rounded."""
+        sent = share(amount, self.sent, self.line.quantity, currency)
+        return sent - share(amount, self.sent - self.kept, self.line.quantity, currency)
+
+
+def _moved(fulfilment: Fulfilment | None, order: SalesOrder) -> list[_MovedLine]:
+    shipments = fulfilment.shipments if fulfilment is not None else []
+    returns = fulfilment.returns if fulfilment is not None else []
+    gone = [(line.line_id, line.quantity) for shipment in shipments for line in shipment.lines]
     back = [(line.line_id, line.quantity) for accepted in returns for line in accepted.lines]
-    kept, shipped = {}, {}
+    moved = []
     for line in order.order_lines:
-        shipped[line.line_id] = min(line.quantity, sum((much for one, much in sent if one == line.line_id), _ZERO))
-        returned = sum((much for one, much in back if one == line.line_id), _ZERO)
-        kept[line.line_id] = max(shipped[line.line_id] - returned, _ZERO)
-    return kept, shipped
+        all_sent = sum((quantity for line_id, quantity in gone if line_id == line.line_id), _ZERO)
+        returned = sum((quantity for line_id, quantity in back if line_id == line.line_id), _ZERO)
+        kept = min(line.quantity, max(all_sent - returned, _ZERO))
+        moved.append(_MovedLine(line, min(line.quantity, all_sent), kept))
+    return moved
 
 
-def _transferred(
-    order: SalesOrder, kept: Mapping[str, Decimal], shipped: Mapping[str, Decimal]
-) -> tuple[Decimal, Decimal, Decimal]:
+def _transferred(order: SalesOrder, moved: list[_MovedLine]) -> tuple[Decimal, Decimal, Decimal]:
     """Revenue, shipping revenue and tax; charges are earned by shipping and stay earned after a return."""
-    if not any(shipped.values()):
+    if not any(one.sent for one in moved):
         return _ZERO, _ZERO, _ZERO
     currency = order.document_currency_code
-    revenue = tax = shipped_value = line_tax = _ZERO
-    for line in order.order_lines:
-        revenue += share(line.line_extension_amount, kept[line.line_id], line.quantity, currency)
-        tax += share(line.tax_amount, kept[line.line_id], line.quantity, currency)
-        shipped_value += share(line.line_extension_amount, shipped[line.line_id], line.quantity, currency)
-        line_tax += line.tax_amount
-    total = order.line_extension_amount
-    shipping = share(order.charge_total_amount, shipped_value, total, currency)
-    tax += share(order.tax_amount - line_tax, shipped_value, total, currency)
-    return revenue, shipping, tax
+    revenue = sum((one.value(one.line.line_extension_amount, currency) for one in moved), _ZERO)
+    tax = sum((one.value(one.line.tax_amount, currency) for one in moved), _ZERO)
+    tax_of_charges = order.tax_amount - sum((line.tax_amount for line in order.order_lines), _ZERO)
+    sent_value = sum(
+        (share(one.line.line_extension_amount, one.sent, one.line.quantity, currency) for one in moved), _ZERO
+    )
+    charges = [
+        share(amount, sent_value, order.line_extension_amount, currency)
+        for amount in (order.charge_total_amount, tax_of_charges)
+    ]
+    return revenue, charges[0], tax + charges[1]
 
 
-def _paid(state: OrderState) -> Decimal:
-    payments = state.settlement.payments if state.settlement is not None else []
+def _earned(
+    transferred: tuple[Decimal, Decimal, Decimal], order: SalesOrder, settlement: Settlement | None
+) -> tuple[Decimal, Decimal, Decimal]:
+    """What was transferred, but with credit notes no more than they leave to be paid (IFRS 15.87), in proportion."""
+    invoices = settlement.invoices if settlement is not None else []
+    credited = sum((one.payable_amount for one in invoices if one.invoice_type_code == _CREDIT_NOTE), _ZERO)
+    invoiced = sum((one.payable_amount for one in invoices if one.invoice_type_code != _CREDIT_NOTE), _ZERO)
+    price = max(min(order.payable_amount, max(invoiced, order.payable_amount) - credited), _ZERO)
+    excess = sum(transferred, _ZERO) - price
+    if not credited or excess <= 0:
+        return transferred
+    less = allocate(excess, [max(part, _ZERO) for part in transferred], order.document_currency_code)
+    return transferred[0] - less[0], transferred[1] - less[1], transferred[2] - less[2]
+
+
+def _paid(settlement: Settlement | None) -> Decimal:
+    payments = settlement.payments if settlement is not None else []
     return sum(
         ((-one.paid_amount if one.payment_type_code == "refund" else one.paid_amount) for one in payments), _ZERO
     )

@@ -64,6 +64,17 @@ class LedgerReader:
                 if balances:
                     yield order_id, balances
 
+    def entries_among(self, entry_ids: Sequence[str]) -> set[str]:
+        """Which of these journal entries the ledger holds.
+
+        Raises:
+            ConfigurationError: a table or column is missing, or the role may not read it.
+            Transient: the ledger's database is away.
+        """
+        query = sql.SQL("SELECT entry_id FROM journal_entry WHERE entry_id = ANY({})").format(text_array(entry_ids))
+        with snapshot(self._settings) as ledger:
+            return {entry_id for (entry_id,) in ledger.rows(query, ["journal_entry"])}
+
     def imbalances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
         """Debits less credits of the whole ledger, by document currency and by functional currency.
 

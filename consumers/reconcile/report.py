@@ -114,9 +114,13 @@ class Report:
             console.print(_mismatch_table(self))
             if len(self.mismatches) > _SHOWN:
                 console.print(f"... and {len(self.mismatches) - _SHOWN} more; --json gives them all")
-        for currency, amount in {**self.ledger_imbalance, **self.functional_ledger_imbalance}.items():
-            if amount:
-                console.print(f"[red]The ledger does not balance: debits less credits are {amount} {currency}[/]")
+        for kind, imbalances in (("document", self.ledger_imbalance), ("functional", self.functional_ledger_imbalance)):
+            for currency, amount in imbalances.items():
+                if amount:
+                    console.print(
+                        f"[red]The ledger does not balance in {kind} currency: debits less credits are "
+                        f"{amount:,.2f} {currency}[/]"
+                    )
         console.print(self.summary())
 
     def summary(self) -> str:

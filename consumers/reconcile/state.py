@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from consumers.reconcile.facts import FoundState
-from consumers.reconcile.topic import TopicFollower, TopicReader, key_of, value_of
+from consumers.reconcile.topic import Offsets, TopicFollower, TopicReader, key_of, value_of
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import UndecodableMessage
 from schemas.models import OrderState
 from schemas.settings import KafkaSettings
 from schemas.topics import ORDER_STATE
+
+_RECORDS_AT_ONCE = 200_000
 
 
 class StateReader:
@@ -30,18 +32,18 @@ class StateReader:
         self._follower.close()
 
     def states(self) -> Iterator[tuple[str, FoundState]]:
-        """The state of every order, as of the end of its partition when that is begun.
+        """The state of every order, as of the ends of the partitions at the start.
 
-        Each partition is read twice, first for the place of each key's latest record: so one offset for each
-        order of one partition is held in memory, and superseded states are never decoded.
+        A few partitions at a time are read twice, first for the place of each key's latest record: so one offset for
+        each order of these is held in memory, and superseded states are never decoded.
 
         Raises:
             ConfigurationError: the topic cannot be read.
             Transient: Kafka or the registry does not answer.
         """
-        for partition, end in self._reader.ends().items():
-            latest = {message.key(): message.offset() for message in self._reader.scan({}, {partition: end})}
-            for message in self._reader.scan({}, {partition: end}):
+        for ends in _groups(self._reader.ends()):
+            latest = {message.key(): message.offset() for message in self._reader.scan({}, ends)}
+            for message in self._reader.scan({}, ends):
                 if latest[message.key()] == message.offset() and (value := value_of(message)) is not None:
                     yield key_of(message), self._decoded(value)
 
@@ -69,3 +71,15 @@ class StateReader:
             return self._codec.decode(value)
         except UndecodableMessage as exc:
             return exc
+
+
+def _groups(ends: Offsets) -> Iterator[Offsets]:
+    """Partitions that are read together: all of a small topic, one at a time of a large one."""
+    group: dict[int, int] = {}
+    for partition, end in ends.items():
+        if group and sum(group.values()) + end > _RECORDS_AT_ONCE:
+            yield group
+            group = {}
+        group[partition] = end
+    if group:
+        yield group

@@ -41,17 +41,21 @@ def located(found: Exception, where: str, field: str) -> InvalidValue:
     return InvalidValue(f"{where}: {problem}", rule=rule, field=field)
 
 
-def row_list(alias: str, order_by: Sequence[str], build: Builder) -> ListBuilder:
-    """A record for each child row of the table `alias`, sorted by the columns `order_by`."""
+def row_list(alias: str, order_by: Sequence[str], build: Builder, where: str, path: str) -> ListBuilder:
+    """A record for each child row of the table `alias`, sorted by the columns `order_by`, nulls first."""
 
     def rows(image: Image, root: Row, parent: Row | None) -> list[Any]:
         children = image.children.get(alias)
         if not children:
             return []
-        if len(children) > 1:
-            children = sorted(children, key=lambda child: tuple(_sortable(child.row[column]) for column in order_by))
-        built = [build(child, root, image.row) for child in children]
-        return [item for item in built if item is not None]
+        # Built before they are sorted: a value that cannot be compared is then refused by its own attribute.
+        built = [(build(child, root, image.row), child.row) for child in children]
+        if len(built) > 1:
+            try:
+                built.sort(key=lambda item: tuple(_sortable(item[1][column]) for column in order_by))
+            except (KeyError, TypeError) as exc:
+                raise located(exc, f"{where}: sorting by {', '.join(order_by)}", path) from exc
+        return [item for item, _ in built if item is not None]
 
     return rows
 

@@ -157,9 +157,8 @@ class RecordCompiler:
             raise ConfigurationError(f"{where}: table {entry.table!r} is not a child of {place.table!r} in [tables]")
         order_by = entry.order_by or declared.key
         self._note(declared.alias, order_by, where)
-        return row_list(
-            declared.alias, order_by, self.compile(model, entry, Place(place.path, declared.alias, place.table))
-        )
+        build = self.compile(model, entry, Place(place.path, declared.alias, place.table))
+        return row_list(declared.alias, order_by, build, where, place.path)
 
     def _value(self, shape: FieldShape, entry: RecordDeclaration, place: Place) -> str:
         if shape.name in entry.lists:

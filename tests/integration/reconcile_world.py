@@ -45,7 +45,7 @@ from schemas.models import (
 from schemas.models.source import event_id_of
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings, KafkaSettings
-from schemas.topics import CATALOGUE, ORDER_STATE
+from schemas.topics import CATALOGUE, ORDER_STATE, PARKED
 from streams.rules import facts as rules
 from streams.rules.decision import Accepted, decide
 from streams.rules.enrichment import EnrichmentPolicy
@@ -91,6 +91,15 @@ class EveryRecord:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a world is brought back to."""
+
+    states: dict[str, OrderState]
+    entries: list[JournalEntry]
+    sources: list[tuple[DatabaseSettings, dict[str, bytes]]]
+
+
 @dataclass(slots=True)
 class World:
     """The systems and what was written to them."""
@@ -100,6 +109,23 @@ class World:
     states: dict[str, OrderState] = field(default_factory=dict)
     entries: list[JournalEntry] = field(default_factory=list)
     position: int = 0
+    _baseline: Baseline | None = None
+
+    def keep(self) -> None:
+        """Remember everything as it is now."""
+        tables = [(source.database, _contents(source.database)) for source in self.settings.sources]
+        self._baseline = Baseline(dict(self.states), list(self.entries), tables)
+
+    def restore(self) -> None:
+        """Bring every system back to what was kept; only dead letters stay, which no topic forgets."""
+        assert self._baseline is not None
+        self.states, self.entries = dict(self._baseline.states), list(self._baseline.entries)
+        for database, contents in self._baseline.sources:
+            _refill(database, contents)
+        for database in (self.settings.erp, self.settings.ledger):
+            _refill(database, dict.fromkeys(_contents(database), b""))
+        self.write_everywhere()
+        self.produce(PARKED, dict.fromkeys(self.states))
 
     def capture(self, order_id: str, section: Section, facts: Facts | None, system: str) -> OrderState:
         """Let the rules decide about one captured fact, which they must accept."""
@@ -213,3 +239,24 @@ def _copy(connection: psycopg.Connection[Any], table: Table, rows: Iterable[tupl
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
+
+
+def _contents(database: DatabaseSettings) -> dict[str, bytes]:
+    """All rows of each table, as COPY gives them."""
+    with psycopg.connect(database.conninfo()) as connection, connection.cursor() as cursor:
+        names = cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        contents = {}
+        for (name,) in names:
+            with cursor.copy(sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(name))) as copy:
+                contents[name] = b"".join(bytes(block) for block in copy)
+        return contents
+
+
+def _refill(database: DatabaseSettings, contents: Mapping[str, bytes]) -> None:
+    with psycopg.connect(database.conninfo()) as connection, connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        tables = sql.SQL(", ").join(map(sql.Identifier, contents))
+        cursor.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
+        for name, rows in contents.items():
+            with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(name))) as copy:
+                copy.write(rows)

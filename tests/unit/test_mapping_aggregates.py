@@ -191,6 +191,22 @@ def test_grandchildren_find_their_parent_and_their_root() -> None:
     assert parse(WAREHOUSE, origin="x").tables["order"].is_virtual
 
 
+def test_values_that_cannot_be_sorted_are_refused_with_their_place() -> None:
+    mapping = parse(WAREHOUSE, origin="warehouse.toml").aggregates[0]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def image(*numbers: Any, shipped_at: Any = now) -> Image:
+        rows = [{"number": number, "order_number": 5, "shipped_at": shipped_at} for number in numbers]
+        rows[0]["shipped_at"] = now
+        return Image({"order_number": 5}, {"shipment": [Image(row) for row in rows]})
+
+    refusal = refusal_of(mapping, image("S1", "S2", shipped_at="infinity"))
+    assert "Fulfilment.shipments.shipped_at = shipped_at: 'infinity' is not a time" in str(refusal)
+    refusal = refusal_of(mapping, image("S1", 2))
+    assert "Fulfilment.shipments: sorting by shipped_at, number: TypeError" in str(refusal)
+    assert refusal.field == "Fulfilment.shipments"
+
+
 def test_a_virtual_root_has_no_column_but_its_key() -> None:
     mapping = parse(WAREHOUSE, origin="warehouse.toml")
     assert mapping.columns_of("order") == {"order_number"}
