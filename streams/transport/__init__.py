@@ -41,9 +41,11 @@ The order of a commit
 
 The transactional id
     With `TransportOptions.slot` it is stable, so a restarted worker ends its predecessor's transaction as it starts.
-    Without a slot it is unique. In both cases the id also travels as metadata of the committed offsets: a worker that
-    is given a partition whose offset is pending in a dead worker's transaction reads there whose it is, and ends it
-    after a second. So readers wait for the session timeout (6 s); `transaction.timeout.ms` (10 s) is the last resort.
+    Without a slot it is unique. In both cases it is also the consumer's client id and the metadata of the committed
+    offsets: a worker that is given a partition reads there who wrote last, and if that one is no member of the group
+    any more, ends its transaction by taking over its id. So after a kill -9 readers wait for the session timeout
+    (6 s); `transaction.timeout.ms` (10 s, noticed by brokers within 10 s more) is the last resort, for a worker that
+    died before its first commit.
 
 What Faust offers and this transport refuses: tables, several agents on one topic, concurrency above 1, `send()`.
 """

@@ -60,12 +60,12 @@ class Consumer(UnusedFetching):
         """Connect and check that the app fits the transport."""
         check_agents(self.app)
         loop = asyncio.get_running_loop()
-        member = KafkaConsumer(self.options.consumer_config(self._group))
-        self._poller = Poller(member, self._group, self.options, self, loop)
         if self.options.delivery is Delivery.EXACTLY_ONCE:
             self.output = TransactionalOutput(self.options, self._group)
         else:
-            self.output = FlushedOutput(self.options, self._group, self._poller.commit)
+            self.output = FlushedOutput(self.options, self._group, self._commit_as_member)
+        member = KafkaConsumer(self.options.consumer_config(self._group, self.output.transactional_id))
+        self._poller = Poller(member, self._group, self.options, self, loop)
         await self.output.start()
         self._observer = KafkaConsumer(self.options.observer_config(self._group, "read_committed"))
         self._positions = Positions(self._observer, self.options, self._group, self.output)
@@ -262,6 +262,9 @@ class Consumer(UnusedFetching):
         await self.output.commit(positions or self._books.any_position(), generation)
         self._books.settle(positions)
         return True
+
+    def _commit_as_member(self, positions: Mapping[TP, int]) -> None:
+        self._poller.commit(positions)
 
     # -- delivery -----------------------------------------------------------------------------------------
 

@@ -68,11 +68,12 @@ class TransportOptions:
         """The producer's id: stable for a slot, else unique."""
         return TransactionalId(f"{group}-{self.slot or uuid.uuid4()}")
 
-    def consumer_config(self, group: str) -> dict[str, Any]:
-        """For the consumer that is a member of the group."""
+    def consumer_config(self, group: str, client_id: str) -> dict[str, Any]:
+        """For the consumer that is a member of the group; other members look for its transactional id there."""
         return {
             **self.client_config,
             "group.id": group,
+            "client.id": client_id,
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,

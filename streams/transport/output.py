@@ -40,6 +40,7 @@ class Output(ABC):
     def __init__(self, options: TransportOptions, group: str) -> None:
         self._options = options
         self._group = group
+        self.transactional_id = options.transactional_id(group)
         self._timeout = min(options.client_timeout_seconds, options.transaction_timeout_seconds)
         self._producer: Producer | None = None
         self._writing = False
@@ -205,10 +206,6 @@ class Ours:
 
 class TransactionalOutput(Output):
     """One transaction an interval for all partitions, with the consumed offsets in it (exactly once)."""
-
-    def __init__(self, options: TransportOptions, group: str) -> None:
-        super().__init__(options, group)
-        self.transactional_id = options.transactional_id(group)
 
     def _connect(self) -> None:
         self._producer = transactional_producer(self._options, self.transactional_id, self._on_delivery)

@@ -9,13 +9,14 @@ from collections.abc import Iterable
 
 from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from schemas.errors import Fatal
 from streams.transport.batch import TransactionalId
 from streams.transport.errors import client_error
 from streams.transport.options import TransportOptions
-from streams.transport.output import Output, TransactionalOutput, transactional_producer, uncancelled
+from streams.transport.output import Output, transactional_producer, uncancelled
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +37,19 @@ _NOT_YET = frozenset(
 
 
 class Positions:
-    """Reads the positions of newly assigned partitions.
+    """Reads the positions of newly assigned partitions, and ends what dead workers left open.
 
-    An offset that a dead worker's open transaction holds pending is not readable until that transaction ends,
-    by itself only after `transaction.timeout.ms`. The last stable offset's metadata names its writer, so after
-    one fruitless attempt the writer's transaction is ended by taking over its transactional id: it is not in
-    the group any more, or it would hold the partition.
+    A dead worker's open transaction keeps readers of its outputs waiting, and its pending offsets are not readable,
+    until it ends: by itself only after `transaction.timeout.ms`. The metadata of a committed offset names its writer,
+    and members of the group carry the same name as client id: a writer that is no member has lost its partitions, so
+    its transaction is ended at once by taking over its transactional id.
     """
 
     def __init__(self, consumer: KafkaConsumer, options: TransportOptions, group: str, output: Output) -> None:
         self._consumer = consumer
         self._options = options
         self._group = group
-        self._own_id = output.transactional_id if isinstance(output, TransactionalOutput) else None
+        self._own_id = output.transactional_id
 
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int]:
         """The committed offset of each partition, or its first offset where nothing was committed.
@@ -66,8 +67,9 @@ class Positions:
                     f"The committed offsets of group {self._group} could not be read for {patience_seconds:g} s: "
                     "are the brokers up, and is no transaction hanging?"
                 )
-            await uncancelled(lambda: self._end_foreign_transactions(asked))
+            await uncancelled(lambda: self._end_transactions_of_dead(self._unstable(asked)))
             await asyncio.sleep(0)
+        await uncancelled(lambda: self._end_transactions_of_dead(found))
         return await uncancelled(lambda: self._resolved(found))
 
     def _read(self, asked: list[TopicPartition]) -> list[TopicPartition] | None:
@@ -96,17 +98,31 @@ class Positions:
             raise client_error(exc, f"looking up the first offset of {part.topic}[{part.partition}]") from exc
         return first
 
-    def _end_foreign_transactions(self, asked: list[TopicPartition]) -> None:
+    def _unstable(self, asked: list[TopicPartition]) -> list[TopicPartition]:
         observer = KafkaConsumer(self._options.observer_config(self._group, "read_uncommitted"))
         try:
-            found = observer.committed(asked, timeout=_ATTEMPT_SECONDS)
+            return observer.committed(asked, timeout=_ATTEMPT_SECONDS)
         except KafkaException as exc:
             if exc.args[0].code() in _NOT_YET:
-                return
+                return []
             raise client_error(exc, "reading the committed offsets") from exc
         finally:
             observer.close()
+
+    def _end_transactions_of_dead(self, found: list[TopicPartition]) -> None:
         writers = {TransactionalId(part.metadata) for part in found if part.metadata} - {self._own_id}
-        for writer in sorted(writers):
-            logger.warning("Ending the transaction that %s left open", writer)
+        if not writers:
+            return
+        for writer in sorted(writers - self._living()):
+            logger.warning("Ending what %s, who left the group, may have left open", writer)
             transactional_producer(self._options, writer, lambda _error, _message: None)
+
+    def _living(self) -> set[TransactionalId]:
+        admin = AdminClient(dict(self._options.client_config))
+        try:
+            group = admin.describe_consumer_groups([self._group])[self._group].result(
+                self._options.client_timeout_seconds
+            )
+        except KafkaException as exc:
+            raise client_error(exc, "looking up the members of the group") from exc
+        return {TransactionalId(member.client_id) for member in group.members}

@@ -44,14 +44,16 @@ def test_an_orderly_stop_commits_and_leaves_the_group_at_once(play: Scene) -> No
     play.assert_exactly_once()
 
 
-def test_killed_worker_loses_and_doubles_nothing(play: Scene) -> None:
+def test_killed_worker_loses_and_doubles_nothing_and_its_transaction_is_ended(play: Scene, tmp_path: Path) -> None:
+    stopped = tmp_path / "stopped"
     play.write(4_000)
-    victim = play.working(slow_seconds=0.02)
-    play.working(slow_seconds=0.02)
-    wait_until(victim.holds_partitions, 30, "the victim holds partitions again")
+    victim = play.working(slow_seconds=0.05, stop_after=3_000, stop_once=stopped)
+    wait_until(stopped.exists, 30, "the victim stands still in the middle of a transaction")
     victim.send(signal.SIGKILL)
+    heir = play.working()
     play.write(500)
     play.assert_exactly_once()
+    assert "who left the group" in heir.log()
 
 
 def test_stalled_worker_is_fenced_when_it_wakes(play: Scene, tmp_path: Path) -> None:

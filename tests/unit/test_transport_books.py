@@ -112,7 +112,7 @@ def test_a_slot_gives_a_stable_transactional_id_and_none_a_unique_one() -> None:
 
 
 def test_readers_see_only_what_is_committed_and_positions_are_never_reset() -> None:
-    config = TransportOptions(delivery=Delivery.AT_LEAST_ONCE).consumer_config("orders")
+    config = TransportOptions(delivery=Delivery.AT_LEAST_ONCE).consumer_config("orders", "orders-0")
     assert config["isolation.level"] == "read_committed"
     assert config["auto.offset.reset"] == "error"
     assert config["enable.auto.commit"] is False
