@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from deploy.local.endpoints import Endpoints
 from deploy.topics import TopicLayout, apply_topics
 from schemas.codec import TopicCodec
-from schemas.models import CapturedEvent, Rejection
+from schemas.models import Rejection
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings
 from schemas.topics import CATALOGUE
@@ -34,8 +34,8 @@ class Written:
     """One record as the capture wrote it."""
 
     topic: str
-    partition: int
-    offset: int
+    partition: int | None
+    offset: int | None
     key: str | None
     value: Any
 
@@ -91,6 +91,7 @@ class CaptureWorld:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         log = (self.data_dir / "worker.log").open("ab")
         with log:
+            begins_at = log.tell()
             process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.cli", "worker", "capture-test"],
                 env=self.environment(),
@@ -98,7 +99,7 @@ class CaptureWorld:
                 stdout=log,
                 stderr=log,
             )
-        return CaptureProcess(process, self.data_dir / "worker.log")
+        return CaptureProcess(process, self.data_dir / "worker.log", begins_at)
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """A session in the source."""
@@ -156,15 +157,15 @@ class CaptureWorld:
         finally:
             consumer.close()
 
-    def events(self, topic: str) -> dict[str, list[CapturedEvent]]:
+    def events(self, topic: str) -> dict[str, list[Any]]:
         """Captured events by key, in their order, each event id once."""
-        by_key: dict[str, list[CapturedEvent]] = defaultdict(list)
+        by_key: dict[str, list[Any]] = defaultdict(list)
         seen: set[str] = set()
         for record in self.written(topic):
             assert record.key == record.value.order_id
             if record.value.event_id not in seen:
                 seen.add(record.value.event_id)
-                by_key[record.key].append(record.value)
+                by_key[record.value.order_id].append(record.value)
         return dict(by_key)
 
     def rejections(self) -> list[Rejection]:
@@ -178,10 +179,28 @@ class CaptureProcess:
 
     process: subprocess.Popen[bytes]
     log: Path
+    begins_at: int
+
+    def wait_started(self) -> None:
+        """Return when it handles signals and has begun its work."""
+
+        def started() -> bool:
+            self.require_alive()
+            return b" started" in self.log.read_bytes()[self.begins_at :]
+
+        wait_until(started, "the worker starts")
 
     def require_alive(self) -> None:
         code = self.process.poll()
         assert code is None, f"the capture ended with {code}:\n{self.log.read_text()[-4000:]}"
+
+    def wait(self, seconds: float) -> None:
+        """Let it run on for so long; it must not end by itself."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"the capture ended with {code}:\n{self.log.read_text()[-4000:]}")
 
     def kill(self) -> None:
         """As the kernel would."""
@@ -190,6 +209,7 @@ class CaptureProcess:
 
     def terminate(self) -> int:
         """SIGTERM; the exit code."""
+        self.wait_started()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 

@@ -40,7 +40,7 @@ def test_northwind_arrives_to_the_cent(world: CaptureWorld) -> None:
                      FROM orders o"""
             ).fetchall()
         )
-        shipped = source.execute("SELECT count(*) FROM orders WHERE shipped_date IS NOT NULL").fetchone()
+        ((shipped,),) = source.execute("SELECT count(*) FROM orders WHERE shipped_date IS NOT NULL").fetchall()
     assert capture.terminate() == 0
 
     orders = world.events("orders.captured")
@@ -54,7 +54,7 @@ def test_northwind_arrives_to_the_cent(world: CaptureWorld) -> None:
     assert isinstance(orders["northwind:10248"][-1].order.payable_amount, Decimal)
 
     fulfilments = world.events("fulfilment.captured")
-    assert sum(events[-1].fulfilment is not None for events in fulfilments.values()) == shipped[0]
+    assert len([key for key, events in fulfilments.items() if events[-1].fulfilment is not None]) == shipped
     assert fulfilments["northwind:10249"][-1].operation == "deleted"
     for topic, count in (
         ("master.customers", northwind.CUSTOMERS),

@@ -18,7 +18,7 @@ from producers.cdc.changes import (
 )
 from producers.cdc.postgres.values import PostgresRowReader
 from producers.cdc.tables import TablePlans
-from schemas.mapping import Image, SourceMapping, parse
+from schemas.mapping import AggregateMapping, Image, SourceMapping, parse
 
 _INT, _TEXT, _TIMESTAMPTZ = 23, 25, 1184
 
@@ -176,7 +176,7 @@ class Depot:
         """Topic and key to facts, joined from the tables without any of the capture's code."""
         mapping = depot_mapping()
         orders, bundles, vendors = mapping.aggregates
-        images: list[tuple[object, Image]] = []
+        images: list[tuple[AggregateMapping, Image]] = []
         for order in self.tables["orders"].values():
             shipments = [
                 Image(
@@ -192,7 +192,7 @@ class Depot:
                 (bundles, Image({"bundle": bundle.decode()}, {"pieces": self._below("pieces", "bundle", bundle)}))
             )
         images += [(vendors, Image(_python("vendors", vendor))) for vendor in self.tables["vendors"].values()]
-        built = [(aggregate, image, aggregate.build(image)) for aggregate, image in images]  # type: ignore[attr-defined]
+        built = [(aggregate, image, aggregate.build(image)) for aggregate, image in images]
         return {(a.topic.name, a.key_of(image.row)): facts for a, image, facts in built if facts is not None}
 
     def _below(self, table: str, column: str, value: bytes | None) -> list[Image]:

@@ -1,0 +1,116 @@
+"""Killed at random points under load, the capture loses nothing, doubles nothing and keeps each order's sequence."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.endpoints import Endpoints
+from tests.conftest import DatabaseFactory
+from tests.integration import shop
+from tests.integration.capture_harness import CaptureWorld
+from tests.integration.shop import DELETED, Shop
+
+
+@pytest.fixture
+def world(
+    stack: Endpoints, database_factory: DatabaseFactory, topic_prefix: str, tmp_path: Path
+) -> Iterator[CaptureWorld]:
+    mapping = shop.write_mapping(tmp_path)
+    found = CaptureWorld(stack, database_factory("shop"), topic_prefix, tmp_path / "capture", str(mapping))
+    with found.connect() as source:
+        source.execute(shop.DDL)
+    yield found
+    found.close()
+
+
+def traders(world: CaptureWorld, seed: int, transactions: int) -> tuple[list[Shop], list[threading.Thread]]:
+    shops = [Shop(world.database, seed * 10 + number, first_order=1 + number * 1_000_000) for number in range(2)]
+    threads = [threading.Thread(target=trader.trade, args=(transactions,)) for trader in shops]
+    for thread in threads:
+        thread.start()
+    return shops, threads
+
+
+def test_snapshot_and_stream_meet_without_gap_or_duplicate(world: CaptureWorld) -> None:
+    before = Shop(world.database, seed=1, first_order=5_000_000)
+    before.trade(300)
+    shops, threads = traders(world, seed=2, transactions=1_000)
+    capture = world.start()
+    for thread in threads:
+        thread.join()
+    world.wait_confirmed(capture)
+    assert capture.terminate() == 0
+    records = world.written("orders.captured")
+    assert len({record.value.event_id for record in records}) == len(records), "an event came twice without a crash"
+    require_agreement(world, [before, *shops])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_random_points(world: CaptureWorld, seed: int) -> None:
+    killed_at_random_points(world, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(5, 200))
+def test_killed_at_random_points_long(world: CaptureWorld, seed: int) -> None:
+    killed_at_random_points(world, seed)
+
+
+def killed_at_random_points(world: CaptureWorld, seed: int) -> None:
+    chance = random.Random(seed)
+    before = Shop(world.database, seed=seed, first_order=5_000_000)
+    before.trade(100)
+    shops, threads = traders(world, seed, transactions=400)
+    for _ in range(3):
+        capture = world.start()
+        capture.wait_started()
+        capture.wait(chance.uniform(0.0, 2.5))
+        capture.kill()
+    capture = world.start()
+    capture.wait_started()
+    for thread in threads:
+        thread.join()
+    world.wait_confirmed(capture)
+    assert capture.terminate() == 0
+    require_agreement(world, [before, *shops])
+
+
+def require_agreement(world: CaptureWorld, shops: list[Shop]) -> None:
+    """Folded by key the topic is the tables; per order the events are its commits, from its snapshot on."""
+    events = world.events("orders.captured")
+    assert world.rejections() == []
+    with world.connect() as source:
+        rows = source.execute(
+            """SELECT 'shop:' || id, revision, note, charge + (SELECT coalesce(sum(quantity * price), 0) FROM lines
+                      WHERE order_id = id), (SELECT count(*) FROM lines WHERE order_id = id) FROM orders"""
+        ).fetchall()
+    tables = {key: (str(revision), note, Decimal(total), lines) for key, revision, note, total, lines in rows}
+    folded = {
+        key: (last.customer_reference, last.note, last.payable_amount, len(last.order_lines))
+        for key, last in ((key, found[-1].order) for key, found in events.items())
+        if last is not None
+    }
+    assert folded == tables
+    for trader in shops:
+        for key, committed in trader.history.items():
+            require_sequence(key, committed, events.get(key, []))
+
+
+def require_sequence(key: str, committed: list[int], events: list[Any]) -> None:
+    captured = [DELETED if event.order is None else int(event.order.customer_reference) for event in events]
+    positions = [(event.source.position, event.source.sequence) for event in events]
+    assert positions == sorted(positions), key
+    if not events:
+        # Gone before the snapshot.
+        assert committed[-1] == DELETED, key
+        return
+    start = committed.index(captured[0]) if events[0].operation == "snapshot" else 0
+    assert captured == committed[start:], key
+    assert [event.operation for event in events[1:] if event.operation == "snapshot"] == [], key
