@@ -81,6 +81,8 @@ class Intake:
             for partition, start in self.positions.items()
         ]
         self._consumer.assign(starts)
+        # A partition that a rebalance took while it was paused would come back paused.
+        self._consumer.resume(starts)
 
     def displace(self) -> None:
         """Fetch nothing more until `place`: the positions in memory have turned out to be wrong."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from confluent_kafka import Message
+from psycopg import sql
 
 from consumers.erp import statements
 from consumers.erp.latest import read_latest
@@ -39,21 +40,18 @@ class ErpSink(PostgresSink[OrderEvent]):
         """The highest version of each order among the records."""
         return read_latest(self._codec, messages)
 
-    def write_rows(self, cursor: Rows, values: Sequence[OrderEvent]) -> None:
-        """Stage everything, apply the orders that are newer, then their parts."""
+    def stage(self, cursor: Rows, values: Sequence[OrderEvent]) -> list[sql.SQL | sql.Composed]:
+        """Every row; then the orders that are newer are applied, and their parts."""
         staged = OrderRows(values).by_table
         for table, rows in staged.items():
             if rows:
                 table.stage(cursor, rows)
-        cursor.execute(statements.APPLY_ORDERS)
-        applied = cursor.rowcount
-        cursor.execute(statements.APPLY_ORDERS_WITHOUT_COMMERCIAL_FACTS)
-        if applied + cursor.rowcount == 0:
-            return
+        applying: list[sql.SQL | sql.Composed] = [*statements.APPLY_ORDERS]
         for part, remove_vanished, upsert in self._changes:
-            cursor.execute(remove_vanished)
+            applying.append(remove_vanished)
             if staged[part]:
-                cursor.execute(upsert)
+                applying.append(upsert)
+        return applying
 
     def set_up_session(self, cursor: Rows) -> None:
         """Create the temporary tables."""

@@ -22,12 +22,15 @@ WITH applied AS (
 INSERT INTO applied_order SELECT order_id, {with_commercial} FROM applied
 """
 
-APPLY_ORDERS = sql.SQL(_APPLY).format(
-    columns=SALES_ORDER.listed, assignments=assignments(HEADER + COMMERCIAL), with_commercial=sql.Literal(True)
+APPLY_ORDERS = (
+    sql.SQL(_APPLY).format(
+        columns=SALES_ORDER.listed, assignments=assignments(HEADER + COMMERCIAL), with_commercial=sql.Literal(True)
+    ),
+    sql.SQL(_APPLY).format(
+        columns=names(("order_id", *HEADER)), assignments=assignments(HEADER), with_commercial=sql.Literal(False)
+    ),
 )
-APPLY_ORDERS_WITHOUT_COMMERCIAL_FACTS = sql.SQL(_APPLY).format(
-    columns=names(("order_id", *HEADER)), assignments=assignments(HEADER), with_commercial=sql.Literal(False)
-)
+"""Orders with commercial facts, then those without, whose row keeps the last ones."""
 
 
 def remove_vanished(part: Table) -> sql.Composed:

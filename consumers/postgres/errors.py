@@ -9,6 +9,8 @@ from schemas.errors import ConfigurationError, Fatal, InvalidValue, OrdersyncErr
 # Classes of Appendix A of PostgreSQL's manual.
 _TRANSIENT = frozenset({"08", "40", "53", "55", "57", "58"})
 """Connection, rollback for concurrency, resources, object in use, operator intervention, system."""
+_TIMED_OUT = frozenset({"25P03", "25P04"})
+"""The server ended a transaction that stood still: this process was frozen or starved in it."""
 _VALUE = frozenset({"21", "22", "23", "44", "54"})
 """Cardinality, data, integrity constraint, check option, limits: a row is at fault."""
 _CONFIGURATION = frozenset({"0P", "28", "3D", "3F", "42"})
@@ -27,7 +29,7 @@ def postgres_error(exc: psycopg.Error, doing: str) -> OrdersyncError:
             return Transient(f"{doing}: PostgreSQL does not answer ({_text(exc)})")
         return Fatal(f"{doing}: {_text(exc)}")
     group = state[:2]
-    if group in _TRANSIENT:
+    if group in _TRANSIENT or state in _TIMED_OUT:
         return Transient(f"{doing}: {_text(exc)} (SQLSTATE {state})")
     if group in _VALUE:
         place = exc.diag.constraint_name or exc.diag.column_name

@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 from typing import Generic, TypeVar
 
 from confluent_kafka import Message
+from psycopg import sql
 
 from consumers.postgres.database import Database, Rows
 from consumers.postgres.positions import advance_positions, read_positions
@@ -19,7 +20,7 @@ V = TypeVar("V")
 
 
 class PostgresSink(ABC, Generic[V]):
-    """A `Sink` whose author writes `read` and `write_rows`, and names the script with its tables."""
+    """A `Sink` whose author writes `read` and `stage`, and names the script with its tables."""
 
     commits_group_offsets = False
 
@@ -34,10 +35,12 @@ class PostgresSink(ABC, Generic[V]):
         """See `Sink.read`."""
 
     @abstractmethod
-    def write_rows(self, cursor: Rows, values: Sequence[V]) -> None:
-        """Write the values in the transaction of `cursor`, in which the positions are moved already.
+    def stage(self, cursor: Rows, values: Sequence[V]) -> Sequence[sql.SQL | sql.Composed]:
+        """Copy the values, at least one, into the session's temporary tables; gives the statements that apply them.
 
-        Never commits. `values` is not empty. psycopg's errors may pass: they are mapped outside.
+        Touches no table of the destination: a worker that freezes while it copies would hold locks against its
+        successor, and the server does not end a COPY whose client is silent. psycopg's errors may pass: they are
+        mapped outside.
         """
 
     @abstractmethod
@@ -54,11 +57,17 @@ class PostgresSink(ABC, Generic[V]):
             return read_positions(cursor, self.name, partitions)
 
     def write(self, batch: Batch[V]) -> None:
-        """Positions and rows in one transaction; the positions first, so that a zombie stops before it writes."""
+        """Positions and rows in one transaction.
+
+        1. The values are copied into temporary tables, which nobody else sees.
+        2. The positions are compared and moved: a zombie stops here, before it writes.
+        3. The statements of the sink bring the staged rows into its tables.
+        """
         with self._database.transaction(f"{self.name}: writing {len(batch.values)} values") as cursor:
+            statements = self.stage(cursor, batch.values) if batch.values else ()
             advance_positions(cursor, self.name, batch.advances)
-            if batch.values:
-                self.write_rows(cursor, batch.values)
+            for statement in statements:
+                cursor.execute(statement)
 
     def close(self) -> None:
         """End the session."""

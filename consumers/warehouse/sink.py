@@ -66,13 +66,11 @@ class WarehouseSink(PostgresSink[JournalEntry]):
         entries, refused = read_each(self._codec, messages)
         return Reading(entries, refused, [entry.committed_at for entry in entries])
 
-    def write_rows(self, cursor: Rows, values: Sequence[JournalEntry]) -> None:
-        """Append the entries that the ledger does not have, with their lines."""
+    def stage(self, cursor: Rows, values: Sequence[JournalEntry]) -> tuple[sql.Composed, ...]:
+        """Entries and lines; then those are appended that the ledger does not have."""
         JOURNAL_ENTRY.stage(cursor, entry_rows(values))
         JOURNAL_LINE.stage(cursor, line_rows(values))
-        cursor.execute(_ADD_ENTRIES)
-        if cursor.rowcount:
-            cursor.execute(_ADD_LINES)
+        return _ADD_ENTRIES, _ADD_LINES
 
     def set_up_session(self, cursor: Rows) -> None:
         """Become the writer, once it exists, then create the temporary tables."""

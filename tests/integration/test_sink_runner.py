@@ -32,6 +32,7 @@ class ListSink:
         self.written: list[bytes] = []
         self.failures: list[Exception] = []
         self.fault: Exception | None = None
+        self.outage: Transient | None = None
         self.refused: set[bytes] = set()
         self.prepared = 0
         self.closed = threading.Event()
@@ -48,8 +49,9 @@ class ListSink:
 
     def write(self, batch: Batch[bytes]) -> None:
         self._fail()
-        if self.fault is not None:
-            raise self.fault
+        for fault in (self.fault, self.outage):
+            if fault is not None:
+                raise fault
         for partition, advance in batch.advances.items():
             if self.held.get(partition) != advance.expected:
                 raise PositionConflict(f"{partition}: {self.held.get(partition)}, not {advance.expected}")
@@ -106,6 +108,18 @@ def test_transient_faults_repeat_the_same_batch(bench: Bench) -> None:
     assert bench.sink.written == [b"1", b"2", b"3"]
     assert bench.sink.prepared > 1
     assert bench.cluster.values(REJECTED) == []
+
+
+def test_a_rebalance_while_a_batch_waits_leaves_no_partition_behind(bench: Bench) -> None:
+    bench.sink.outage = Transient("away", retry_after_seconds=0.01)
+    bench.cluster.produce(Sent(ORDER_EVENTS, b"k", b"%d" % number, number % PARTITIONS) for number in range(30))
+    with working_on(bench) as first:
+        first.until(lambda: first.count("retried") > 0, "the first waits with all partitions")
+        with working_on(bench) as second:
+            second.until(lambda: second.count("retried") > 0, "the second waits with some of them")
+            bench.sink.outage = None
+            first.until(lambda: len(bench.sink.written) >= 30, "all are written")
+    assert sorted(map(int, bench.sink.written)) == list(range(30))
 
 
 def test_an_unknown_fault_stops_the_worker_with_nothing_committed(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from schemas.errors import ConfigurationError, Fatal, InvalidMessage, OrdersyncE
         (errors.TooManyConnections, Transient),
         (errors.DiskFull, Transient),
         (errors.ConnectionFailure, Transient),
+        (errors.IdleInTransactionSessionTimeout, Transient),
         (psycopg.OperationalError, Transient),
         (psycopg.InterfaceError, Transient),
         (psycopg.DataError, InvalidMessage),
