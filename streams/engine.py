@@ -16,7 +16,7 @@ from streams.processing.codecs import Codecs
 from streams.processing.master import MasterFeed
 from streams.processing.processor import CapturedRecord, OrderProcessor, Outcome, ProcessingPolicy
 from streams.processing.recovery import load_partitions
-from streams.processing.store import PartitionStore
+from streams.processing.store import AwaitedKey, PartitionStore
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.settings import StreamsSettings
 from streams.transport import Assignment, Batch, Output
@@ -54,11 +54,11 @@ class Engine:
         """Load the state of partitions that this worker did not hold before."""
         if self._processor is None:
             await self._prepare()
-        kept = {number: store for number, store in self._stores.items() if number in assignment.kept}
-        wanted = assignment.partitions - kept.keys()
+        # Dropped before the loading, which may be cancelled: another worker may have had these partitions meanwhile.
+        self._stores = {number: store for number, store in self._stores.items() if number in assignment.kept}
+        wanted = assignment.partitions - self._stores.keys()
         assert self._codecs is not None
-        loaded = await asyncio.to_thread(load_partitions, self._settings.kafka, self._codecs, wanted)
-        self._stores = kept | loaded
+        self._stores |= await asyncio.to_thread(load_partitions, self._settings.kafka, self._codecs, wanted)
         self._assignment = assignment
         self._recheck = True
         self._stirred.set()
@@ -81,21 +81,20 @@ class Engine:
     async def _prepare(self) -> None:
         settings = self._settings
         registry = SchemaRegistry(settings.registry)
-        self._codecs = await _patiently(lambda: Codecs(registry), "asking the registry for schema ids")
-        loop = asyncio.get_running_loop()
-
-        def stir() -> None:
-            loop.call_soon_threadsafe(self._stirred.set)
-
-        self._feed = MasterFeed(settings.kafka, self._codecs, stir)
-        self._feed.start()
+        codecs = self._codecs
+        if codecs is None:
+            codecs = self._codecs = await _patiently(lambda: Codecs(registry), "asking the registry for schema ids")
+        if self._feed is None:
+            loop = asyncio.get_running_loop()
+            self._feed = MasterFeed(settings.kafka, codecs, lambda: _stir(loop, self._stirred))
+            self._feed.start()
         await asyncio.to_thread(self._feed.wait_loaded, _MASTER_LOAD_SECONDS)
         policy = ProcessingPolicy(
             EnrichmentPolicy(settings.functional_currency_code),
             timedelta(seconds=settings.parked_for_seconds),
             version("ordersync"),
         )
-        self._processor = OrderProcessor(self._codecs, self._feed.tables, policy)
+        self._processor = OrderProcessor(codecs, self._feed.tables, policy)
 
     # -- batches ------------------------------------------------------------------------------------------
 
@@ -109,7 +108,9 @@ class Engine:
         while batch.ours:
             try:
                 async with self._turn:
-                    await self._process(batch)
+                    # While it waited for its turn, the partition may have gone, and its store with it.
+                    if batch.ours:
+                        await self._process(batch)
                 return
             except Transient as exc:
                 logger.warning("%s[%d] waits: %s", batch.topic, batch.partition, exc)
@@ -156,44 +157,56 @@ class Engine:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stirred.wait(), _EXPIRY_SECONDS)
             self._stirred.clear()
-            if self._feed is not None:
-                self._feed.check()
+            try:
                 await self._release()
-            now = datetime.now(UTC)
-            if now - expired_at >= timedelta(seconds=_EXPIRY_SECONDS):
-                expired_at = now
-                await self._expire(now)
+                now = datetime.now(UTC)
+                if now - expired_at >= timedelta(seconds=_EXPIRY_SECONDS):
+                    expired_at = now
+                    await self._expire(now)
+            except Transient as exc:
+                logger.warning("orders that wait are tried again later: %s", exc)
+                self._recheck = True
 
     async def _release(self) -> None:
-        assert self._feed is not None and self._processor is not None
-        if self._assignment is None:
+        if self._feed is not None:
+            self._feed.check()
+        if self._assignment is None or self._feed is None:
             return
         arrived = self._feed.take_arrived()
         if self._recheck:
             # What a former owner of the partitions was told of, nobody may have acted upon.
             self._recheck = False
             arrived.update(key for store in self._stores.values() for key in store.waiting)
-        for partition, store in list(self._stores.items()):
-            async with self._turn:
-                if order_ids := store.waiting_for(arrived):
-                    now = datetime.now(UTC)
-                    await self._write_alone(self._processor.release(order_ids, store, now), partition, now)
+        for partition in list(self._stores):
+            await self._alone(partition, lambda processor, store, now: _released(processor, store, arrived, now))
 
     async def _expire(self, now: datetime) -> None:
-        if self._processor is None:
-            return
-        for partition, store in list(self._stores.items()):
-            async with self._turn:
-                await self._write_alone(self._processor.expire(store, now), partition, now)
+        for partition in list(self._stores):
+            await self._alone(partition, lambda processor, store, _: processor.expire(store, now))
         metrics.PARKED_ORDERS.set(sum(len(store.parked) for store in self._stores.values()))
 
-    async def _write_alone(self, outcome: Outcome, partition: int, now: datetime) -> None:
-        assignment = self._assignment
-        if assignment is None or not outcome.outputs or partition not in assignment.partitions:
-            return
-        async with self._output().ours(assignment) as ours:
-            if ours:
-                self._write(outcome, partition, now)
+    async def _alone(self, partition: int, make: Callable[[OrderProcessor, PartitionStore, datetime], Outcome]) -> None:
+        """Write what `make` gives for a partition, if it is still held when it is our turn."""
+        async with self._turn:
+            assignment, store, now = self._assignment, self._stores.get(partition), datetime.now(UTC)
+            if assignment is None or store is None or self._processor is None:
+                return
+            outcome = make(self._processor, store, now)
+            if not outcome.outputs:
+                return
+            async with self._output().ours(assignment) as ours:
+                if ours:
+                    self._write(outcome, partition, now)
+
+
+def _released(processor: OrderProcessor, store: PartitionStore, arrived: set[AwaitedKey], now: datetime) -> Outcome:
+    return processor.release(store.waiting_for(arrived), store, now)
+
+
+def _stir(loop: asyncio.AbstractEventLoop, stirred: asyncio.Event) -> None:
+    # The feed's thread may speak while the loop is being closed.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(stirred.set)
 
 
 async def _patiently(call: Callable[[], Codecs], doing: str) -> Codecs:

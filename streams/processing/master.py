@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.attributes import CanonicalModel, CustomerId, ProductId
 from schemas.codec import TopicCodec
 from schemas.errors import Fatal, InvalidMessage, Transient
 from schemas.models import Customer, FxRate, Product
 from schemas.settings import KafkaSettings
-from schemas.topics import CUSTOMERS, FX_RATES, MASTER_TOPICS, PRODUCTS
+from schemas.topics import CUSTOMERS, FX_RATES, PRODUCTS
 from streams.processing.codecs import Codecs
 from streams.processing.store import AwaitedKey
 
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
 _BATCH = 1_000
+_METADATA_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class MasterFeed:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 5,
                 "fetch.wait.max.ms": 100,
             }
@@ -93,6 +95,7 @@ class MasterFeed:
         self._stop = Event()
         self._loaded = Event()
         self._failure: BaseException | None = None
+        self._unread: set[tuple[str, int]] = set()
         self._thread = Thread(target=self._run, name="master-feed", daemon=True)
 
     def start(self) -> None:
@@ -130,12 +133,12 @@ class MasterFeed:
     def _run(self) -> None:
         consumer = Consumer(self._config)
         try:
-            ends = self._assign(consumer)
+            self._unread = self._assign(consumer)
             while not self._stop.is_set():
                 for message in consumer.consume(_BATCH, _POLL_SECONDS):
                     self._take(message)
-                if not self._loaded.is_set() and _is_past(consumer, ends):
-                    self._loaded.set()
+                if self._arrived:
+                    self._on_arrival()
         except BaseException as exc:
             self._failure = exc
             self._loaded.set()
@@ -144,23 +147,23 @@ class MasterFeed:
         finally:
             consumer.close()
 
-    def _assign(self, consumer: Consumer) -> dict[tuple[str, int], int]:
-        partitions = []
-        for topic in MASTER_TOPICS:
-            if topic in self._codecs:
-                metadata = consumer.list_topics(topic, 10).topics[topic]
-                partitions += [TopicPartition(topic, number, 0) for number in metadata.partitions]
-        ends = {}
-        for partition in partitions:
-            low, high = consumer.get_watermark_offsets(partition, 10)
-            partition.offset = low
-            ends[partition.topic, partition.partition] = high
-        consumer.assign(partitions)
-        return ends
+    def _assign(self, consumer: Consumer) -> set[tuple[str, int]]:
+        """Read every partition from its start; gives them."""
+        partitions = set()
+        for topic in self._codecs:
+            found = consumer.list_topics(topic, _METADATA_SECONDS).topics[topic].partitions
+            if not found:
+                raise Fatal(f"topic {topic} does not exist; create it with `ordersync topics apply`")
+            partitions |= {(topic, number) for number in found}
+        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in partitions])
+        return partitions
 
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                self._reached_end(message)
+                return
             if error.fatal() or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise KafkaException(error)
             logger.warning("master data: %s", error.str())
@@ -171,21 +174,31 @@ class MasterFeed:
             self.tables.remove(topic, (key or b"").decode(errors="replace"))
             return
         try:
-            arrived = self.tables.put(topic, self._codecs[topic].decode(value))
+            record = self._decoded(topic, value)
         except InvalidMessage as exc:
             # Nobody waits for a record that cannot be read: it stays missing, and orders that need it wait.
             logger.error("%s offset %s is left out: %s", topic, message.offset(), exc)
             return
-        with self._lock:
-            self._arrived.add(arrived)
-        self._on_arrival()
+        if record is not None:
+            arrived = self.tables.put(topic, record)
+            with self._lock:
+                self._arrived.add(arrived)
 
+    def _decoded(self, topic: str, value: bytes) -> CanonicalModel | None:
+        """The record, once the registry has told its schema; None where the feed is stopped before."""
+        while not self._stop.is_set():
+            try:
+                record: CanonicalModel = self._codecs[topic].decode(value)
+            except Transient as exc:
+                logger.warning("%s waits: %s", topic, exc)
+                self._stop.wait(exc.retry_after_seconds)
+            else:
+                return record
+        return None
 
-def _is_past(consumer: Consumer, ends: dict[tuple[str, int], int]) -> bool:
-    wanted = [TopicPartition(topic, number) for (topic, number), end in ends.items() if end > 0]
-    positions = {(part.topic, part.partition): part.offset for part in consumer.position(wanted)}
-    return all(
-        positions.get(place, -1) >= end or consumer.get_watermark_offsets(TopicPartition(*place), 10)[0] >= end
-        for place, end in ends.items()
-        if end > 0
-    )
+    def _reached_end(self, message: Message) -> None:
+        topic, number = message.topic(), message.partition()
+        assert topic is not None and number is not None
+        self._unread.discard((topic, number))
+        if not self._unread:
+            self._loaded.set()

@@ -46,7 +46,7 @@ class CapturedRecord(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
+    headers: Sequence[tuple[str, str | bytes | None]]
 
 
 class Output(NamedTuple):
@@ -290,7 +290,10 @@ def _original(record: CapturedRecord | OriginalMessage) -> OriginalMessage:
         timestamp_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         key=record.key,
         value=record.value,
-        headers=[MessageHeader(key=name, value=value) for name, value in record.headers],
+        headers=[
+            MessageHeader(key=name, value=value.encode() if isinstance(value, str) else value)
+            for name, value in record.headers
+        ],
     )
 
 

@@ -1,0 +1,321 @@
+"""Runs stream workers as processes, writes what capture would write, and reads what every subscriber would read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+from deploy.local.endpoints import Endpoints
+from schemas.attributes import CanonicalModel, CustomerId, OrderId, ProductId
+from schemas.codec import TopicCodec
+from schemas.models import CapturedEvent, Customer, JournalEntry, OrderEvent, OrderState, Product, Rejection
+from schemas.registry import SchemaRegistry
+from schemas.topics import CATALOGUE, CUSTOMERS, ORDER_EVENTS, ORDER_STATE, POSTINGS, PRODUCTS, REJECTED
+from tests.unit.order_lives import Life, order, payment, shipment
+from tests.unit.processing_desk import section_of
+
+M = TypeVar("M", bound=CanonicalModel)
+HOSTED = (sys.executable, "-m", "deploy.cli", "worker", "streams")
+PLAIN_FAUST = (sys.executable, "-m", "faust", "-A", "streams.app", "worker", "-l", "info", "--without-web")
+
+
+def wait_until(condition: Callable[[], bool], deadline_seconds: float, what: Callable[[], str] | str) -> float:
+    """Wait for a condition; gives the seconds that it took, fails with what was awaited."""
+    started = time.monotonic()
+    while not condition():
+        told = what if isinstance(what, str) else what()
+        assert time.monotonic() - started < deadline_seconds, f"not within {deadline_seconds:g} s: {told}"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+class StreamsProcess:
+    """One stream worker; what it says goes to a file."""
+
+    def __init__(self, directory: Path, environment: dict[str, str], command: Iterable[str] = HOSTED) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._log = directory / "worker.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(list(command), env=environment, cwd=directory, stdout=log, stderr=log)
+
+    def log(self) -> str:
+        """All that it has said."""
+        return self._log.read_text()
+
+    def has_partitions(self) -> bool:
+        """Whether it has loaded the state of its partitions."""
+        self.assert_alive()
+        return "streams.processing.recovery" in self.log() or "loaded " in self.log()
+
+    def assert_alive(self) -> None:
+        """Fail with its log if it has ended."""
+        assert self.process.poll() is None, f"the worker ended: {self.log()[-4000:]}"
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def terminated(self, deadline_seconds: float = 15) -> int:
+        """The exit code after SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.ended(deadline_seconds)
+
+    def ended(self, deadline_seconds: float = 40) -> int:
+        """The exit code, once it has ended."""
+        try:
+            return self.process.wait(deadline_seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the worker did not end: {self.log()[-4000:]}") from None
+
+
+@dataclass
+class Scene:
+    """One group of workers on the catalogue's topics."""
+
+    stack: Endpoints
+    directory: Path
+    group: str
+    registry_url: str
+    workers: list[StreamsProcess] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._producer = Producer(self.stack.kafka().producer_config())
+        self._registry = SchemaRegistry(self.stack.registry())
+        self._codecs: dict[str, TopicCodec[Any]] = {}
+
+    def work(self, command: Iterable[str] = HOSTED, **settings: str) -> StreamsProcess:
+        """Start a worker."""
+        environment = {
+            **os.environ,
+            **self.stack.environment(),
+            "ORDERSYNC_REGISTRY__URL": self.registry_url,
+            "ORDERSYNC_GROUP": self.group,
+            "ORDERSYNC_COMMIT_INTERVAL_SECONDS": "0.02",
+            **{f"ORDERSYNC_{name.upper()}": value for name, value in settings.items()},
+        }
+        worker = StreamsProcess(self.directory / f"worker-{len(self.workers)}", environment, command)
+        self.workers.append(worker)
+        return worker
+
+    def working(self, command: Iterable[str] = HOSTED, **settings: str) -> StreamsProcess:
+        """Start a worker and wait until it has loaded the state of its partitions."""
+        worker = self.work(command, **settings)
+        wait_until(worker.has_partitions, 60, lambda: f"a worker with partitions: {worker.log()[-2000:]}")
+        return worker
+
+    def codec(self, topic: str) -> TopicCodec[Any]:
+        """The codec of a topic."""
+        if topic not in self._codecs:
+            self._codecs[topic] = TopicCodec(topic, CATALOGUE[topic].model, self._registry)
+        return self._codecs[topic]
+
+    def capture(self, *events: CapturedEvent) -> None:
+        """Write events as capture does, in this order."""
+        for event in events:
+            topic = section_of(event).value
+            self.write(topic, event.order_id, self.codec(topic).encode(event))
+        self.flush()
+
+    def master(self, *records: Customer | Product) -> None:
+        """Write master records as capture does."""
+        for record in records:
+            topic, key = (
+                (CUSTOMERS, record.customer_id) if isinstance(record, Customer) else (PRODUCTS, record.product_id)
+            )
+            self.write(topic, key, self.codec(topic).encode(record))
+        self.flush()
+
+    def write(self, topic: str, key: CustomerId | ProductId | OrderId, value: bytes | None) -> None:
+        """Write one record; flush afterwards."""
+        self._producer.produce(topic, value, key.encode())
+
+    def flush(self) -> None:
+        """Wait until all is written."""
+        assert self._producer.flush(30) == 0
+
+    def register(self, subject: str, schema: dict[str, Any]) -> int:
+        """The id of a schema of somebody else."""
+        return self._registry.register(subject, schema)
+
+    def subscribe(self, topic: str) -> Subscriber:
+        """A reader of a topic from its start."""
+        return Subscriber(self.stack, self.codec(topic))
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.kill()
+        self._registry.close()
+
+
+class Subscriber:
+    """A `read_committed` reader of one topic, as a program of somebody else's would be."""
+
+    def __init__(self, stack: Endpoints, codec: TopicCodec[Any]) -> None:
+        self._codec = codec
+        settings = {"group.id": "tests", "isolation.level": "read_committed", "enable.auto.commit": False}
+        self._consumer = Consumer(stack.kafka().client_config(**settings, **{"fetch.wait.max.ms": 20}))
+        partitions = self._consumer.list_topics(codec.topic, 30).topics[codec.topic].partitions
+        self._consumer.assign([TopicPartition(codec.topic, number, OFFSET_BEGINNING) for number in partitions])
+        self.seen: list[tuple[str, Any]] = []
+
+    def poll(self) -> list[tuple[str, Any]]:
+        """Everything so far, as key and value (None for a tombstone)."""
+        for message in self._consumer.consume(5_000, 0.05):
+            assert message.error() is None, message.error()
+            key, value = message.key(), message.value()
+            decoded = None if value is None else self._codec.decode(value)
+            self.seen.append(((key or b"").decode(errors="replace"), decoded))
+        return self.seen
+
+    def of(self, key: str) -> list[Any]:
+        """The values of one key so far."""
+        return [value for name, value in self.poll() if name == key]
+
+    def close(self) -> None:
+        """Let go of the client."""
+        self._consumer.close()
+
+
+def life(number: int, customer_id: str = "C1") -> list[CapturedEvent]:
+    """Ten events of one order in the order of their owners, each of which makes a version."""
+    owners = Life(order_id=OrderId(f"crm:{number}"))
+    notes = ("placed", "changed", "changed again", "confirmed")
+    ordered = [
+        owners.ordered(order(order_id=owners.order_id, customer=customer_id, note=f"{note} {number}")) for note in notes
+    ]
+    handled = [owners.handled(shipment(1, {"2": str(quantity)})) for quantity in (1, 4, 10)]
+    settled = [owners.settled(payment(1, amount)) for amount in ("100", "200", "273.66")]
+    return [*ordered, *handled, *settled]
+
+
+def assert_exactly_once(scene: Scene, orders: int, versions: int = 10, deadline_seconds: float = 60) -> None:
+    """Each version once, in order, without gaps; the state is the last version; each journal entry once."""
+    events, states = scene.subscribe(ORDER_EVENTS), scene.subscribe(ORDER_STATE)
+    postings, rejected = scene.subscribe(POSTINGS), scene.subscribe(REJECTED)
+    wait_until(
+        lambda: len(events.poll()) >= orders * versions,
+        deadline_seconds,
+        lambda: f"{len(events.seen)} of {orders * versions} versions: {[w.log()[-1500:] for w in scene.workers[-2:]]}",
+    )
+    entries: dict[str, JournalEntry] = {}
+    by_order: dict[str, list[OrderEvent]] = {}
+    for key, event in events.poll():
+        by_order.setdefault(key, []).append(event)
+    assert len(by_order) == orders
+    for history in by_order.values():
+        assert [event.state.version for event in history] == list(range(1, versions + 1))
+    latest: dict[str, OrderState] = {}
+    wait_until(lambda: len(states.poll()) >= orders * versions, 30, "every state, as nothing is compacted yet")
+    for key, state in states.seen:
+        assert state.version == (latest[key].version if key in latest else 0) + 1
+        latest[key] = state
+    assert latest == {key: history[-1].state for key, history in by_order.items()}
+    wanted = {event.state.version for event in by_order[min(by_order)]}
+    assert wanted == set(range(1, versions + 1))
+    for state in latest.values():
+        assert (state.payment_status, state.fulfilment_status) == ("paid", "partially_fulfilled")
+        assert state.order is not None and state.order.note is not None and state.order.note.startswith("confirmed")
+    wait_until(lambda: bool(postings.poll()), 10, "journal entries")
+    for _, entry in _all(postings):
+        assert entry.entry_id not in entries, f"{entry.order_id} version {entry.order_version} is posted twice"
+        entries[entry.entry_id] = entry
+    for key, state in latest.items():
+        cash = sum(
+            line.debit_amount - line.credit_amount
+            for entry in entries.values()
+            if entry.order_id == key
+            for line in entry.lines
+            if line.account_code == "1000"
+        )
+        assert cash == state.order.payable_amount if state.order is not None else False
+    assert _all(rejected) == []
+    for subscriber in (events, states, postings, rejected):
+        subscriber.close()
+
+
+def _all(subscriber: Subscriber) -> list[tuple[str, Any]]:
+    """All records up to the end that the topic has now."""
+    before = -1
+    while before != len(subscriber.seen):
+        before = len(subscriber.seen)
+        for _ in range(4):
+            subscriber.poll()
+    return subscriber.seen
+
+
+def rejections(subscriber: Subscriber) -> list[Rejection]:
+    """Dead letters so far."""
+    return [rejection for _, rejection in subscriber.poll()]
+
+
+class RegistryGate:
+    """Stands between a worker and the real registry; closed, it hangs up on everybody; it may also deny schemas."""
+
+    def __init__(self, registry_url: str) -> None:
+        self._target = urlsplit(registry_url)
+        gate = self
+        self.is_open = True
+        self.denies_subjects = False
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                gate._pass_on(self)
+
+            do_POST = do_GET
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """What the worker is given for the registry's URL."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}{self._target.path}"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        if not self.is_open:
+            handler.close_connection = True
+            return
+        if self.denies_subjects and "/subjects/" in handler.path:
+            status, answer = 404, b"{}"
+        else:
+            connection = HTTPConnection(self._target.hostname or "", self._target.port, timeout=10)
+            headers = {"Content-Type": handler.headers.get("Content-Type", "application/json")}
+            connection.request(handler.command, handler.path, body, headers)
+            response = connection.getresponse()
+            status, answer = response.status, response.read()
+            connection.close()
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(answer)))
+        handler.end_headers()
+        handler.wfile.write(answer)
