@@ -57,6 +57,8 @@ class KafkaSettings(SettingsPart):
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
             "linger.ms": 5,
+            # Topics have limits of their own (`schemas.topics`); the client's must not be below them.
+            "message.max.bytes": 8 * 1024 * 1024,
         }
         return self.client_config(**(config | overrides))
 

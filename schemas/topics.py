@@ -9,6 +9,8 @@ from schemas import models
 from schemas.attributes import CanonicalModel
 
 DAY_MILLISECONDS = 24 * 60 * 60 * 1000
+LARGEST_RECORD_BYTES = 8 * 1024 * 1024
+"""Of every topic but the captured ones, which keep Kafka's 1 MiB: what follows from an event holds it and more."""
 
 
 class Retention(Enum):
@@ -48,6 +50,8 @@ class Topic:
     def config(self) -> dict[str, str]:
         """Its topic-level configuration, in Kafka's own words."""
         common = {"compression.type": "producer"}
+        if self.name not in CAPTURED_TOPICS:
+            common["max.message.bytes"] = str(LARGEST_RECORD_BYTES)
         if self.retention is Retention.COMPACTED:
             return common | {
                 "cleanup.policy": "compact",

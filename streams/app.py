@@ -8,7 +8,7 @@ from __future__ import annotations
 import faust
 from faust.types import StreamT
 
-from schemas.topics import CAPTURED_TOPICS
+from schemas.topics import CAPTURED_TOPICS, LARGEST_RECORD_BYTES
 from streams.engine import Engine
 from streams.settings import StreamsSettings
 from streams.transport import Batch, Delivery, TransportOptions, batch_topic, batches, new_app, output_of
@@ -19,6 +19,7 @@ app: faust.App = new_app(
     settings.group,
     settings.kafka,
     TransportOptions(
+        client_config={"message.max.bytes": LARGEST_RECORD_BYTES},
         slot=settings.slot,
         delivery=Delivery(settings.delivery),
         commit_interval_seconds=settings.commit_interval_seconds,
