@@ -198,7 +198,7 @@ CATALOGUE: dict[str, Topic] = {
             "Refused events: the original bytes and every reason",
             Retention.FOREVER,
             Partitioning.ORDER,
-            (*_CAPTURE, "streams"),
+            (*_CAPTURE, "streams", "erp", "warehouse"),
             ("backup", "reconcile"),
         ),
         Topic(

@@ -59,8 +59,6 @@ class BackupSink:
                 "queue.buffering.max.messages": 1_000_000,
                 # The default of 100 ms between attempts makes each commit that slow.
                 "retry.backoff.ms": 10,
-                # A copy is larger than its original.
-                "message.max.bytes": 4_194_304,
             },
         )
 
