@@ -159,8 +159,8 @@ class Output(ABC):
 
     def _disconnect(self) -> None:
         if self._producer is not None:
+            # Not flushed: what matters is committed, and a fenced producer would only raise.
             self._producer.purge()
-            self._producer.flush(1)
             self._producer = None
 
     @abstractmethod

@@ -114,7 +114,8 @@ def test_any_schedule_of_kills_stalls_and_stops_is_exactly_once(play: Scene, see
                 worker.send(signal.SIGKILL)
             case "stop":
                 worker.send(signal.SIGTERM)
-                assert worker.ended() == 0
+                # A worker that is still starting has no handler for the signal yet.
+                assert worker.ended() in (0, -signal.SIGTERM)
             case "stall":
                 worker.send(signal.SIGSTOP)
                 time.sleep(chance.uniform(1, 15))
