@@ -12,10 +12,11 @@ from random import Random
 
 import psycopg
 
-from deploy.demo.life import Fault, Life, draw_life
+from deploy.demo.life import UNKNOWN_CURRENCY, Fault, Life, draw_life
 from deploy.demo.master_data import draw_master_data
 from deploy.demo.trading import Traders, rounds
 from deploy.demo.transactions import Step, System
+from deploy.demo.unfinished import mending
 from schemas.errors import Fatal
 from schemas.settings import DatabaseSettings
 
@@ -75,8 +76,15 @@ class Business:
         return self._traders.steps
 
     def open(self) -> None:
-        """Write the master data. Called once, before `trade`. Raises `Fatal`."""
+        """Write the master data, and mend what an interrupted run left. Called once, before `trade`.
+
+        Raises:
+            Fatal: a database refuses a statement or does not come back in time.
+        """
         self._traders.write(self._master.transactions())
+        crm, inventory = self._databases[System.CRM], self._databases[System.INVENTORY]
+        self._traders.write(mending(crm, inventory, self._master, UNKNOWN_CURRENCY))
+        self._traders.steps.clear()
 
     def trade(self, stopped: Callable[[], bool] = lambda: False) -> Traded:
         """Write the lives of all planned orders, or until `stopped`.

@@ -18,6 +18,9 @@ _OLDEST_DAYS, _YOUNGEST_DAYS = 60, 40
 """How long ago an order was placed; a life lasts at most `_YOUNGEST_DAYS`, so that nothing lies in the future."""
 
 
+UNKNOWN_CURRENCY = "XQQ"
+
+
 class Fault(StrEnum):
     """What goes wrong on purpose at the beginning of an order's life, and is mended by the source soon after."""
 
@@ -91,7 +94,7 @@ class _Drawing:
         lines = tuple(self.order.line_insertion(line) for line in self.order.lines)
         coin = smallest_coin(self.order.currency)
         header = self.order.insertion(
-            currency="XQQ" if fault is Fault.UNKNOWN_CURRENCY else None,
+            currency=UNKNOWN_CURRENCY if fault is Fault.UNKNOWN_CURRENCY else None,
             wrong_by=coin if fault is Fault.WRONG_TOTAL else Decimal(0),
         )
         self._crm(Step.PLACED, header, *(() if fault is Fault.NO_LINES else lines))

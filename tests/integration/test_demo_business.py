@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from deploy.demo.business import Business, BusinessPlan, Databases, create_tables
-from deploy.demo.life import Fault
+from deploy.demo.life import Fault, draw_life
+from deploy.demo.master_data import draw_master_data
 from deploy.demo.trading import Traders
 from deploy.demo.transactions import Statement, Step, System, Transaction
 from schemas.errors import Fatal
@@ -111,3 +112,20 @@ def test_a_refused_statement_stops_the_business_and_names_the_reason(databases: 
     wrong = Transaction(System.CRM, Step.PLACED, (Statement("INSERT INTO no_such_table VALUES (%s)", (1,)),), 1)
     with Traders(databases) as traders, pytest.raises(Fatal, match="no_such_table"):
         traders.write([wrong])
+
+
+def test_what_an_interrupted_run_left_is_mended(databases: Databases) -> None:
+    master = draw_master_data(11, TODAY)
+    numbers = dict(enumerate(Fault, 1000))
+    with Traders(databases) as traders:
+        traders.write(master.transactions())
+        for number, fault in numbers.items():
+            traders.write([draw_life(11, number, master, TODAY, fault=fault).transactions[0]])
+    trade(databases, 20)
+    left = {row[0] for row in ask(databases, System.CRM, "SELECT order_number FROM sales_order")} & set(numbers)
+    assert {numbers[number] for number in left} == {Fault.LATE_CUSTOMER, Fault.LATE_PRODUCT}
+    known = set(ask(databases, System.CRM, "SELECT customer_number FROM customer"))
+    assert set(ask(databases, System.CRM, "SELECT customer_number FROM sales_order")) <= known
+    products = set(ask(databases, System.INVENTORY, "SELECT product_number FROM product"))
+    assert set(ask(databases, System.CRM, "SELECT product_number FROM sales_order_line")) <= products
+    assert_books_agree(databases)
