@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from producers.cdc.facts import Outcome, Refused, Stated
+from producers.cdc.facts import Outcome, Refused, Withdrawn
 from producers.cdc.records import STAGE
 from schemas import metrics
 
@@ -32,16 +34,18 @@ class CaptureMetrics:
         retained = metrics.REPLICATION_SLOT_RETAINED_BYTES
         self._retained = Gauge(retained.name, retained.help, retained.labels, registry=registry).labels(slot)
 
-    def counted(self, outcome: Outcome) -> None:
-        """An outcome was handed to Kafka."""
-        if isinstance(outcome, Stated):
-            self._stated.inc()
-        elif isinstance(outcome, Refused):
-            self._refused.inc()
+    def counted(self, outcomes: Sequence[Outcome]) -> None:
+        """A transaction's outcomes were handed to Kafka."""
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+        withdrawn = sum(isinstance(outcome, Withdrawn) for outcome in outcomes)
+        self._stated.inc(len(outcomes) - len(refused) - withdrawn)
+        if withdrawn:
+            self._withdrawn.inc(withdrawn)
+        if refused:
+            self._refused.inc(len(refused))
+        for outcome in refused:
             for reason in outcome.reasons:
                 self._dead_letters.labels(reason.rule).inc()
-        else:
-            self._withdrawn.inc()
 
     def acknowledged(self, seconds: float) -> None:
         """Kafka acknowledged an event so long after its source committed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from producers.cdc.aggregates import NodeId
@@ -21,17 +22,22 @@ class Outlet:
     publisher: Publisher
     metrics: CaptureMetrics
 
-    def publish(self, outcome: Outcome, moment: Moment, sequence: int, root: NodeId, delivered: Delivered) -> None:
-        """Hand one outcome about `root` to Kafka; `delivered` is called once the brokers have it.
+    def publish(
+        self, outcomes: Sequence[tuple[NodeId, Outcome]], moment: Moment, sequence: int, delivered: Delivered
+    ) -> None:
+        """Hand outcomes, each with its root, to Kafka, numbered from `sequence`.
 
-        Raises as `Publisher.publish` does.
+        `delivered` is called for each once the brokers have it. Raises as `Publisher.publish` does.
         """
-        try:
-            record = self.records.record(outcome, moment, sequence)
-        except InvalidValue as exc:
-            if isinstance(outcome, Refused):
-                raise
-            outcome = self.facts.refusal(root, outcome, exc)
-            record = self.records.record(outcome, moment, sequence)
-        self.publisher.publish(record, delivered)
-        self.metrics.counted(outcome)
+        said = []
+        for number, (root, outcome) in enumerate(outcomes, sequence):
+            try:
+                record = self.records.record(outcome, moment, number)
+            except InvalidValue as exc:
+                if isinstance(outcome, Refused):
+                    raise
+                outcome = self.facts.refusal(root, outcome, exc)
+                record = self.records.record(outcome, moment, number)
+            self.publisher.publish(record, delivered)
+            said.append(outcome)
+        self.metrics.counted(said)

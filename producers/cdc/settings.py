@@ -24,7 +24,7 @@ class CaptureSettings(WorkerSettings):
     topic_prefix: str = Field("", description="Start of each topic's name, where installations share a cluster")
     ignored_origins: tuple[str, ...] = Field(_ORIGINS, description="Replication origins of ordersync's own writes")
     heartbeat_seconds: float = Field(10.0, gt=0, description="How often an idle database gets a message in its log")
-    checkpoint_seconds: float = Field(0.05, gt=0, description="Longest time between two checkpoints under load")
+    checkpoint_seconds: float = Field(0.1, gt=0, description="Longest time between two checkpoints under load")
     checkpoint_changes: int = Field(10_000, gt=0, description="Row changes after which a checkpoint is made earlier")
     linger_milliseconds: float = Field(1.0, ge=0, description="How long the producer waits to fill a batch")
     max_pending_events: int = Field(50_000, gt=0, description="Events that may wait for Kafka before reading pauses")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -121,10 +121,9 @@ class Snapshot:
         for plan in sorted(roots, key=is_section):
             yield from state.nodes(plan.prefix)
 
-    def _publish(self, outlet: Outlet, outcomes: Iterable[tuple[NodeId, Outcome]], moment: Moment) -> None:
-        for root, outcome in outcomes:
-            outlet.publish(outcome, moment, self._sequence, root, _delivered)
-            self._sequence += 1
+    def _publish(self, outlet: Outlet, outcomes: Sequence[tuple[NodeId, Outcome]], moment: Moment) -> None:
+        outlet.publish(outcomes, moment, self._sequence, _delivered)
+        self._sequence += len(outcomes)
 
     def _report(self, done: str, count: int) -> None:
         if self._stop.is_set():

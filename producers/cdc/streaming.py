@@ -31,11 +31,13 @@ from producers.cdc.outlet import Outlet
 from producers.cdc.records import Moment
 from producers.cdc.settings import CaptureSettings
 from producers.cdc.source import ChangeStream, Heartbeat, PostgresSource
-from producers.cdc.tables import TablePlans
+from producers.cdc.tables import SourceChanged, TablePlans
 from schemas.errors import Fatal
 
 _IDLE_SECONDS: Final = 0.2
-_PENDING_SECONDS: Final = 0.005
+_PENDING_SECONDS: Final = 0.01
+_UNANSWERED_SECONDS: Final = 0.001
+"""While Kafka owes answers, they are looked for so often: librdkafka cannot wake the thread that waits for changes."""
 _IDLE_CONFIRM_SECONDS: Final = 0.5
 
 
@@ -95,7 +97,7 @@ class Streaming:
 
     def _step(self, stream: ChangeStream) -> None:
         busy = self._current.position is not None or self._sealed or self._half_applied
-        parts = stream.receive(_PENDING_SECONDS if busy else _IDLE_SECONDS)
+        parts = stream.receive(self._patience_seconds() if busy else _IDLE_SECONDS)
         captured_at = datetime.now(UTC)
         for part in parts:
             if not isinstance(part, Marker):
@@ -110,16 +112,27 @@ class Streaming:
             if not busy:
                 self._source.beat()
 
+    def _patience_seconds(self) -> float:
+        return _UNANSWERED_SECONDS if self._outlet.publisher.pending else _PENDING_SECONDS
+
     def _transaction(self, part: SourceTransaction, captured_at: datetime) -> None:
         if part.position < self._reached:
             return
         if part.changes:
-            self._assembly.apply(part.changes)
-            self._current.changes += len(part.changes)
+            self._apply(part)
         self._half_applied = not part.complete
         if part.complete:
             self._state_touched(part, captured_at)
             self._current.position = part.end_position
+
+    def _apply(self, part: SourceTransaction) -> None:
+        try:
+            self._assembly.apply(part.changes)
+        except SourceChanged:
+            # What follows in the log has another form than the kept rows: only a new snapshot leads on.
+            self._state.write(SealedState(self._standing._replace(fingerprint=""), {}))
+            raise
+        self._current.changes += len(part.changes)
 
     def _state_touched(self, part: SourceTransaction, captured_at: datetime) -> None:
         touched = self._assembly.take_touched()
@@ -129,9 +142,9 @@ class Streaming:
         moment = Moment(part.transaction_id, part.position, part.committed_at, captured_at)
         lag_seconds = (captured_at - part.committed_at).total_seconds()
         delivered = partial(self._delivered, checkpoint, lag_seconds)
-        for sequence, (root, outcome) in enumerate(self._outlet.facts.of_transaction(touched)):
-            checkpoint.outstanding += 1
-            self._outlet.publish(outcome, moment, sequence, root, delivered)
+        outcomes = list(self._outlet.facts.of_transaction(touched))
+        checkpoint.outstanding += len(outcomes)
+        self._outlet.publish(outcomes, moment, 0, delivered)
 
     def _delivered(self, checkpoint: Checkpoint, lag_seconds: float, message: Message) -> None:
         checkpoint.outstanding -= 1

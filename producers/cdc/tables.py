@@ -8,7 +8,7 @@ from hashlib import sha256
 from marshal import dumps
 from operator import itemgetter
 
-from producers.cdc.changes import Relation, Row, TableName
+from producers.cdc.changes import UNCHANGED, Relation, Row, TableName
 from schemas.errors import ConfigurationError
 from schemas.mapping import SourceMapping, TableMapping
 
@@ -24,18 +24,19 @@ Project = Callable[[Row], Row]
 class TablePlan:
     """One table of the mapping, prepared for the assembly; the plans of a mapping form trees.
 
-    `inner`: other tables name it as their parent. Rows of inner and of root tables are nodes of their own; rows
-    of the others (`leaf`) are kept within their parent's node. `indexed`: a leaf whose key does not tell its
+    `prefix` begins the ids of its nodes. `leaf`: it has a parent, and no table names it as theirs; its rows are kept
+    within their parent's node, all other rows are nodes of their own. `indexed`: a leaf whose key does not tell its
     parent, so that the parent has to be remembered for updates and deletes that send nothing but the key.
     """
 
     number: int
+    prefix: bytes
     mapping: TableMapping
     parent: TablePlan | None
     relation: Relation | None
     key: Callable[[Row], RowKey]
     parent_key: Callable[[Row], RowKey | None]
-    inner: bool
+    leaf: bool
     indexed: bool
     children: list[TablePlan] = field(default_factory=list)
 
@@ -44,15 +45,12 @@ class TablePlan:
         """Its name within the mapping."""
         return self.mapping.alias
 
-    @property
-    def leaf(self) -> bool:
-        """Whether its rows are kept in their parent's node."""
-        return self.parent is not None and not self.inner
 
-    @property
-    def prefix(self) -> bytes:
-        """Start of the ids of its nodes."""
-        return self.number.to_bytes(2, "big")
+class SourceChanged(ConfigurationError):
+    """A mapped column was dropped, renamed or retyped in the source's log: the kept rows end here.
+
+    The next start takes a new snapshot, if the source of that day fits the mapping of that day.
+    """
 
 
 class TablePlans:
@@ -98,7 +96,7 @@ class TablePlans:
         """How rows of this relation become kept rows, for each alias of the table; empty for an unmapped table.
 
         Raises:
-            ConfigurationError: a mapped column was dropped, renamed or retyped since the capture started.
+            SourceChanged: a mapped column was dropped, renamed or retyped since the capture started.
         """
         return [(plan, _projection(plan, relation)) for plan in self._named.get(relation.name, [])]
 
@@ -111,15 +109,18 @@ class TablePlans:
         columns = table.key if relation is None else tuple(column.name for column in relation.columns)
         links = () if table.parent is None else table.parent.columns
         inner = any(child.parent is not None and child.parent.table == alias for child in self.mapping.tables.values())
+        number = list(self.mapping.tables).index(alias)
+        leaf = parent is not None and not inner
         plan = TablePlan(
-            number=list(self.mapping.tables).index(alias),
+            number=number,
+            prefix=number.to_bytes(2, "big"),
             mapping=table,
             parent=parent,
             relation=relation,
             key=_key_reader(columns, table.key, table),
             parent_key=_parent_key_reader(columns, links),
-            inner=inner,
-            indexed=parent is not None and not inner and not set(links) <= set(table.key),
+            leaf=leaf,
+            indexed=leaf and not set(links) <= set(table.key),
         )
         if parent is not None:
             parent.children.append(plan)
@@ -153,19 +154,19 @@ def _projection(plan: TablePlan, relation: Relation) -> Project:
     for column in plan.relation.columns:
         found = present.get(column.name)
         if found is None:
-            raise ConfigurationError(
+            raise SourceChanged(
                 f"table {relation.name} no longer has the column {column.name}, which the mapping needs (it was "
                 f"dropped or renamed); it has {', '.join(present)}: mend the mapping, or bring the column back, and "
-                "restart"
+                "restart; the capture then takes a new snapshot"
             )
         if found.type_id != column.type_id:
-            raise ConfigurationError(
+            raise SourceChanged(
                 f"column {relation.name}.{column.name} has changed its type (from OID {column.type_id} to "
                 f"{found.type_id}): check the mapping's expressions for it and restart; the capture then takes a new "
                 "snapshot with the new type"
             )
         if column.name in plan.mapping.key and not found.is_key:
-            raise ConfigurationError(
+            raise SourceChanged(
                 f"table {relation.name}: the replica identity no longer has the mapping's key column {column.name}, so "
                 f"deletes would not name the row: ALTER TABLE {relation.name} REPLICA IDENTITY DEFAULT (or FULL)"
             )
@@ -180,33 +181,42 @@ def _picker(indexes: Sequence[int]) -> Project:
 
 
 def _key_reader(columns: Sequence[str], key: Sequence[str], table: TableMapping) -> Callable[[Row], RowKey]:
-    pick = _picker([columns.index(name) for name in key])
-    single = len(key) == 1
+    indexes = [columns.index(name) for name in key]
+    pick = _picker(indexes)
+    single = indexes[0] if len(indexes) == 1 else None
 
-    def read(row: Row) -> RowKey:
+    def missing() -> ConfigurationError:
+        return ConfigurationError(
+            f"table {table.qualified_name}: a row came without a value of its key ({', '.join(key)}): the key "
+            f"of [tables.{table.alias}] must be columns that are NOT NULL and belong to the replica identity"
+        )
+
+    def read_one(row: Row) -> RowKey:
+        value = row[single]  # type: ignore[index]
+        if value.__class__ is bytes:
+            return value
+        raise missing()
+
+    def read_several(row: Row) -> RowKey:
         values = pick(row)
-        for value in values:
-            if value.__class__ is not bytes:
-                raise ConfigurationError(
-                    f"table {table.qualified_name}: a row came without a value of its key ({', '.join(key)}): the key "
-                    f"of [tables.{table.alias}] must be columns that are NOT NULL and belong to the replica identity"
-                )
-        return values[0] if single else dumps(values, _MARSHAL_VERSION)  # type: ignore[return-value,arg-type]
+        if None in values or UNCHANGED in values:
+            raise missing()
+        return dumps(values, _MARSHAL_VERSION)  # type: ignore[arg-type]
 
-    return read
+    return read_several if single is None else read_one
 
 
 def _parent_key_reader(columns: Sequence[str], links: Sequence[str]) -> Callable[[Row], RowKey | None]:
     """A NULL in the link means that the row has no parent, as in SQL's foreign keys."""
     if not links:
         return lambda row: None
-    pick = _picker([columns.index(name) for name in links])
-    single = len(links) == 1
+    indexes = [columns.index(name) for name in links]
+    if len(indexes) == 1:
+        return itemgetter(indexes[0])
+    pick = _picker(indexes)
 
     def read(row: Row) -> RowKey | None:
         values = pick(row)
-        if None in values:
-            return None
-        return values[0] if single else dumps(values, _MARSHAL_VERSION)  # type: ignore[return-value,arg-type]
+        return None if None in values else dumps(values, _MARSHAL_VERSION)  # type: ignore[arg-type]
 
     return read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -110,6 +112,9 @@ class CaptureWorld:
         with self.connect() as connection:
             ((end,),) = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchall()
 
+            if process is not None:
+                process.wait_ready()
+
             def confirmed() -> bool:
                 if process is not None:
                     process.require_alive()
@@ -193,6 +198,17 @@ class CaptureProcess:
     def require_alive(self) -> None:
         code = self.process.poll()
         assert code is None, f"the capture ended with {code}:\n{self.log.read_text()[-4000:]}"
+
+    def wait_ready(self) -> None:
+        """Return when the snapshot is behind it: a new slot is confirmed before anything is written."""
+        self.wait_started()
+        port = re.findall(rb"metrics on port (\d+)", self.log.read_bytes()[self.begins_at :])[0].decode()
+
+        def ready() -> bool:
+            self.require_alive()
+            return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+
+        wait_until(ready, "the capture is ready")
 
     def wait(self, seconds: float) -> None:
         """Let it run on for so long; it must not end by itself."""
