@@ -14,7 +14,6 @@ from consumers.reconcile.publication import publish
 from consumers.reconcile.reconciliation import reconcile
 from consumers.reconcile.report import Report
 from deploy.demo.business import Business, BusinessPlan
-from deploy.demo.gauges import quantile
 from deploy.demo.landscape import Landscape, reconcile_settings
 from deploy.demo.live_view import LiveView
 from deploy.demo.result import Counts, DemonstrationResult, Latency, Timings
@@ -92,7 +91,7 @@ class Demonstration:
                 parked=len(flow.parked),
             ),
             at_rest=at_rest,
-            latency=Latency(p50=quantile(after, 0.5, before), p99=quantile(after, 0.99, before)),
+            latencies={name: Latency.between(before.get(name, {}), buckets) for name, buckets in after.items()},
             report=report,
             timings=Timings(
                 stack=stack_seconds,

@@ -15,6 +15,10 @@ from schemas import metrics
 _TIMEOUT_SECONDS = 2.0
 
 
+Buckets = Mapping[float, float]
+"""Cumulative count of events by upper bound in seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerGauges:
     """One worker at one moment; empty where it does not answer."""
@@ -27,8 +31,8 @@ class WorkerGauges:
     lag_records: Mapping[str, float] = field(default_factory=dict)
     """Records that wait, by topic."""
     parked: float = 0
-    latency_buckets: Mapping[float, float] = field(default_factory=dict)
-    """Cumulative count of events by upper bound in seconds."""
+    latency_buckets: Buckets = field(default_factory=dict)
+    """From the commit in the source to the worker's durable effect."""
 
     @property
     def events(self) -> float:
@@ -90,7 +94,7 @@ def gauges_of(name: str, ready: bool, text: str) -> WorkerGauges:
     return WorkerGauges(name, True, ready, outcomes, lag, parked, buckets)
 
 
-def quantile(buckets: Mapping[float, float], share: float, since: Mapping[float, float] | None = None) -> float | None:
+def quantile(buckets: Buckets, share: float, since: Buckets | None = None) -> float | None:
     """The latency in seconds below which `share` of the events lie, as Prometheus' `histogram_quantile` reckons it.
 
     `since` holds the buckets at the beginning of the time in question. None where nothing was counted.

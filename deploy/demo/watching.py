@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 
 from deploy.demo.books import BookReader
 from deploy.demo.business import Business, Traded
 from deploy.demo.flow import FlowReader
-from deploy.demo.gauges import GaugeReader
+from deploy.demo.gauges import Buckets, GaugeReader
 from deploy.demo.landscape import Landscape
 from deploy.demo.live_view import LiveView, Moment
 from deploy.local.watch import ProcessState
@@ -53,9 +52,9 @@ class Watching:
                 )
             time.sleep(_LOOK_SECONDS)
 
-    def latencies(self) -> Mapping[float, float]:
-        """The ERP's latencies so far: cumulative counts by upper bound in seconds."""
-        return dict(self.last.gauges["erp"].latency_buckets)
+    def latencies(self) -> dict[str, Buckets]:
+        """Each worker's latencies so far."""
+        return {name: gauges.latency_buckets for name, gauges in self.last.gauges.items()}
 
     def until_traded(self, business: Business) -> Traded:
         """Let the business trade in a thread of its own, and watch until it is done. Raises what it raises."""
