@@ -217,7 +217,7 @@ def assert_exactly_once(scene: Scene, orders: int, versions: int = 10, deadline_
         lambda: len(events.among(names)) >= orders * versions,
         deadline_seconds,
         lambda: (
-            f"{len(events.among(names))} of {orders * versions} versions: {[w.log()[-1500:] for w in scene.workers[-2:]]}"
+            f"{len(events.among(names))} versions of {orders} orders: {[w.log()[-1500:] for w in scene.workers[-2:]]}"
         ),
     )
     entries: dict[str, JournalEntry] = {}
