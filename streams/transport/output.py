@@ -71,14 +71,17 @@ class Output(ABC):
     ) -> None:
         """Write one record; only inside `ours`. `timestamp` in ms (0: now), `partition` -1: by key (murmur2).
 
-        Blocks briefly when the client's buffer is full. Raises `Fatal` outside `ours`.
+        Blocks briefly when the client's buffer is full. Raises `Fatal` outside `ours`, and where an operator must help.
+        A failure that doing the work again can mend is not raised here: the next commit finds it and rewinds.
         """
         if not self._writing:
             raise Fatal("Output.produce was called outside `async with output.ours(batch)`: move the call there.")
-        if self.uncommitted == 0:
-            self._begin()
-        self.uncommitted += 1
+        if self._failed is not None:
+            return
         producer = self._open_producer()
+        if self.uncommitted == 0:
+            self._begin(producer)
+        self.uncommitted += 1
         while True:
             try:
                 if headers is None:
@@ -88,7 +91,8 @@ class Output(ABC):
             except BufferError:
                 producer.poll(_FULL_BUFFER_POLL_SECONDS)
             except KafkaException as exc:
-                raise client_error(exc, f"writing to {topic}") from exc
+                self._fail(exc, f"writing to {topic}")
+                return
             else:
                 return
 
@@ -146,8 +150,21 @@ class Output(ABC):
             raise Fatal("The output was used before the worker started or after it stopped.")
         return self._producer
 
+    def _fail(self, exc: KafkaException, doing: str) -> None:
+        """Remember what the commit will fail with; raise what no repetition can mend."""
+        error = client_error(exc, doing)
+        if isinstance(error, Fatal):
+            raise error from exc
+        logger.warning("%s", error)
+        self._failed = exc.args[0]
+
     def _flush(self, producer: Producer) -> None:
-        left = producer.flush(self._timeout)
+        left = 0
+        if self._failed is None:
+            try:
+                left = producer.flush(self._timeout)
+            except KafkaException as exc:
+                self._fail(exc, "delivering outputs")
         if self._failed is not None:
             raise error_of(self._failed, "delivering outputs")
         if left:
@@ -167,7 +184,7 @@ class Output(ABC):
     def _connect(self) -> None: ...
 
     @abstractmethod
-    def _begin(self) -> None: ...
+    def _begin(self, producer: Producer) -> None: ...
 
     @abstractmethod
     def _commit(self, producer: Producer, positions: Mapping[TP, int], generation: Generation) -> None: ...
@@ -210,18 +227,18 @@ class TransactionalOutput(Output):
     def _connect(self) -> None:
         self._producer = transactional_producer(self._options, self.transactional_id, self._on_delivery)
 
-    def _begin(self) -> None:
+    def _begin(self, producer: Producer) -> None:
         try:
-            self._open_producer().begin_transaction()
+            producer.begin_transaction()
         except KafkaException as exc:
-            raise client_error(exc, "beginning a transaction") from exc
+            self._fail(exc, "beginning a transaction")
 
     def _commit(self, producer: Producer, positions: Mapping[TP, int], generation: Generation) -> None:
         # The transactional id travels as the offset's metadata: a successor that finds the offset pending
         # knows by it whose transaction to end.
         offsets = [TopicPartition(*tp, offset, self.transactional_id) for tp, offset in positions.items()]
         if self.uncommitted == 0:
-            self._begin()
+            self._begin(producer)
             self.uncommitted = 1
         self._flush(producer)
         try:
@@ -247,7 +264,7 @@ class FlushedOutput(Output):
         config = {**self._options.producer_config(), "on_delivery": self._on_delivery}
         self._producer = Producer(config)
 
-    def _begin(self) -> None:
+    def _begin(self, producer: Producer) -> None:
         """Nothing to begin."""
 
     def _commit(self, producer: Producer, positions: Mapping[TP, int], generation: Generation) -> None:
