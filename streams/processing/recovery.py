@@ -32,7 +32,7 @@ def load_partitions(kafka: KafkaSettings, codecs: Codecs, partitions: frozenset[
     stores = {number: PartitionStore() for number in partitions}
     consumer = Consumer(_config(kafka))
     try:
-        ends = _seek_to_start(consumer, partitions)
+        ends = _seek_to_start(consumer, _spans(kafka, partitions))
         started, read = monotonic(), _read(consumer, codecs, stores, ends)
     finally:
         consumer.close()
@@ -56,17 +56,32 @@ def _config(kafka: KafkaSettings) -> dict[str, object]:
     )
 
 
-def _seek_to_start(consumer: Consumer, partitions: frozenset[int]) -> dict[tuple[str, int], int]:
+Span = tuple[int, int]
+"""First offset of a partition, and the one after its last."""
+
+
+def _spans(kafka: KafkaSettings, partitions: frozenset[int]) -> dict[tuple[str, int], Span]:
+    """What the partitions hold, transactions that are still open included.
+
+    Committed records can lie behind a dead worker's open transaction: asked with `read_committed`, the broker would
+    name an end before it, and state would be loaded without them.
+    """
+    observer = Consumer(_config(kafka) | {"isolation.level": "read_uncommitted"})
+    try:
+        return {
+            (topic, number): observer.get_watermark_offsets(TopicPartition(topic, number), 30)
+            for topic in (ORDER_STATE, PARKED)
+            for number in partitions
+        }
+    finally:
+        observer.close()
+
+
+def _seek_to_start(consumer: Consumer, spans: dict[tuple[str, int], Span]) -> dict[tuple[str, int], int]:
     """Assign every partition that holds records; gives their ends."""
-    ends, assigned = {}, []
-    for topic in (ORDER_STATE, PARKED):
-        for number in partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), 30)
-            if low < high:
-                ends[topic, number] = high
-                assigned.append(TopicPartition(topic, number, low))
-    consumer.assign(assigned)
-    return ends
+    filled = {place: span for place, span in spans.items() if span[0] < span[1]}
+    consumer.assign([TopicPartition(topic, number, low) for (topic, number), (low, _) in filled.items()])
+    return {place: high for place, (_, high) in filled.items()}
 
 
 def _read(
