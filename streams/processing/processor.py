@@ -27,7 +27,7 @@ from schemas.models.source import EVENT_NAMESPACE
 from schemas.topics import ORDER_EVENTS, ORDER_STATE, PARKED, POSTINGS, REJECTED
 from streams.processing.codecs import Codecs
 from streams.processing.store import PartitionStore, StoreView
-from streams.rules.decision import Accepted, Refused, Waiting, decide
+from streams.rules.decision import NEVER_PLACED, Accepted, Decision, Ignored, Refused, Waiting, decide
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.facts import MasterData, Section
 from streams.rules.merging import DELETED
@@ -156,7 +156,8 @@ class OrderProcessor:
     def _advance(self, order_id: OrderId, arrived: list[_Incoming], outcome: Outcome, now: datetime) -> None:
         """Decide about the events that wait and those that arrived; what cannot go on yet waits (again).
 
-        An event that waits holds up its own section only: what other owners say goes on.
+        An event that waits holds up nobody: what other owners say goes on, and a newer image of its own section that
+        can go on (the source was corrected, or deleted the order) takes its place.
         """
         parked = outcome.view.parked(order_id)
         queue = arrived
@@ -165,45 +166,51 @@ class OrderProcessor:
             queue = [incoming for incoming in held if incoming is not None] + arrived
             # Facts of other owners hang on the commercial ones; each owner's own order stays.
             queue.sort(key=lambda incoming: _SECTION_NUMBER[incoming.section] > 0)
-        waiting: list[_Incoming] = []
-        awaits: list[AwaitedRecord] = []
+        waiting: list[tuple[_Incoming, list[AwaitedRecord]]] = []
         for incoming in queue:
-            ahead = [other for other in waiting if other.section is incoming.section]
-            if any(not _is_later(incoming, other) for other in ahead):
+            ahead = [entry for entry in waiting if entry[0].section is incoming.section]
+            if any(not _is_later(incoming, other) for other, _ in ahead):
                 outcome.outcomes["duplicate"] += 1
-            elif ahead:
-                waiting.append(incoming)
-            elif missing := self._decide(incoming, outcome, now):
-                waiting.append(incoming)
-                awaits += [record for record in missing if record not in awaits]
+                continue
+            decision = self._decide(incoming, outcome, now, overtakes=bool(ahead))
+            if isinstance(decision, Waiting):
+                waiting.append((incoming, decision.awaits))
+            elif ahead and decision == NEVER_PLACED and _says_more_than(queue, incoming.section):
+                # Others' facts wait for this order: when it can be placed it is, and then deleted, as at its source.
+                waiting.append((incoming, []))
+            elif ahead and not isinstance(decision, Refused):
+                waiting = [entry for entry in waiting if entry not in ahead]
+                outcome.outcomes["superseded"] += len(ahead)
         if waiting:
             outcome.outcomes["superseded"] += _drop_superseded(waiting)
-            self._park(order_id, awaits, waiting, outcome, now)
+            awaits = dict.fromkeys((record.topic, record.key) for _, missing in waiting for record in missing)
+            records = [AwaitedRecord(topic=topic, key=key) for topic, key in awaits]
+            self._park(order_id, records, [incoming for incoming, _ in waiting], outcome, now)
         elif parked is not None:
             self._unpark(order_id, outcome)
 
-    def _decide(self, incoming: _Incoming, outcome: Outcome, now: datetime) -> list[AwaitedRecord]:
-        """Apply the decision about one event; gives what it waits for, if it does."""
+    def _decide(self, incoming: _Incoming, outcome: Outcome, now: datetime, *, overtakes: bool) -> Decision:
+        """Decide about one event and act upon it, but for waiting; `overtakes` says that an older image waits."""
         message = outcome.view.state(incoming.event.order_id)
         previous, sections = (None, [ABSENT] * 3) if message is None else self._codecs.states.decode(message)
-        if previous is not None and _is_unchanged(incoming, previous, sections):
+        # Over a waiting image even an unchanged one makes a version, so that its position outlives the other's.
+        if previous is not None and not overtakes and _is_unchanged(incoming, previous, sections):
             outcome.outcomes["unchanged"] += 1
-            return []
+            return Ignored("unchanged")
         policy = self._policy.enrichment
         decision = decide(incoming.section, incoming.event, previous, self._master, now, policy)
         if isinstance(decision, Accepted):
-            self._accept(incoming, decision, sections, outcome, now)
-        elif isinstance(decision, Waiting):
-            return decision.awaits
-        elif isinstance(decision, Refused):
+            decision = self._accept(incoming, decision, sections, outcome)
+        if isinstance(decision, Refused):
             self._reject(incoming.record, incoming.event.order_id, decision.violations, outcome, now)
-        else:
+        elif isinstance(decision, Ignored):
             outcome.outcomes[decision.outcome] += 1
-        return []
+        return decision
 
     def _accept(
-        self, incoming: _Incoming, decision: Accepted, sections: list[bytes], outcome: Outcome, now: datetime
-    ) -> None:
+        self, incoming: _Incoming, decision: Accepted, sections: list[bytes], outcome: Outcome
+    ) -> Accepted | Refused:
+        """Write the version; refused where a value does not fit its place on the wire."""
         state: OrderState = decision.state
         number = _SECTION_NUMBER[incoming.section]
         if incoming.section is not Section.ORDER or incoming.section_bytes != ABSENT:
@@ -218,9 +225,7 @@ class OrderProcessor:
             version = self._codecs.states.encode(event, sections)
             entries = [self._codecs.postings.encode(entry) for entry in decision.entries]
         except InvalidValue as exc:
-            violation = Violation(rule=exc.rule, message=str(exc), field=exc.field)
-            self._reject(incoming.record, state.order_id, [violation], outcome, now)
-            return
+            return Refused([Violation(rule=exc.rule, message=str(exc), field=exc.field)])
         key = state.order_id.encode()
         outcome.view.put_state(state.order_id, version.state)
         outcome.outputs.append(Output(ORDER_EVENTS, key, version.event))
@@ -229,6 +234,7 @@ class OrderProcessor:
             outcome.outputs.append(Output(POSTINGS, key, entry))
         outcome.outcomes["accepted"] += 1
         outcome.committed_at.append(state.committed_at)
+        return decision
 
     def _park(
         self,
@@ -303,23 +309,21 @@ def _is_later(incoming: _Incoming, other: _Incoming) -> bool:
     return ours.system != theirs.system or ours.is_after(theirs)
 
 
-def _drop_superseded(waiting: list[_Incoming]) -> int:
+def _says_more_than(queue: list[_Incoming], section: Section) -> bool:
+    return any(incoming.section is not section for incoming in queue)
+
+
+def _drop_superseded(waiting: list[tuple[_Incoming, list[AwaitedRecord]]]) -> int:
     """Where too much waits for one record of `orders.parked`, leave out images that newer ones replace."""
-    held = sum(len(incoming.record.value or b"") for incoming in waiting)
+    held = sum(len(incoming.record.value or b"") for incoming, _ in waiting)
     dropped = 0
-    for incoming in list(waiting):
-        if held > _HELD_BYTES and _is_superseded(incoming, waiting):
-            waiting.remove(incoming)
-            held -= len(incoming.record.value or b"")
+    for entry in list(waiting):
+        newer = [other for other, _ in waiting[waiting.index(entry) + 1 :] if other.section is entry[0].section]
+        if held > _HELD_BYTES and newer:
+            waiting.remove(entry)
+            held -= len(entry[0].record.value or b"")
             dropped += 1
     return dropped
-
-
-def _is_superseded(incoming: _Incoming, waiting: list[_Incoming]) -> bool:
-    # What a section waits with first stays, because the awaited records are its own.
-    section = [other for other in waiting if other.section is incoming.section]
-    number = section.index(incoming)
-    return number > 0 and any(later.section_bytes != ABSENT for later in section[number + 1 :])
 
 
 def _is_unchanged(incoming: _Incoming, previous: OrderState, sections: list[bytes]) -> bool:

@@ -59,6 +59,9 @@ class Ignored:
     outcome: str
 
 
+NEVER_PLACED = Ignored("never_placed")
+"""The source deleted an order that never became a version."""
+
 Decision = Accepted | Waiting | Refused | Ignored
 
 
@@ -79,7 +82,7 @@ def decide(
         return Ignored("duplicate")
     candidate = merge(section, event, previous)
     if section is Section.ORDER and candidate.order is None:
-        return Ignored("never_placed")
+        return NEVER_PLACED
     try:
         missing = missing_records(candidate, master, policy)
         violations, warnings = _judge(candidate)

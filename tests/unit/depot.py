@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from producers.cdc.changes import (
     UNCHANGED,
@@ -14,6 +15,7 @@ from producers.cdc.changes import (
     ReplicaIdentity,
     Row,
     RowChange,
+    RowValues,
     TableName,
 )
 from producers.cdc.postgres.values import PostgresRowReader
@@ -124,6 +126,7 @@ Values = dict[str, bytes | None]
 RowId = tuple[bytes | None, ...]
 
 
+@cache
 def depot_mapping() -> SourceMapping:
     """The mapping, compiled."""
     return parse(MAPPING, origin="depot.toml")
@@ -209,4 +212,9 @@ def _key_row(table: str, values: Values) -> Row:
 
 
 def _python(table: str, values: Values) -> dict[str, object]:
-    return READER.row_values(RELATIONS[table])(_row(RELATIONS[table], values))
+    return _converter(table)(_row(RELATIONS[table], values))
+
+
+@cache
+def _converter(table: str) -> RowValues:
+    return READER.row_values(RELATIONS[table])

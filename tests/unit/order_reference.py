@@ -64,43 +64,46 @@ class Reference:
             queue = sorted(queue, key=lambda event: not isinstance(event, OrderCaptured))
         for event in queue:
             ahead = [other for other in known.waiting if type(other) is type(event)]
-            if ahead:
-                if event.source.position > ahead[-1].source.position:
-                    known.waiting.append(event)
-            elif self._must_wait(known, event):
+            if ahead and event.source.position <= ahead[-1].source.position:
+                continue
+            effect = self._effect(known, event, overtakes=bool(ahead))
+            others_wait = any(type(other) is not type(event) for other in queue)
+            if effect == "waits" or (effect == "never_placed" and ahead and others_wait):
                 known.waiting.append(event)
+            elif effect != "refused":
+                known.waiting = [other for other in known.waiting if other not in ahead]
         if not was_waiting:
             known.deadline_at = now + self.parked_for
 
-    def _must_wait(self, known: ReferenceOrder, event: CapturedEvent) -> bool:
-        """Apply the event; gives whether it has to wait instead."""
+    def _effect(self, known: ReferenceOrder, event: CapturedEvent, *, overtakes: bool) -> str:
+        """Apply the event, if it can be; gives what came of it."""
         kind, facts = type(event), facts_of(event)
         order = facts if isinstance(event, OrderCaptured) else known.facts.get(OrderCaptured)
-        if known.version and self._is_known(known, event):
-            return False
+        if known.version and not overtakes and self._is_known(known, event):
+            return "done"
         if event.source.position <= known.positions.get(kind, 0):
-            return False
+            return "done"
         if isinstance(event, OrderCaptured) and facts is None and not known.version:
-            return False
+            return "never_placed"
         if isinstance(event, OrderCaptured) and isinstance(facts, SalesOrder):
             if facts.payable_amount != facts.tax_exclusive_amount + facts.tax_amount:
                 self.refused += 1
-                return False
+                return "refused"
             if facts.buyer_customer_party_id not in self.customers:
-                return True
+                return "waits"
         if not isinstance(event, OrderCaptured) and not isinstance(order, SalesOrder):
-            return True
+            return "waits"
         if isinstance(facts, Fulfilment) and isinstance(order, SalesOrder):
             lines = {line.line_id for line in order.order_lines}
             if any(line.line_id not in lines for sent in facts.shipments for line in sent.lines):
-                return True
+                return "waits"
         if isinstance(event, OrderCaptured):
             known.is_deleted = facts is None
         if not isinstance(event, OrderCaptured) or facts is not None:
             known.facts[kind] = facts
         known.positions[kind] = event.source.position
         known.version += 1
-        return False
+        return "done"
 
     def _is_known(self, known: ReferenceOrder, event: CapturedEvent) -> bool:
         if isinstance(event, OrderCaptured) and (event.order is None or known.is_deleted):
