@@ -44,11 +44,17 @@ class Standing(NamedTuple):
     system_id: str
 
 
+class Removed:
+    """Stands for the removed values of one seal; another seal has another instance, so that they are told apart."""
+
+    __slots__ = ()
+
+
 class SealedState(NamedTuple):
     """All that changed up to a position, as bytes; written whole or not at all."""
 
     standing: Standing
-    values: dict[bytes, bytes | None]
+    values: dict[bytes, bytes | Removed]
 
 
 class AssemblyState:
@@ -67,7 +73,7 @@ class AssemblyState:
         self._old: dict[NodeId, Node] = {}
         self._dirty: dict[NodeId, Node] = {}
         self._dirty_parents: dict[NodeId, tuple[RowKey | None, Row | None] | None] = {}
-        self._unwritten: dict[bytes, bytes | None] = {}
+        self._unwritten: dict[bytes, bytes | Removed] = {}
         self._durable = WriteOptions()
         self._durable.sync = True
 
@@ -144,11 +150,13 @@ class AssemblyState:
 
     def seal(self, standing: Standing) -> SealedState:
         """All changes since the last seal, for `write`; called where no source transaction is half applied."""
-        values: dict[bytes, bytes | None] = {}
+        removed = Removed()
+        values: dict[bytes, bytes | Removed] = {}
         for node_id, node in self._dirty.items():
-            values[_NODE + node_id] = None if node.empty else _bytes_of((node.row, node.children, node.emitted))
+            whole = (node.row, node.children, node.emitted)
+            values[_NODE + node_id] = removed if node.empty else _bytes_of(whole)
         for row_id, parent in self._dirty_parents.items():
-            values[_PARENT + row_id] = None if parent is None else _bytes_of(parent)
+            values[_PARENT + row_id] = removed if parent is None else _bytes_of(parent)
         self._unwritten.update(values)
         self._dirty.clear()
         self._dirty_parents.clear()
@@ -158,7 +166,7 @@ class AssemblyState:
         """Write changes and position in one batch; seals are written in their order."""
         batch = WriteBatch(raw_mode=True)
         for key, value in sealed.values.items():
-            if value is None:
+            if isinstance(value, Removed):
                 batch.delete(key)
             else:
                 batch.put(key, value)
@@ -169,12 +177,13 @@ class AssemblyState:
             self._db.write(batch)
         unwritten = self._unwritten
         for key, value in sealed.values.items():
-            if unwritten.get(key, b"") is value:
+            if unwritten.get(key) is value:
                 del unwritten[key]
 
     def _value(self, key: bytes) -> bytes | None:
-        if key in self._unwritten:
-            return self._unwritten[key]
+        unwritten = self._unwritten.get(key)
+        if unwritten is not None:
+            return None if isinstance(unwritten, Removed) else unwritten
         value: bytes | None = self._db.get(key)
         return value
 

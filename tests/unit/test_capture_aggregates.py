@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producers.cdc.aggregates import Assembly
-from producers.cdc.assembly_state import AssemblyState, Phase, Standing
+from producers.cdc.assembly_state import AssemblyState, Phase, SealedState, Standing
 from producers.cdc.changes import Position, RowChange
 from producers.cdc.facts import FactBuilder, Outcome, Refused, Stated
 from tests.unit.depot import KEYS, READER, Depot, RowId, Values, depot_plans
@@ -86,7 +86,7 @@ class Capturing:
         self.state = AssemblyState(self.directory, cached_nodes=self.cached_nodes)
         self.assembly = Assembly(self.plans, self.state)
         self.facts = FactBuilder(self.plans, READER, self.state)
-        self.sealed: list[object] = []
+        self.sealed: list[tuple[SealedState, int]] = []
 
     def transaction(self, changes: list[RowChange]) -> list[Outcome]:
         middle = len(changes) // 2
@@ -107,10 +107,17 @@ class Capturing:
         self.replay.append((changes, described(outcomes)))
         return outcomes
 
+    def seal(self) -> None:
+        sealed = self.state.seal(Standing(Position(0), Phase.STREAMING, "", "", ""))
+        self.sealed.append((sealed, len(self.replay)))
+
     def write(self) -> None:
-        sealed = self.state.seal(Standing(Position(len(self.replay)), Phase.STREAMING, "", "", ""))
-        self.state.write(sealed, durable=False)
-        self.replay.clear()
+        """The oldest seal becomes durable, as when Kafka has acknowledged it; later transactions are memory still."""
+        if self.sealed:
+            sealed, transactions = self.sealed.pop(0)
+            self.state.write(sealed, durable=False)
+            del self.replay[:transactions]
+            self.sealed = [(later, count - transactions) for later, count in self.sealed]
 
     def crash(self) -> None:
         """Memory is gone; the same transactions come again and must say the same in the same order."""
@@ -139,8 +146,10 @@ def test_folded_outcomes_are_the_tables(seed: int, tmp_path: Path) -> None:
         assert len(places) == len(outcomes), "one event for each aggregate in a transaction"
         assert {place for place in before.keys() | after.keys() if before.get(place) != after.get(place)} <= places
         then = chance.random()
-        if then < 0.1:
+        if then < 0.05:
             capturing.crash()
-        elif then < 0.4:
+        elif then < 0.35:
+            capturing.seal()
+        elif then < 0.6:
             capturing.write()
     capturing.state.close()
