@@ -12,6 +12,7 @@ from typing import Protocol
 
 from prometheus_client import REGISTRY
 
+from deploy.memory import bound_heap
 from deploy.telemetry.logs import configure_logs
 from deploy.telemetry.server import TelemetryServer
 from schemas.errors import OrdersyncError, Transient
@@ -63,6 +64,7 @@ def run_worker(name: str) -> None:
     # Only here: the kinds lead to every adapter, which no other verb needs.
     from deploy.worker_kinds import kind_of
 
+    bound_heap()
     assembled = kind_of(name).assemble()
     settings = assembled.settings
     configure_logs(name, settings.log_format)

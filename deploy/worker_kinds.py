@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
 
-from consumers.registry import SINKS, SinkDefinition
 from deploy.worker import Assembled, WorkerKind
 from schemas.errors import ConfigurationError
 from schemas.registry import SchemaRegistry
 
+if TYPE_CHECKING:
+    from consumers.registry import SinkDefinition
+
 CAPTURE = "capture"
 
+STREAMS = "streams"
 
-@cache
+
 def worker_kinds() -> dict[str, WorkerKind]:
     """By name: the capture, the streams, and one for each sink of the registry."""
-    return {
-        CAPTURE: WorkerKind(CAPTURE, "changes of one source database -> topics, by a mapping file", _capture),
-        "streams": WorkerKind("streams", "captured events -> versions, dead letters, journal entries", _streams),
-    } | {name: WorkerKind(name, f"topics -> {name}", _sink(definition)) for name, definition in SINKS.items()}
+    # Only here: a capture or stream worker does without the libraries of the sinks, and their memory.
+    from consumers.registry import SINKS
+
+    sinks = {name: WorkerKind(name, f"topics -> {name}", _sink(definition)) for name, definition in SINKS.items()}
+    return _SOURCES | sinks
 
 
 def kind_of(name: str) -> WorkerKind:
@@ -31,10 +34,10 @@ def kind_of(name: str) -> WorkerKind:
     Raises:
         ConfigurationError: there is no such worker.
     """
-    kinds = worker_kinds()
-    kind = kinds.get(CAPTURE if name.startswith(f"{CAPTURE}-") else name)
+    plain = CAPTURE if name.startswith(f"{CAPTURE}-") else name
+    kind = _SOURCES.get(plain) or worker_kinds().get(plain)
     if kind is None:
-        raise ConfigurationError(f"there is no worker {name!r}; workers: {', '.join(kinds)}, capture-ANYTHING")
+        raise ConfigurationError(f"there is no worker {name!r}; workers: {', '.join(worker_kinds())}, capture-ANYTHING")
     return kind
 
 
@@ -63,3 +66,9 @@ def _capture() -> Assembled:
     settings = CaptureSettings.load()
     schemas = SchemaRegistry(settings.registry)
     return Assembled(settings, lambda: CaptureWorker(settings, schemas, REGISTRY))
+
+
+_SOURCES = {
+    CAPTURE: WorkerKind(CAPTURE, "changes of one source database -> topics, by a mapping file", _capture),
+    STREAMS: WorkerKind(STREAMS, "captured events -> versions, dead letters, journal entries", _streams),
+}

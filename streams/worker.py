@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from threading import Event, Thread
 
 from schemas.errors import ConfigurationError, Fatal
 from streams.transport import run_worker
+
+# Records are short-lived and hold no cycles; the default looks for some a hundred times as often.
+_GC_THRESHOLDS = (50_000, 20, 50)
 
 
 class StreamsWorker:
@@ -21,6 +25,9 @@ class StreamsWorker:
         """
         from streams.app import app, engine
 
+        gc.set_threshold(*_GC_THRESHOLDS)
+        # What was imported lives as long as the process: no collection need ever walk it again.
+        gc.freeze()
         ended = Event()
         watcher = Thread(target=_forward, args=(stop, ended), name="stop-watcher", daemon=True)
         watcher.start()

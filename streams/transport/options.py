@@ -60,7 +60,7 @@ class TransportOptions:
     rebalance_timeout_seconds: float = 60.0
     client_timeout_seconds: float = 30.0
     max_batch_records: int = 1_000
-    max_buffered_records: int = 8_000
+    max_buffered_records: int = 4_000
     compression: str = "lz4"
     linger_seconds: float = 0.005
 
@@ -88,9 +88,9 @@ class TransportOptions:
             "fetch.queue.backoff.ms": 5,
             "fetch.wait.max.ms": 100,
             # Bounds on memory: what is fetched ahead, and what one answer of a broker may hold (still compressed).
-            "queued.max.messages.kbytes": 16_384,
+            "queued.max.messages.kbytes": 4_096,
             "fetch.max.bytes": 8_388_608,
-            "max.partition.fetch.bytes": 524_288,
+            "max.partition.fetch.bytes": 65_536,
             "topic.metadata.refresh.interval.ms": 30_000,
         }
 
@@ -108,7 +108,7 @@ class TransportOptions:
             # Kafka's own partitioner, so that equal keys meet whoever wrote them.
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 100_000,
-            "queue.buffering.max.kbytes": 32_768,
+            "queue.buffering.max.kbytes": 16_384,
             "batch.num.messages": 10_000,
             # With the default of 100 ms a commit that meets a concurrent one waits that long.
             "retry.backoff.ms": 10,

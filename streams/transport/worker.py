@@ -98,6 +98,8 @@ def run_worker(app: faust.App, log_level: str = "INFO") -> int:
     0 after an orderly stop, the error's own code if the worker ended with one (1, or 2 for settings), else 1.
     Logging is left as the caller has set it up.
     """
+    # Faust's timer warns whenever a commit takes longer than the pause between two; that is no fault.
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
     worker = app.Worker(loglevel=log_level, override_logging=False, redirect_stdouts=False)
     try:
         worker.execute_from_commandline()

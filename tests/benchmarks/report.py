@@ -63,7 +63,7 @@ class Figure:
 
 def publish(name: str, figures: list[Figure]) -> Path:
     """Print `figures` as a table, write them to build/bench/`name`.json, and give that file."""
-    Console().print(_table(name, figures))
+    Console(width=max(Console().width, 150)).print(_table(name, figures))
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps([figure.as_json() for figure in figures], indent=2) + "\n")

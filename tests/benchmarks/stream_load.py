@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from deploy.topics import TopicLayout, apply_topics
 from schemas.attributes import CanonicalModel, CustomerId, OrderId, ProductId
@@ -18,6 +18,11 @@ from schemas.settings import KafkaSettings
 from schemas.topics import CATALOGUE, CUSTOMERS, ORDERS_CAPTURED, PRODUCTS
 
 PARTITIONS = 6
+_COORDINATOR_MOVES = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)
 CUSTOMER_COUNT = 1_000
 PRODUCT_COUNT = 500
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -72,7 +77,13 @@ def committed(kafka: KafkaSettings, group: str) -> Iterator[tuple[float, int]]:
     observer = Consumer(config)
     asked = [TopicPartition(ORDERS_CAPTURED, number) for number in range(PARTITIONS)]
     while True:
-        yield time.monotonic(), sum(max(part.offset, 0) for part in observer.committed(asked, timeout=10))
+        try:
+            found = observer.committed(asked, timeout=10)
+        except KafkaException as exc:
+            if exc.args[0].code() not in _COORDINATOR_MOVES:
+                raise
+        else:
+            yield time.monotonic(), sum(max(part.offset, 0) for part in found)
         time.sleep(0.1)
 
 
