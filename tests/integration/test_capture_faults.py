@@ -192,13 +192,17 @@ def test_a_retyped_column_stops_the_capture_and_a_restart_reads_anew(
 
 def test_own_writes_are_not_captured(world: CaptureWorld, capture: CaptureProcess) -> None:
     with world.connect() as source:
-        source.execute("SELECT pg_replication_origin_create('ordersync_2')")
+        # Origins belong to the whole server: a sink that ran on it before may have made the same one.
+        source.execute(
+            "SELECT pg_replication_origin_create('ordersync_9') "
+            "WHERE NOT EXISTS (SELECT FROM pg_replication_origin WHERE roname = 'ordersync_9')"
+        )
         try:
-            source.execute("SELECT pg_replication_origin_session_setup('ordersync_2')")
+            source.execute("SELECT pg_replication_origin_session_setup('ordersync_9')")
             place(source, 2)
         finally:
             source.execute("SELECT pg_replication_origin_session_reset()")
-            source.execute("SELECT pg_replication_origin_drop('ordersync_2')")
+            source.execute("SELECT pg_replication_origin_drop('ordersync_9')")
         place(source, 3)
     world.wait_confirmed(capture)
     assert sorted(orders(world)) == ["shop:1", "shop:3"]
