@@ -15,6 +15,10 @@ _FENCED = frozenset(
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError.REBALANCE_IN_PROGRESS,
+        # Of a transactional producer whose time ran out while the brokers were away.
+        KafkaError._FENCED,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
     }
 )
 _REFUSED = frozenset(
@@ -38,6 +42,23 @@ _AWAY = frozenset(
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._RESOLVE,
         KafkaError.UNSTABLE_OFFSET_COMMIT,
+        # A broker that was killed comes back before it leads its partitions and groups again. librdkafka calls these
+        # retriable in its transactions only.
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError._WAIT_COORD,
     }
 )
 
@@ -46,7 +67,9 @@ def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncEr
     """Our error for one of librdkafka's, by its code; `doing` says what was attempted."""
     error = problem.args[0] if isinstance(problem, KafkaException) else problem
     if error.code() in _FENCED:
-        return PositionConflict(f"{doing}: another worker of the group has the partitions now ({error.str()})")
+        return PositionConflict(
+            f"{doing}: another worker of the group has the partitions now, or its time ran out ({error.str()})"
+        )
     if error.code() in _REFUSED:
         return ConfigurationError(
             f"{doing}: {error.str()}; run `ordersync topics apply` and check what the worker's user may do"

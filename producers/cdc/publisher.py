@@ -36,6 +36,19 @@ _AWAY: Final = frozenset(
         KafkaError._RESOLVE,
         KafkaError._PURGE_QUEUE,
         KafkaError._PURGE_INFLIGHT,
+        # A broker that was killed comes back before it leads its partitions and groups again. librdkafka calls these
+        # retriable in its transactions only.
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
     }
 )
 
