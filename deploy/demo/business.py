@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +15,11 @@ import psycopg
 
 from deploy.demo.life import UNKNOWN_CURRENCY, Fault, Life, draw_life
 from deploy.demo.master_data import draw_master_data
-from deploy.demo.trading import Traders, rounds
+from deploy.demo.patience import patiently
+from deploy.demo.trading import RoundSize, Traders, rounds
 from deploy.demo.transactions import Step, System
 from deploy.demo.unfinished import mending
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Transient
 from schemas.settings import DatabaseSettings
 
 _SQL = Path(__file__).parent / "sql"
@@ -37,6 +39,15 @@ class BusinessPlan:
     with_faults: bool = True
     orders_per_second: float | None = None
     """Pace at which orders are placed; None for as fast as the databases take them."""
+
+    @property
+    def round_size(self) -> RoundSize:
+        """With a pace smaller rounds of fewer orders, so that transactions flow evenly and not in bursts."""
+        full = RoundSize()
+        if self.orders_per_second is None:
+            return full
+        pace = math.ceil(self.orders_per_second)
+        return RoundSize(min(full.transactions, pace), min(full.orders, 8 * pace))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ class Business:
         """
         self._traders.write(self._master.transactions())
         crm, inventory = self._databases[System.CRM], self._databases[System.INVENTORY]
-        self._traders.write(mending(crm, inventory, self._master, UNKNOWN_CURRENCY))
+        self._traders.write(patiently(lambda: mending(crm, inventory, self._master, UNKNOWN_CURRENCY)))
         self._traders.steps.clear()
 
     def trade(self, stopped: Callable[[], bool] = lambda: False) -> Traded:
@@ -93,7 +104,8 @@ class Business:
             Fatal: a database refuses a statement or does not come back in time.
         """
         began = time.monotonic()
-        for transactions in rounds(self._lives(), Random(f"{self.plan.seed}:rounds")):
+        size = self.plan.round_size
+        for transactions in rounds(self._lives(), Random(f"{self.plan.seed}:rounds"), size):
             if stopped():
                 break
             self._keep_pace(began)
@@ -112,7 +124,7 @@ class Business:
         self._traders.close()
 
     def _lives(self) -> Iterator[Life]:
-        first = self._next_order_number()
+        first = patiently(self._next_order_number)
         for number in range(first, first + self.plan.orders):
             fault = self._fault_of(number - first)
             if fault is not None:
@@ -133,6 +145,8 @@ class Business:
                 row = connection.execute(
                     "SELECT setval('demo_order_number', nextval('demo_order_number') + %s)", (self.plan.orders,)
                 ).fetchone()
+        except psycopg.OperationalError as exc:
+            raise Transient(f"taking order numbers in the CRM: {exc}") from exc
         except psycopg.Error as exc:
             raise Fatal(f"The business could not take order numbers in the CRM: {exc}") from exc
         assert row is not None and isinstance(row[0], int)

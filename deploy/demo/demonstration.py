@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from consumers.reconcile.report import Report
 from deploy.demo.business import Business, BusinessPlan
 from deploy.demo.landscape import Landscape, reconcile_settings
 from deploy.demo.live_view import LiveView
+from deploy.demo.patience import patiently
 from deploy.demo.result import Counts, DemonstrationResult, Latency, Timings
 from deploy.demo.watching import Watching
 from deploy.local.progress import ConsoleProgress
@@ -58,6 +60,8 @@ class Demonstration:
         Raises:
             Fatal: a server, a worker or the business failed; everything that was started is stopped.
         """
+        # A session that is lost with its server is opened again; its last words would only disturb the table.
+        logging.getLogger("psycopg").setLevel(logging.ERROR)
         with ExitStack() as open_parts:
             landscape = open_parts.enter_context(Landscape(self._plan.home, log_format=self._plan.log_format))
             landscape.start(ConsoleProgress(self._console))
@@ -105,8 +109,8 @@ class Demonstration:
     def _reconcile(self, landscape: Landscape) -> Report:
         schemas = SchemaRegistry(landscape.endpoints.registry())
         try:
-            report = reconcile(reconcile_settings(landscape.endpoints), schemas)
-            publish(report, landscape.endpoints.kafka(), schemas)
+            report = patiently(lambda: reconcile(reconcile_settings(landscape.endpoints), schemas))
+            patiently(lambda: publish(report, landscape.endpoints.kafka(), schemas))
         finally:
             schemas.close()
         return report

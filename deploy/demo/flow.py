@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from consumers.registry import SINKS
 from schemas.codec import TopicCodec
@@ -20,6 +19,8 @@ from schemas.topics import CAPTURED_TOPICS, CATALOGUE, ORDER_EVENTS, PARKED, POS
 from streams.settings import StreamsSettings
 
 _TIMEOUT_SECONDS = 10.0
+# While the brokers are away the live table stands still for so long.
+_QUESTION_SECONDS = 3.0
 _WAIT_SECONDS = 0.05
 _BATCH = 5_000
 _FOLLOWED = (*CAPTURED_TOPICS, ORDER_EVENTS, POSTINGS, REJECTED, PARKED)
@@ -73,32 +74,72 @@ class FlowReader:
         self.flow = Flow()
         self._schemas = SchemaRegistry(registry)
         self._codec = TopicCodec(REJECTED, Rejection, self._schemas)
-        self._admin = AdminClient(kafka.client_config())
-        self._consumer = Consumer(
-            kafka.client_config(
-                **{
-                    "group.id": "ordersync-demo",
-                    "enable.auto.commit": False,
-                    "auto.offset.reset": "earliest",
-                    "isolation.level": "read_committed",
-                    "fetch.queue.backoff.ms": 5,
-                    "queued.max.messages.kbytes": 16_384,
-                }
-            )
+        self._consumer = _consumer(
+            kafka,
+            "ordersync-demo",
+            **{
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "fetch.queue.backoff.ms": 5,
+                "queued.max.messages.kbytes": 16_384,
+            },
         )
         self._groups = _groups()
-        self._consumer.assign(self._beginnings())
+        # They join no group. Asked through an admin client for groups on brokers that are away, librdkafka (2.16) ends
+        # the process. What is committed in an open transaction is not waited for.
+        self._members = {
+            group: _consumer(kafka, group, **{"isolation.level": "read_uncommitted"}) for group in self._groups
+        }
+        self._through: dict[Place, int] = {}
+        self._refusals: deque[bytes] = deque()
+
+    def begin(self) -> None:
+        """Follow the topics from their present ends on. Called once, before `read`; harmless to repeat.
+
+        Raises:
+            Transient: the brokers do not answer.
+            Fatal: a topic is missing.
+        """
+        beginnings = self._beginnings()
+        self._through = {Place(each.topic, each.partition): -1 for each in beginnings}
+        self._consumer.assign(beginnings)
 
     def read(self) -> Flow:
-        """Take in what is new. Called about once a second.
+        """Take in what is new; nothing comes while the brokers are away. Called about once a second.
+
+        Raises:
+            Transient: a partition or the registry does not answer; nothing that was read is lost.
+        """
+        problems: list[KafkaError] = []
+        while messages := self._consumer.consume(_BATCH, _WAIT_SECONDS):
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    self._take(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    self._through[_place(message)] = message.offset() or 0
+                else:
+                    problems.append(error)
+        self._count_refusals()
+        if problems:
+            raise Transient(f"following the topics: {problems[-1].str()}")
+        return self.flow
+
+    def complete(self) -> bool:
+        """Whether everything that is committed on the topics has been read.
 
         Raises:
             Transient: the brokers do not answer.
         """
-        while messages := self._consumer.consume(_BATCH, _WAIT_SECONDS):
-            for message in messages:
-                self._take(message)
-        return self.flow
+        try:
+            for place, through in self._through.items():
+                _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_QUESTION_SECONDS)
+                if through < end:
+                    return False
+        except KafkaException as exc:
+            raise _away("asking for the ends of the topics", exc) from exc
+        return True
 
     def lag(self) -> Mapping[str, Mapping[str, int]]:
         """Records that each group has not finished yet, by group and topic, as far as this reader has read.
@@ -111,20 +152,26 @@ class FlowReader:
     def close(self) -> None:
         """Give the connections back."""
         self._consumer.close()
+        for member in self._members.values():
+            member.close()
         self._schemas.close()
 
     def _take(self, message: Message) -> None:
-        if message.error() is not None:
-            return
-        topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
-        self.flow.ends[Place(topic, partition)] = offset + 1
-        if topic == PARKED:
+        place = _place(message)
+        self.flow.ends[place] = (message.offset() or 0) + 1
+        if place.topic == PARKED:
             self._take_parked(message)
             return
-        self.flow.records[topic] += 1
-        if topic == REJECTED:
-            rejection = self._codec.decode(_bytes(message.value()))
+        self.flow.records[place.topic] += 1
+        if place.topic == REJECTED:
+            self._refusals.append(_bytes(message.value()))
+
+    def _count_refusals(self) -> None:
+        # Apart from their reading: where the registry is away they wait for it, and nothing else does.
+        while self._refusals:
+            rejection = self._codec.decode(self._refusals[0])
             self.flow.rejections.update(violation.rule for violation in rejection.violations)
+            self._refusals.popleft()
 
     def _take_parked(self, message: Message) -> None:
         key = _bytes(message.key())
@@ -136,7 +183,7 @@ class FlowReader:
     def _beginnings(self) -> list[TopicPartition]:
         """The present ends; of the parked orders everything, because it is a state."""
         try:
-            topics = self._admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+            topics = self._consumer.list_topics(timeout=_TIMEOUT_SECONDS).topics
             beginnings = []
             for name in _FOLLOWED:
                 for partition in topics[name].partitions:
@@ -145,7 +192,7 @@ class FlowReader:
                     )
                     beginnings.append(TopicPartition(name, partition, first if name == PARKED else last))
         except KafkaException as exc:
-            raise Transient(f"following the topics: Kafka does not answer ({exc.args[0].str()})") from exc
+            raise _away("following the topics", exc) from exc
         except KeyError as exc:
             raise Fatal(f"topic {exc} is missing; run `ordersync topics apply`") from exc
         return beginnings
@@ -155,13 +202,13 @@ class FlowReader:
         lag = dict.fromkeys(topics, 0)
         if not places:
             return lag
-        request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
         try:
-            future = self._admin.list_consumer_group_offsets([request])[group]
-            found = future.result(_TIMEOUT_SECONDS).topic_partitions
+            found = self._members[group].committed([TopicPartition(*place) for place in places], _QUESTION_SECONDS)
         except KafkaException as exc:
-            raise Transient(f"asking for the offsets of {group}: {exc.args[0].str()}") from exc
+            raise _away(f"asking for the offsets of {group}", exc) from exc
         committed: Mapping[Place, int] = {Place(each.topic, each.partition): max(0, each.offset) for each in found}
+        if problems := [each.error for each in found if each.error is not None]:
+            raise _away(f"asking for the offsets of {group}", KafkaException(problems[0]))
         for place in places:
             lag[place.topic] += max(0, self.flow.ends[place] - committed.get(place, 0))
         return lag
@@ -174,6 +221,20 @@ def _groups() -> dict[str, tuple[str, ...]]:
         group = str(definition.settings.model_fields["group_id"].default)
         groups[group] = tuple(topic for topic in _FOLLOWED if name in CATALOGUE[topic].readers)
     return groups
+
+
+def _place(message: Message) -> Place:
+    return Place(message.topic() or "", message.partition() or 0)
+
+
+def _consumer(kafka: KafkaSettings, group: str, **settings: object) -> Consumer:
+    # That the brokers are away is shown as what is not known, and needs no lines of its own.
+    return Consumer(kafka.client_config(**{"group.id": group, "enable.auto.commit": False, "log_level": 2, **settings}))
+
+
+def _away(doing: str, exc: KafkaException) -> Transient:
+    """Whatever Kafka answers to one who only looks on, it may answer otherwise a moment later."""
+    return Transient(f"{doing}: Kafka does not answer ({exc.args[0].str()})")
 
 
 def _bytes(part: str | bytes | None) -> bytes:

@@ -48,6 +48,8 @@ class Moment:
     flow: Flow = field(default_factory=Flow)
     lag: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     books: BookCounts = field(default_factory=BookCounts)
+    unknown: tuple[str, ...] = ()
+    """What could not be asked; the figures that it gives are older then."""
 
     @property
     def waiting(self) -> int:
@@ -91,12 +93,16 @@ def _line(moment: Moment) -> str:
         f"{moment.at_seconds:6.1f} s  {moment.phase}: {moment.steps.get(Step.PLACED, 0)} of {moment.planned} orders "
         f"placed, {flow.events} events, {flow.versions} versions, {flow.entries} journal entries, "
         f"{moment.waiting} records wait, {len(flow.parked)} parked, {flow.rejected} rejected, "
-        f"{moment.books.differing} orders differ, ledger imbalance {moment.books.ledger_imbalance:f}"
+        f"{moment.books.differing} orders differ, ledger imbalance {moment.books.ledger_imbalance:f}" + _unknown(moment)
     )
 
 
+def _unknown(moment: Moment) -> str:
+    return f"; not known at this moment: {'; '.join(moment.unknown)}" if moment.unknown else ""
+
+
 def _screen(moment: Moment, before: Moment | None) -> Group:
-    title = Text(f"ordersync demo  {moment.at_seconds:5.1f} s  {moment.phase}", style="bold")
+    title = Text(f"ordersync demo  {moment.at_seconds:5.1f} s  {moment.phase}{_unknown(moment)}", style="bold")
     return Group(title, _processes(moment, before), Columns([_orders(moment), _business(moment), _checks(moment)]))
 
 

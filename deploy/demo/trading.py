@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from random import Random
 from types import TracebackType
@@ -25,14 +26,18 @@ Round = list[Transaction]
 _CONNECTIONS = 2
 _RECONNECT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
-_ACTIVE_ORDERS = 160
-_ROUND_TRANSACTIONS = 60
 
 
-def rounds(
-    lives: Iterable[Life], draw: Random, *, active: int = _ACTIVE_ORDERS, size: int = _ROUND_TRANSACTIONS
-) -> Iterator[Round]:
-    """Advance up to `active` orders at a time, each by one transaction in a round, until all lives are over.
+@dataclass(frozen=True, slots=True)
+class RoundSize:
+    """How many transactions a round has at most, and out of how many living orders they are drawn."""
+
+    transactions: int = 60
+    orders: int = 160
+
+
+def rounds(lives: Iterable[Life], draw: Random, size: RoundSize) -> Iterator[Round]:
+    """Let up to so many orders live at a time, each advanced by one transaction in a round, until all lives are over.
 
     No round holds two transactions of one order, so writing round after round keeps each order's own sequence across
     all databases while different orders interleave at random.
@@ -40,10 +45,10 @@ def rounds(
     waiting = iter(lives)
     living: list[deque[Transaction]] = []
     while True:
-        living += [deque(life.transactions) for life in islice(waiting, active - len(living))]
+        living += [deque(life.transactions) for life in islice(waiting, size.orders - len(living))]
         if not living:
             return
-        chosen = draw.sample(living, min(size, len(living)))
+        chosen = draw.sample(living, min(size.transactions, len(living)))
         yield [life.popleft() for life in chosen]
         living = [life for life in living if life]
 

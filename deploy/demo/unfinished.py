@@ -9,7 +9,7 @@ import psycopg
 
 from deploy.demo.master_data import MasterData, customer_statement, draw_customer, draw_product, product_statement
 from deploy.demo.transactions import Statement, Step, System, Transaction
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Transient
 from schemas.settings import DatabaseSettings
 
 # A fault is mended before anything else happens to its order, so nothing hangs on a wrong one yet.
@@ -30,7 +30,7 @@ _PRODUCTS: LiteralString = "SELECT product_number FROM product"
 def mending(crm: DatabaseSettings, inventory: DatabaseSettings, master: MasterData, currency: str) -> list[Transaction]:
     """Transactions that delete each wrong order, and create each customer or product that an order waits for.
 
-    `currency` is the one that does not exist. Raises `Fatal`.
+    `currency` is the one that does not exist. Raises `Transient` and `Fatal`.
     """
     try:
         with psycopg.connect(crm.conninfo()) as connection:
@@ -39,6 +39,8 @@ def mending(crm: DatabaseSettings, inventory: DatabaseSettings, master: MasterDa
             ordered = {row[0] for row in connection.execute(_ORDERED_PRODUCTS)}
         with psycopg.connect(inventory.conninfo()) as connection:
             products = sorted(ordered - {row[0] for row in connection.execute(_PRODUCTS)})
+    except psycopg.OperationalError as exc:
+        raise Transient(f"looking for unfinished orders: {exc}") from exc
     except psycopg.Error as exc:
         raise Fatal(f"The business could not look for unfinished orders: {exc}") from exc
     deletions = [Statement("DELETE FROM sales_order WHERE order_number = %s", (number,)) for number in wrong]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from deploy.demo.books import BookReader
 from deploy.demo.business import Business, Traded
@@ -11,8 +13,11 @@ from deploy.demo.flow import FlowReader
 from deploy.demo.gauges import Buckets, GaugeReader
 from deploy.demo.landscape import Landscape
 from deploy.demo.live_view import LiveView, Moment
+from deploy.demo.patience import AWAY_SECONDS, patiently
 from deploy.local.watch import ProcessState
 from schemas.errors import Fatal, Transient
+
+T = TypeVar("T")
 
 _LOOK_SECONDS = 0.5
 _READY_SECONDS = 120.0
@@ -30,7 +35,9 @@ class Watching:
         self._gauges = GaugeReader(landscape.workers)
         self._books = BookReader(landscape)
         self._flow = FlowReader(landscape.endpoints.kafka(), landscape.endpoints.registry())
-        self._erp_orders_before = sum(self._books.read().erp.values())
+        patiently(self._flow.begin)
+        self._erp_orders_before = sum(patiently(self._books.read).erp.values())
+        self._known_at = time.monotonic()
         self.last = Moment(0.0, "starting", planned)
         self.first_order_seconds: float | None = None
         """When the first order of this run had reached ERP, ledger and backup, seconds after the beginning."""
@@ -72,7 +79,7 @@ class Watching:
         """Whether all that the sources committed went through every worker; False where nothing moves any more.
 
         Raises:
-            Fatal: a worker ended by itself.
+            Fatal: a worker refused its configuration, or a server was away for too long.
         """
         log_end: str | None = None
         seen, moved_at = (0, 0, 0, 0), time.monotonic()
@@ -82,7 +89,10 @@ class Watching:
             self._require_workers()
             flow = moment.flow
             now = (flow.events, flow.versions, flow.entries, moment.waiting)
-            if now == seen and log_end is not None and self._is_at_rest(moment, log_end):
+            if moment.unknown:
+                # Nothing is seen to move while a server is away; how long it may be is watched elsewhere.
+                moved_at = time.monotonic()
+            elif now == seen and log_end is not None and self._is_at_rest(moment, log_end):
                 return True
             if now != seen:
                 seen, moved_at = now, time.monotonic()
@@ -105,7 +115,7 @@ class Watching:
         if moment.waiting or moment.flow.parked:
             return False
         try:
-            return self._books.captured_through(log_end)
+            return self._books.captured_through(log_end) and self._flow.complete()
         except Transient:
             return False
 
@@ -119,11 +129,10 @@ class Watching:
 
     def _look(self, phase: str, business: Business | None = None) -> Moment:
         before = self.last
-        try:
-            flow, lag, books = self._flow.read(), self._flow.lag(), self._books.read()
-        except Transient:
-            # A server is being started again; the supervisor's states say which.
-            flow, lag, books = before.flow, before.lag, before.books
+        unknown: list[str] = []
+        lag = _known(self._follow, before.lag, unknown)
+        books = _known(self._books.read, before.books, unknown)
+        self._require_servers(unknown)
         self.last = Moment(
             at_seconds=time.monotonic() - self._began,
             phase=phase,
@@ -131,13 +140,28 @@ class Watching:
             steps=dict(business.steps) if business is not None else {},
             processes=tuple(self._landscape.status()),
             gauges=self._gauges.read(),
-            flow=flow,
+            flow=self._flow.flow,
             lag=lag,
             books=books,
+            unknown=tuple(unknown),
         )
         self._note_first_order()
         self._view.show(self.last)
         return self.last
+
+    def _follow(self) -> Mapping[str, Mapping[str, int]]:
+        self._flow.read()
+        return self._flow.lag()
+
+    def _require_servers(self, unknown: list[str]) -> None:
+        now = time.monotonic()
+        if not unknown:
+            self._known_at = now
+        elif now - self._known_at > AWAY_SECONDS:
+            raise Fatal(
+                f"Not everything could be seen for {AWAY_SECONDS:.0f} s: {'; '.join(unknown)}. The servers' logs are "
+                f"in {self._landscape.home / 'logs'}"
+            )
 
     def _note_first_order(self) -> None:
         moment = self.last
@@ -147,6 +171,15 @@ class Watching:
         backed_up = moment.gauges["backup"].events > 0
         if in_erp and backed_up:
             self.first_order_seconds = moment.at_seconds
+
+
+def _known(ask: Callable[[], T], before: T, unknown: list[str]) -> T:
+    """What is so now; while a server is being started again what was so before, and why in `unknown`."""
+    try:
+        return ask()
+    except Transient as exc:
+        unknown.append(str(exc).splitlines()[0])
+        return before
 
 
 class _Trading(threading.Thread):

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.demo.life import Fault, Life, draw_life
 from deploy.demo.master_data import FUNCTIONAL_CURRENCY, draw_master_data
-from deploy.demo.trading import rounds
+from deploy.demo.trading import RoundSize, rounds
 from deploy.demo.transactions import Step, System, Transaction
 from schemas.allocation import smallest_coin
 
@@ -119,7 +119,7 @@ def test_rounds_keep_each_order_in_sequence_and_interleave_orders() -> None:
     drawn = lives(400)
     written: dict[int, list[Transaction]] = {}
     numbers = []
-    for transactions in rounds(drawn, Random(1), active=40, size=20):
+    for transactions in rounds(drawn, Random(1), RoundSize(transactions=20, orders=40)):
         orders = [transaction.order_number for transaction in transactions]
         assert len(orders) == len(set(orders)) <= 20
         for transaction in transactions:
