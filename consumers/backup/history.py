@@ -26,7 +26,8 @@ class BackupHistory:
 
     def __init__(self, settings: BackupSettings, codec: TopicCodec[BackupRecord]) -> None:
         self._codec = codec
-        self._admin = AdminClient(settings.kafka.client_config())
+        self._admin_config = settings.kafka.client_config()
+        self._admin = AdminClient(self._admin_config)
         # Never subscribes, so it takes nothing from the group whose offsets it reads.
         self._consumer = Consumer(
             settings.kafka.client_config(
@@ -112,6 +113,8 @@ class BackupHistory:
         try:
             offset: int = futures[asked].result().offset
         except KafkaException as exc:
+            # This client asks with the leader's epoch from before the brokers' restart for as long as it lives.
+            self._admin = AdminClient(self._admin_config)
             raise kafka_error(exc, f"reading the end of {self._codec.topic}/{number}") from exc
         return offset
 
