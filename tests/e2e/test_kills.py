@@ -1,0 +1,91 @@
+"""Every single process dies once, by SIGKILL, while the business trades: nothing is lost, doubled or left over."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import closing
+
+import pytest
+
+from consumers.backup.chain import verify_chain
+from consumers.backup.sink import TOPICS
+from deploy.demo.landscape import ORDER_PARTITIONS, WORKERS
+from deploy.local.endpoints import Endpoints
+from deploy.local.stack import EmbeddedStack
+from schemas.codec import TopicCodec
+from schemas.models import BackupRecord, OrderEvent
+from schemas.registry import SchemaRegistry
+from schemas.topics import BACKUP, ORDER_EVENTS
+from tests.conftest import stack_home
+from tests.e2e.demonstrations import Demonstration, figures_of, kill_each_once, processes_in
+from tests.e2e.histories import committed
+
+pytestmark = pytest.mark.e2e
+
+_ORDERS = 150
+# Long enough to trade until the last process was killed, which the test makes sure of.
+_ORDERS_PER_SECOND = 2
+_SERVERS = ["postgres", "kafka", "registry"]
+
+
+@pytest.mark.timeout(400)
+def test_every_process_may_die_once_while_the_business_trades() -> None:
+    with stack_home() as home:
+        pace = ("--orders", str(_ORDERS), "--rate", str(_ORDERS_PER_SECOND), "--seed", "6")
+        with Demonstration(home, *pace, "--json") as running:
+            assert running.reaches("the business trades", within_seconds=120), running.told
+            killed = kill_each_once(running)
+            assert not running.is_past("coming to rest"), "the business had ended before the last process was killed"
+            out = running.end(within_seconds=180)
+        assert running.process.returncode == 0, running.told
+        assert killed == [*_SERVERS, *WORKERS]
+        figures = figures_of(out)
+        assert (figures["orders"], figures["mismatches"], figures["ledger_imbalance"]) == (_ORDERS, 0, 0), running.told
+        assert (figures["parked"], figures["agrees"], figures["at_rest"]) == (0, True, True)
+        assert processes_in(home) == []
+
+        with EmbeddedStack(home) as stack:
+            assert versions_follow_each_other(stack.endpoints) == figures["versions"]
+            backup_holds_everything_once(stack.endpoints)
+
+
+def versions_follow_each_other(stack: Endpoints) -> int:
+    """How many versions there are; those of each order are numbered from 1 without gap or double, in that order.
+
+    No event led to two of them: a capture that dies sends again what it had sent.
+    """
+    events: list[str] = []
+    versions: dict[str, list[int]] = defaultdict(list)
+    with closing(SchemaRegistry(stack.registry())) as registry:
+        codec = TopicCodec(ORDER_EVENTS, OrderEvent, registry)
+        for messages in committed(stack, ORDER_EVENTS).values():
+            for message in messages:
+                state = codec.decode(message.value() or b"").state
+                versions[state.order_id].append(state.version)
+                events.append(state.event_id)
+    assert len(versions) == _ORDERS
+    for order_id, numbers in versions.items():
+        assert numbers == list(range(1, len(numbers) + 1)), order_id
+    assert len(events) == len(set(events))
+    return len(events)
+
+
+def backup_holds_everything_once(stack: Endpoints) -> None:
+    """Every chain holds, and its links are the records of all order topics, each copied once."""
+    copied: list[tuple[str, int, int]] = []
+    with closing(SchemaRegistry(stack.registry())) as registry:
+        codec = TopicCodec(BACKUP, BackupRecord, registry)
+        chains = committed(stack, BACKUP)
+        assert len(chains) == ORDER_PARTITIONS
+        for messages in chains.values():
+            links = [codec.decode(message.value() or b"") for message in messages]
+            verified = verify_chain(links)
+            assert verified.broken is None and verified.head.sequence == len(links)
+            copied += [(link.original.topic, link.original.partition, link.original.offset) for link in links]
+    originals = [
+        (topic, number, message.offset() or 0)
+        for topic in TOPICS
+        for number, messages in committed(stack, topic).items()
+        for message in messages
+    ]
+    assert sorted(copied) == sorted(originals)
