@@ -39,6 +39,7 @@ _SETTINGS = {
     "max_wal_senders": "20",
     "max_replication_slots": "20",
     "max_connections": "200",
+    "max_prepared_transactions": "10",
     "fsync": "on",
     "log_timezone": "UTC",
     "timezone": "UTC",

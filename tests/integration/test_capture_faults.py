@@ -194,15 +194,15 @@ def test_own_writes_are_not_captured(world: CaptureWorld, capture: CaptureProces
     with world.connect() as source:
         # Origins belong to the whole server: a sink that ran on it before may have made the same one.
         source.execute(
-            "SELECT pg_replication_origin_create('ordersync_9') "
-            "WHERE NOT EXISTS (SELECT FROM pg_replication_origin WHERE roname = 'ordersync_9')"
+            "SELECT pg_replication_origin_create('ordersync_8') "
+            "WHERE NOT EXISTS (SELECT FROM pg_replication_origin WHERE roname = 'ordersync_8')"
         )
         try:
-            source.execute("SELECT pg_replication_origin_session_setup('ordersync_9')")
+            source.execute("SELECT pg_replication_origin_session_setup('ordersync_8')")
             place(source, 2)
         finally:
             source.execute("SELECT pg_replication_origin_session_reset()")
-            source.execute("SELECT pg_replication_origin_drop('ordersync_9')")
+            source.execute("SELECT pg_replication_origin_drop('ordersync_8')")
         place(source, 3)
     world.wait_confirmed(capture)
     assert sorted(orders(world)) == ["shop:1", "shop:3"]
