@@ -18,8 +18,9 @@ from tests.integration.capture_harness import CaptureWorld
 def world(
     stack: Endpoints, database_factory: DatabaseFactory, topic_prefix: str, tmp_path: Path
 ) -> Iterator[CaptureWorld]:
-    found = CaptureWorld(stack, database_factory("northwind"), topic_prefix, tmp_path / "capture", "northwind")
-    northwind.load_northwind(found.database)
+    database = database_factory("northwind")
+    northwind.load_northwind(database)
+    found = CaptureWorld(stack, database, topic_prefix, tmp_path / "capture", "northwind")
     yield found
     found.close()
 
