@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from uuid import uuid4
 
-from confluent_kafka import KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from consumers.backup.chain import ChainHead, next_link
 from consumers.backup.history import BackupHistory, head_after, require_same_partitions
@@ -51,6 +51,7 @@ class BackupSink:
         self._history = BackupHistory(settings, self._codec)
         self._heads: dict[int, ChainHead] = {}
         self._producer: Producer | None = None
+        self._undelivered: KafkaError | None = None
         self._producer_config = settings.kafka.producer_config(
             **{
                 # One process, one id: after a failure the next producer ends what the last one left open.
@@ -59,6 +60,7 @@ class BackupSink:
                 "queue.buffering.max.messages": 1_000_000,
                 # The default of 100 ms between attempts makes each commit that slow.
                 "retry.backoff.ms": 10,
+                "on_delivery": self._on_delivery,
             },
         )
 
@@ -98,6 +100,7 @@ class BackupSink:
     def write(self, batch: Batch[Message]) -> None:
         """One transaction: the links, and the offsets after them. Whether it failed or not is read from the topic."""
         heads = dict(self._heads)
+        self._undelivered = None
         try:
             producer = self._producer or self._open_producer()
             producer.begin_transaction()
@@ -107,8 +110,9 @@ class BackupSink:
             producer.send_offsets_to_transaction(offsets, batch.group, _KAFKA_SECONDS)
             producer.commit_transaction(_KAFKA_SECONDS)
         except KafkaException as exc:
+            # A commit says only that something was not delivered; what it was tells whether doing it again helps.
+            problem = kafka_error(self._undelivered or exc, f"{self.name}: writing {len(batch.values)} links")
             self._abandon()
-            problem = kafka_error(exc, f"{self.name}: writing {len(batch.values)} links")
             if isinstance(problem, Fatal) and not isinstance(problem, PositionConflict):
                 raise problem from exc
             # The commit may have come through: only the topic knows.
@@ -131,6 +135,10 @@ class BackupSink:
                 producer.poll(0.1)
             else:
                 return
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._undelivered = self._undelivered or error
 
     def _open_producer(self) -> Producer:
         producer = Producer(self._producer_config)

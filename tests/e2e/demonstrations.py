@@ -108,7 +108,7 @@ def kill_each_once(running: Demonstration) -> list[str]:
 
 
 def await_all_work(running: Demonstration, restarted: frozenset[str]) -> None:
-    """Return when all processes run, those of `restarted` anew and the others still, and all workers are ready."""
+    """Return when all processes run, those of `restarted` anew, and all workers are ready."""
     last: dict[str, str] = {}
 
     def work() -> bool:
@@ -116,8 +116,8 @@ def await_all_work(running: Demonstration, restarted: frozenset[str]) -> None:
         for name, process in _status(running.home).items():
             if process.state is not ProcessState.RUNNING or process.pid is None:
                 last[name] = f"{process.state.value} ({process.problem})"
-            elif process.restarts != (name in restarted):
-                last[name] = f"started again {process.restarts} times ({process.problem})"
+            elif name in restarted and not process.restarts:
+                last[name] = "not started again"
         last.update((name, "not ready") for name in _not_ready(running.home) if name not in last)
         return not last or not running.lives
 
