@@ -68,9 +68,10 @@ class Demonstration:
 
     def __exit__(self, *_: object) -> None:
         if self.lives:
-            # Its children end with it.
+            # Its children end with it, and write in its home until then.
             self.process.kill()
             self.process.wait()
+            await_condition(lambda: not processes_in(self.home), _READY_SECONDS)
         self._listener.join()
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
