@@ -85,6 +85,8 @@ class FlowReader:
                 "queued.max.messages.kbytes": 16_384,
             },
         )
+        # Apart from the reader: on its connection each question would wait behind a fetch that waits for records.
+        self._observer = _consumer(kafka, "ordersync-demo", **{"isolation.level": "read_committed"})
         self._groups = _groups()
         # They join no group. Asked through an admin client for groups on brokers that are away, librdkafka (2.16) ends
         # the process. What is committed in an open transaction is not waited for.
@@ -134,7 +136,7 @@ class FlowReader:
         """
         try:
             for place, through in self._through.items():
-                _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_QUESTION_SECONDS)
+                _, end = self._observer.get_watermark_offsets(TopicPartition(*place), timeout=_QUESTION_SECONDS)
                 if through < end:
                     return False
         except KafkaException as exc:
@@ -152,6 +154,7 @@ class FlowReader:
     def close(self) -> None:
         """Give the connections back."""
         self._consumer.close()
+        self._observer.close()
         for member in self._members.values():
             member.close()
         self._schemas.close()
@@ -187,7 +190,7 @@ class FlowReader:
             beginnings = []
             for name in _FOLLOWED:
                 for partition in topics[name].partitions:
-                    first, last = self._consumer.get_watermark_offsets(
+                    first, last = self._observer.get_watermark_offsets(
                         TopicPartition(name, partition), timeout=_TIMEOUT_SECONDS
                     )
                     beginnings.append(TopicPartition(name, partition, first if name == PARKED else last))

@@ -225,19 +225,23 @@ class Consumer(UnusedFetching):
                     raise
         except FencedByGroup as exc:
             self.log.warning("%s", exc)
-            self._mend_soon(generation, self._await_rejoining(exc))
+            self._mend_soon(generation, exc, self._await_rejoining(exc))
             return False
         except DeliveryFailed as exc:
             self.log.warning("%s", exc)
-            self._mend_soon(generation, self._rewind(generation, exc))
+            self._mend_soon(generation, exc, self._rewind(generation, exc))
             return False
 
-    def _mend_soon(self, generation: Generation, mending: Coroutine[Any, Any, None]) -> None:
+    def _mend_soon(self, generation: Generation, cause: Exception, mending: Coroutine[Any, Any, None]) -> None:
         """Mend in a task of its own, which the next rebalance cancels: it mends as well."""
         if self._generation is generation and (self._beginning is None or self._beginning.done()):
             self._beginning = asyncio.get_running_loop().create_task(self._mended(mending))
-        else:
-            mending.close()
+            return
+        mending.close()
+        if self._generation is generation:
+            # It is still beginning, and nothing would begin it again: a worker that restarts is better than one that
+            # holds partitions for ever without handling them.
+            self.add_future(self.crash(cause))
 
     async def _mended(self, mending: Coroutine[Any, Any, None]) -> None:
         try:
