@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from deploy.topics import TopicLayout, apply_topics
 from schemas.attributes import CanonicalModel, CustomerId, OrderId, ProductId
@@ -15,9 +16,20 @@ from schemas.codec import TopicCodec
 from schemas.models import Customer, OrderCaptured, OrderLine, Product, SalesOrder, SourcePosition, event_id_of
 from schemas.registry import SchemaRegistry
 from schemas.settings import KafkaSettings
-from schemas.topics import CATALOGUE, CUSTOMERS, ORDERS_CAPTURED, PRODUCTS
+from schemas.topics import (
+    CATALOGUE,
+    CUSTOMERS,
+    ORDER_EVENTS,
+    ORDER_STATE,
+    ORDERS_CAPTURED,
+    PARKED,
+    POSTINGS,
+    PRODUCTS,
+    REJECTED,
+)
 
 PARTITIONS = 6
+_OUTPUTS = [ORDER_EVENTS, ORDER_STATE, PARKED, POSTINGS, REJECTED]
 _COORDINATOR_MOVES = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -36,6 +48,16 @@ def prepare(kafka: KafkaSettings, registry: SchemaRegistry, orders: int) -> None
     _write(producer, PRODUCTS, registry, ((product.product_id, product) for product in _products()))
     _write(producer, ORDERS_CAPTURED, registry, ((f"crm:{n}", captured_order(n)) for n in range(orders)))
     assert producer.flush(120) == 0
+
+
+def empty_outputs(kafka: KafkaSettings, registry: SchemaRegistry) -> None:
+    """Make the topics that a stream worker writes anew: with its former versions every order would be a duplicate."""
+    admin = AdminClient(kafka.client_config())
+    for future in admin.delete_topics(_OUTPUTS, operation_timeout=30).values():
+        future.result(30)
+    while any(name in admin.list_topics(timeout=30).topics for name in _OUTPUTS):
+        time.sleep(0.1)
+    apply_topics(kafka, registry, TopicLayout(PARTITIONS))
 
 
 def captured_order(number: int) -> OrderCaptured:

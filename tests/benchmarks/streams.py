@@ -20,7 +20,7 @@ from deploy.local.stack import EmbeddedStack
 from schemas.registry import SchemaRegistry
 from schemas.settings import KafkaSettings, RegistrySettings
 from tests.benchmarks.report import Figure, Peer, publish
-from tests.benchmarks.stream_load import committed, prepare
+from tests.benchmarks.stream_load import committed, empty_outputs, prepare
 
 ORDERS_PER_SECOND_GOAL = 25_000
 TIMES_PLAIN_FAUST_GOAL = 5
@@ -69,6 +69,9 @@ def _figures(endpoints: Endpoints, arguments: argparse.Namespace, home: Path) ->
 
 
 def _ours(endpoints: Endpoints, orders: int, home: Path, delivery: str) -> tuple[float, float]:
+    kafka = KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers)
+    with closing(SchemaRegistry(RegistrySettings(url=endpoints.registry_url))) as registry:
+        empty_outputs(kafka, registry)
     group = f"bench-{uuid.uuid4().hex[:8]}"
     environment = {
         **os.environ,
