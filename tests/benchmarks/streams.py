@@ -93,7 +93,7 @@ def _plain_faust(endpoints: Endpoints, orders: int, home: Path) -> float:
         "datadir": str(home),
     }
     environment = {**os.environ, "BENCH": json.dumps(settings)}
-    argv = [sys.executable, "-m", "tests.benchmarks.plain_faust"]
+    argv = [sys.executable, "-m", "tests.benchmarks.peers.plain_faust"]
     return _measure(endpoints, argv, environment, group, orders)[0]
 
 

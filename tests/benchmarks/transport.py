@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from deploy.local.stack import EmbeddedStack
 from schemas.settings import KafkaSettings
 from streams.transport import Delivery, TransportOptions, batch_topic, batches, new_app, output_of, run_worker
+from tests.benchmarks.report import Figure, publish
 
 PARTITIONS = 6
 
@@ -69,7 +74,7 @@ def committed(servers: str, group: str, topic: str) -> Iterator[tuple[float, int
         time.sleep(0.1)
 
 
-def measure(servers: str, delivery: str, records: int, batch: int, size: int) -> dict[str, object]:
+def measure(servers: str, delivery: str, records: int, batch: int, size: int) -> tuple[float, float]:
     """Records a second between the first and the last commit, and the memory at the end."""
     tag = uuid.uuid4().hex[:8]
     names = {"input": f"bench.{tag}.in", "output": f"bench.{tag}.out"}
@@ -95,22 +100,34 @@ def measure(servers: str, delivery: str, records: int, batch: int, size: int) ->
         worker.wait(20)
     (first_at, first), (last_at, last) = points[1], points[-1]
     rate = (last - first) / (last_at - first_at)
-    return {"delivery": delivery, "records_per_second": round(rate), "resident_mb": resident}
+    return rate, resident
+
+
+def main() -> int:
+    """Print the table and write `build/bench/transport.json`; `--worker` is the measured process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--bootstrap-servers", help="a cluster that runs; else the embedded stack")
+    parser.add_argument("--records", type=int, default=400_000, help="records of the input")
+    parser.add_argument("--batch", type=int, default=1_000, help="most records of one batch")
+    parser.add_argument("--bytes", type=int, default=600, help="size of a record")
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return work()
+    with contextlib.ExitStack() as closing:
+        servers = arguments.bootstrap_servers
+        if servers is None:
+            home = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="ordersync-bench-")))
+            home.chmod(0o711)
+            servers = closing.enter_context(EmbeddedStack(home / "stack")).endpoints.bootstrap_servers
+        found = [measure(servers, way.value, arguments.records, arguments.batch, arguments.bytes) for way in Delivery]
+    figures = []
+    for way, (rate, resident) in zip(Delivery, found, strict=True):
+        figures.append(Figure(f"records of {arguments.bytes} bytes, {way.value}", rate, "1/s"))
+        figures.append(Figure(f"resident memory, {way.value}", resident, "MiB", is_cost=True))
+    publish("transport", figures)
+    return 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worker", action="store_true")
-    parser.add_argument("--bootstrap-servers")
-    parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--batch", type=int, default=1_000)
-    parser.add_argument("--bytes", type=int, default=600)
-    parser.add_argument(
-        "--delivery", choices=[d.value for d in Delivery], nargs="*", default=[d.value for d in Delivery]
-    )
-    arguments = parser.parse_args()
-    if arguments.worker:
-        sys.exit(work())
-    for way in arguments.delivery:
-        found = measure(arguments.bootstrap_servers, way, arguments.records, arguments.batch, arguments.bytes)
-        print(json.dumps(found))
+    sys.exit(main())
