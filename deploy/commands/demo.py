@@ -46,7 +46,9 @@ def command(
     # Only here: they lead to every library that there is.
     from deploy.demo.demonstration import Demonstration, DemonstrationPlan
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Also where the shell that started it in the background told it to ignore Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     plan = DemonstrationPlan(home, orders, seed, with_faults, rate, log_format)
     result = Demonstration(plan, Console(stderr=True)).run()
     result.print(Console(stderr=as_json, highlight=False))
