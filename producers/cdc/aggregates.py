@@ -96,6 +96,13 @@ class Assembly:
                 else:
                     self._change_node(plan, new_row, old_row, kind is _UPDATE)
 
+    def put(self, plan: TablePlan, row: Row) -> None:
+        """Set a row that was read from the source, in the columns of `plan.relation`; no other alias gets it."""
+        if plan.leaf:
+            self._put_leaf(plan, plan.key(row), plan.parent_key(row), row)
+        else:
+            self._put_node(plan, plan.key(row), row)
+
     def take_touched(self) -> list[NodeId]:
         """Roots touched since the last call, in the order in which they were touched first."""
         touched = list(self._touched)

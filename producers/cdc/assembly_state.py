@@ -21,7 +21,7 @@ from schemas.errors import Fatal
 _FORMAT: Final = 1
 _MARSHAL_VERSION: Final = 2
 """The last version without references between objects: quickest to write, and read by every later Python."""
-_NODE, _PARENT, _META = b"n", b"p", b"m"
+_NODE, _PARENT, _NOTE, _META = b"n", b"p", b"x", b"m"
 _MEBIBYTE: Final = 1 << 20
 
 
@@ -73,6 +73,7 @@ class AssemblyState:
         self._old: dict[NodeId, Node] = {}
         self._dirty: dict[NodeId, Node] = {}
         self._dirty_parents: dict[NodeId, tuple[RowKey | None, Row | None] | None] = {}
+        self._dirty_notes: dict[bytes, bytes | None] = {}
         self._unwritten: dict[bytes, bytes | Removed] = {}
         self._durable = WriteOptions()
         self._durable.sync = True
@@ -148,6 +149,23 @@ class AssemblyState:
         changed = {row_id for row_id in self._dirty_parents if row_id.startswith(prefix)}
         yield from self._ids(_PARENT + prefix, changed)
 
+    def note(self, name: bytes) -> bytes | None:
+        """A note that is kept beside the rows (see `put_note`), None if there is none."""
+        if name in self._dirty_notes:
+            return self._dirty_notes[name]
+        return self._value(_NOTE + name)
+
+    def put_note(self, name: bytes, value: bytes | None) -> None:
+        """Keep a note from the next seal on, in one batch with the rows and their position; None forgets it."""
+        self._dirty_notes[name] = value
+
+    def notes(self, prefix: bytes) -> Iterator[bytes]:
+        """Names of all notes that begin so, in order; the notes may be changed meanwhile."""
+        changed = {name for name in self._dirty_notes if name.startswith(prefix)}
+        for name in self._ids(_NOTE + prefix, changed):
+            if self.note(name) is not None:
+                yield name
+
     def seal(self, standing: Standing) -> SealedState:
         """All changes since the last seal, for `write`; called where no source transaction is half applied."""
         removed = Removed()
@@ -157,9 +175,12 @@ class AssemblyState:
             values[_NODE + node_id] = removed if node.empty else _bytes_of(whole)
         for row_id, parent in self._dirty_parents.items():
             values[_PARENT + row_id] = removed if parent is None else _bytes_of(parent)
+        for name, note in self._dirty_notes.items():
+            values[_NOTE + name] = removed if note is None else note
         self._unwritten.update(values)
         self._dirty.clear()
         self._dirty_parents.clear()
+        self._dirty_notes.clear()
         return SealedState(standing, values)
 
     def write(self, sealed: SealedState, *, durable: bool = True) -> None:
