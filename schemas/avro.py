@@ -59,6 +59,11 @@ def avro_schema(model: type[CanonicalModel]) -> dict[str, Any]:
     return schema
 
 
+def attribute_schema(model: type[CanonicalModel], name: str) -> Any:
+    """The Avro schema of one attribute of `model`, complete in itself."""
+    return _type(next(shape for shape in shapes_of(model) if shape.name == name), set())
+
+
 def raw_schema(schema: Any) -> Any:
     """`schema` without logical types and documentation: the codec converts only what is asked for, and faster."""
     if isinstance(schema, list):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
 from iso4217 import Currency
 
@@ -12,6 +14,11 @@ from schemas.errors import InvalidValue
 @cache
 def _exponents() -> dict[str, int]:
     return {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
+
+
+def currency_exponents() -> Mapping[str, int]:
+    """Every current ISO 4217 code with the decimals of its smallest coin."""
+    return MappingProxyType(_exponents())
 
 
 def is_currency(code: str) -> bool:

@@ -44,6 +44,11 @@ class CapturedCodec:
         self._topic = TopicCodec(section.value, model, registry)
         self._sections: SectionedCodec[CapturedEvent] = SectionedCodec(model, (_SECTION_FIELDS[section],))
 
+    @property
+    def header(self) -> bytes:
+        """What every message that our own schema wrote begins with."""
+        return self._topic.header
+
     def decode(self, message: bytes) -> tuple[CapturedEvent, bytes]:
         """The event, and its section in our own schema's form.
 
@@ -101,6 +106,11 @@ class StateCodec:
         if not message.startswith(self._topic.header):
             writer = self._topic.writer_of(schema_id_of(message))
         return self._states.decode(message, writer, HEADER_LENGTH)
+
+    @property
+    def headers(self) -> tuple[bytes, bytes]:
+        """What every message of `orders.state`, and of `orders.events`, begins with."""
+        return self._topic.header, self._event_header
 
     def encode(self, event: OrderEvent, sections: list[bytes]) -> EncodedVersion:
         """`event` with its state, and the state alone; `sections` stand for the state's own."""

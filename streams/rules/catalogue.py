@@ -40,6 +40,8 @@ class Rule:
     owner: str
     since: str
     check: Check
+    plain: str | None = None
+    """A condition (see `schemas.conditions`) under which the rule surely has nothing to say about commercial facts."""
 
     @property
     def statement(self) -> str:
@@ -58,15 +60,20 @@ def rule(
     owner: str,
     severity: Severity = Severity.ERROR,
     since: str = "0.1.0",
+    plain: str | None = None,
 ) -> Callable[[Check], Check]:
-    """Declare a rule that is checked when one of `sections` changes (each section if none is named)."""
+    """Declare a rule that is checked when one of `sections` changes (each section if none is named).
+
+    A rule about commercial facts says beside its check when an order is `plain`; an order for which all rules say so is
+    not checked further, and a rule that says nothing has every order checked by all rules.
+    """
 
     def declare(check: Check) -> Check:
         if code in RULES:
             raise ValueError(f"rule {code} is declared twice")
         if not check.__doc__:
             raise ValueError(f"rule {code} says nothing: give its function a docstring")
-        RULES[code] = Rule(code, severity, frozenset(sections or Section), source, owner, since, check)
+        RULES[code] = Rule(code, severity, frozenset(sections or Section), source, owner, since, check, plain)
         return check
 
     return declare

@@ -17,7 +17,13 @@ _UNIT_CODE = re.compile(r"[A-Z0-9]{2,3}")
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}")
 
 
-@rule("order.identity", Section.ORDER, source="S6", owner="crm")
+@rule(
+    "order.identity",
+    Section.ORDER,
+    source="S6",
+    owner="crm",
+    plain='order.order_id == event.order_id and before(event.order_id, ":") == event.source.system',
+)
 def identity(candidate: Candidate) -> Iterator[Finding]:
     """The facts name the same order as the event, and come from the system that the order's id names."""
     order = candidate.order
@@ -30,14 +36,20 @@ def identity(candidate: Candidate) -> Iterator[Finding]:
         )
 
 
-@rule("order.lines_present", Section.ORDER, source="I3, UBL cac:OrderLine 1..n", owner="crm")
+@rule("order.lines_present", Section.ORDER, source="I3, UBL cac:OrderLine 1..n", owner="crm", plain="count(line) > 0")
 def lines_present(candidate: Candidate) -> Iterator[Finding]:
     """An order has at least one line."""
     if candidate.order is not None and not candidate.order.order_lines:
         yield Finding("the order has no lines; add one or delete the order", "order_lines")
 
 
-@rule("order.line_ids_unique", Section.ORDER, source="I3, UBL cac:LineItem/cbc:ID", owner="crm")
+@rule(
+    "order.line_ids_unique",
+    Section.ORDER,
+    source="I3, UBL cac:LineItem/cbc:ID",
+    owner="crm",
+    plain="unique(line.line_id)",
+)
 def line_ids_unique(candidate: Candidate) -> Iterator[Finding]:
     """Each line of an order has a number of its own."""
     if candidate.order is None:
@@ -49,7 +61,7 @@ def line_ids_unique(candidate: Candidate) -> Iterator[Finding]:
         seen.add(line.line_id)
 
 
-@rule("order.status_known", Section.ORDER, source="S6", owner="crm")
+@rule("order.status_known", Section.ORDER, source="S6", owner="crm", plain="order.order_status in STATUSES")
 def status_known(candidate: Candidate) -> Iterator[Finding]:
     """The order's status is placed, confirmed, completed or cancelled."""
     order = candidate.order
@@ -57,7 +69,13 @@ def status_known(candidate: Candidate) -> Iterator[Finding]:
         yield Finding(f"status {order.order_status!r} is not one of {', '.join(STATUSES)}", "order_status")
 
 
-@rule("order.currency_known", Section.ORDER, source="I3, ISO 4217", owner="finance")
+@rule(
+    "order.currency_known",
+    Section.ORDER,
+    source="I3, ISO 4217",
+    owner="finance",
+    plain="order.document_currency_code in CURRENCIES",
+)
 def currency_known(candidate: Candidate) -> Iterator[Finding]:
     """The order's currency is an ISO 4217 code."""
     order = candidate.order
@@ -65,7 +83,19 @@ def currency_known(candidate: Candidate) -> Iterator[Finding]:
         yield Finding(f"{order.document_currency_code!r} is not an ISO 4217 currency", "document_currency_code")
 
 
-@rule("order.amount_exponent", Section.ORDER, source="I3, ISO 4217", owner="finance")
+@rule(
+    "order.amount_exponent",
+    Section.ORDER,
+    source="I3, ISO 4217",
+    owner="finance",
+    plain=(
+        "whole(order.payable_amount, CURRENCIES[order.document_currency_code])"
+        " and whole(order.tax_amount, CURRENCIES[order.document_currency_code])"
+        " and whole(order.charge_total_amount, CURRENCIES[order.document_currency_code])"
+        " and whole(line.line_extension_amount, CURRENCIES[order.document_currency_code])"
+        " and whole(line.tax_amount, CURRENCIES[order.document_currency_code])"
+    ),
+)
 def amount_exponent(candidate: Candidate) -> Iterator[Finding]:
     """No amount is finer than the smallest coin of its currency."""
     order = candidate.order
@@ -88,7 +118,13 @@ def amount_exponent(candidate: Candidate) -> Iterator[Finding]:
             )
 
 
-@rule("line.quantity_positive", Section.ORDER, source="I3", owner="crm")
+@rule(
+    "line.quantity_positive",
+    Section.ORDER,
+    source="I3",
+    owner="crm",
+    plain="line.quantity > 0 and line.price_amount >= 0 and line.allowance_total_amount >= 0",
+)
 def quantity_positive(candidate: Candidate) -> Iterator[Finding]:
     """Quantities are more than zero; prices and discounts are not negative."""
     for line in candidate.order.order_lines if candidate.order is not None else ():
@@ -98,7 +134,13 @@ def quantity_positive(candidate: Candidate) -> Iterator[Finding]:
             yield Finding(f"line {line.line_id}: a price or discount is negative", "price_amount")
 
 
-@rule("line.amount", Section.ORDER, source="I3, PEPPOL-EN16931-R120", owner="crm")
+@rule(
+    "line.amount",
+    Section.ORDER,
+    source="I3, PEPPOL-EN16931-R120",
+    owner="crm",
+    plain="line.quantity * line.price_amount - line.allowance_total_amount == line.line_extension_amount",
+)
 def line_amount(candidate: Candidate) -> Iterator[Finding]:
     """Each line's amount is quantity times price less discount, rounded to the currency."""
     order = candidate.order
@@ -116,7 +158,13 @@ def line_amount(candidate: Candidate) -> Iterator[Finding]:
             )
 
 
-@rule("order.line_total", Section.ORDER, source="I3, EN 16931 BR-CO-10", owner="crm")
+@rule(
+    "order.line_total",
+    Section.ORDER,
+    source="I3, EN 16931 BR-CO-10",
+    owner="crm",
+    plain="total(line.line_extension_amount) == order.line_extension_amount",
+)
 def line_total(candidate: Candidate) -> Iterator[Finding]:
     """The order's line total is the sum of its lines."""
     order = candidate.order
@@ -127,7 +175,13 @@ def line_total(candidate: Candidate) -> Iterator[Finding]:
         yield Finding(f"the lines add up to {total}, not {order.line_extension_amount}", "line_extension_amount")
 
 
-@rule("order.exclusive_total", Section.ORDER, source="I3, EN 16931 BR-CO-13", owner="crm")
+@rule(
+    "order.exclusive_total",
+    Section.ORDER,
+    source="I3, EN 16931 BR-CO-13",
+    owner="crm",
+    plain="order.line_extension_amount + order.charge_total_amount == order.tax_exclusive_amount",
+)
 def exclusive_total(candidate: Candidate) -> Iterator[Finding]:
     """The total without tax is lines plus charges."""
     order = candidate.order
@@ -139,7 +193,13 @@ def exclusive_total(candidate: Candidate) -> Iterator[Finding]:
         )
 
 
-@rule("order.tax_total", Section.ORDER, source="I3, EN 16931 BR-CO-14", owner="finance")
+@rule(
+    "order.tax_total",
+    Section.ORDER,
+    source="I3, EN 16931 BR-CO-14",
+    owner="finance",
+    plain="0 <= order.tax_amount - total(line.tax_amount) <= order.charge_total_amount",
+)
 def tax_total(candidate: Candidate) -> Iterator[Finding]:
     """The order's tax is the sum of its lines' tax, plus tax on charges where there are any."""
     order = candidate.order
@@ -151,7 +211,13 @@ def tax_total(candidate: Candidate) -> Iterator[Finding]:
         yield Finding(f"the lines' tax adds up to {on_lines}, the order's is {order.tax_amount}", "tax_amount")
 
 
-@rule("order.payable_total", Section.ORDER, source="I3, EN 16931 BR-CO-15", owner="crm")
+@rule(
+    "order.payable_total",
+    Section.ORDER,
+    source="I3, EN 16931 BR-CO-15",
+    owner="crm",
+    plain="order.tax_exclusive_amount + order.tax_amount == order.payable_amount",
+)
 def payable_total(candidate: Candidate) -> Iterator[Finding]:
     """The payable amount is the total without tax plus tax."""
     order = candidate.order
@@ -161,7 +227,13 @@ def payable_total(candidate: Candidate) -> Iterator[Finding]:
         )
 
 
-@rule("line.unit_code", Section.ORDER, source="I2, UN/ECE Recommendation 20", owner="inventory")
+@rule(
+    "line.unit_code",
+    Section.ORDER,
+    source="I2, UN/ECE Recommendation 20",
+    owner="inventory",
+    plain="matches(line.unit_code, '[A-Z0-9]{2,3}')",
+)
 def unit_code(candidate: Candidate) -> Iterator[Finding]:
     """Unit codes have the form of UN/ECE Recommendation 20: two or three capitals or digits."""
     for line in candidate.order.order_lines if candidate.order is not None else ():
@@ -169,7 +241,16 @@ def unit_code(candidate: Candidate) -> Iterator[Finding]:
             yield Finding(f"line {line.line_id}: {line.unit_code!r} is no Rec 20 unit code (C62 = one)", "unit_code")
 
 
-@rule("order.country_code", Section.ORDER, source="I2, ISO 3166-1", owner="crm")
+@rule(
+    "order.country_code",
+    Section.ORDER,
+    source="I2, ISO 3166-1",
+    owner="crm",
+    plain=(
+        "order.delivery_address is None or order.delivery_address.country_code is None"
+        " or order.delivery_address.country_code == '' or matches(order.delivery_address.country_code, '[A-Z]{2}')"
+    ),
+)
 def country_code(candidate: Candidate) -> Iterator[Finding]:
     """The country of delivery has the form of an ISO 3166-1 alpha-2 code."""
     address = candidate.order.delivery_address if candidate.order is not None else None
@@ -177,7 +258,13 @@ def country_code(candidate: Candidate) -> Iterator[Finding]:
         yield Finding(f"{address.country_code!r} is no ISO 3166-1 alpha-2 code", "delivery_address.country_code")
 
 
-@rule("order.delivery_date", source="I3", owner="crm", severity=Severity.WARNING)
+@rule(
+    "order.delivery_date",
+    source="I3",
+    owner="crm",
+    severity=Severity.WARNING,
+    plain="order.requested_delivery_date is None or order.requested_delivery_date >= order.issue_date",
+)
 def delivery_date(candidate: Candidate) -> Iterator[Finding]:
     """Nothing is requested for a day before the order."""
     order = candidate.order
@@ -187,7 +274,13 @@ def delivery_date(candidate: Candidate) -> Iterator[Finding]:
         )
 
 
-@rule("customer.blocked", Section.ORDER, source="I3", owner="finance")
+@rule(
+    "customer.blocked",
+    Section.ORDER,
+    source="I3",
+    owner="finance",
+    plain="previous is not None or not customer.is_blocked",
+)
 def customer_blocked(candidate: Candidate) -> Iterator[Finding]:
     """A blocked customer places no new orders; orders that exist may still change."""
     if candidate.previous is None and candidate.customer is not None and candidate.customer.is_blocked:
@@ -197,7 +290,14 @@ def customer_blocked(candidate: Candidate) -> Iterator[Finding]:
         )
 
 
-@rule("line.discontinued", Section.ORDER, source="I3", owner="inventory", severity=Severity.WARNING)
+@rule(
+    "line.discontinued",
+    Section.ORDER,
+    source="I3",
+    owner="inventory",
+    severity=Severity.WARNING,
+    plain="previous is not None or not product.is_discontinued",
+)
 def discontinued(candidate: Candidate) -> Iterator[Finding]:
     """Discontinued products are not ordered."""
     if candidate.previous is None:

@@ -21,7 +21,7 @@ from streams.rules.enrichment import EnrichmentPolicy, enrich, missing_records
 from streams.rules.facts import Candidate, MasterData, Section
 from streams.rules.history import event_type
 from streams.rules.merging import is_news, merge, merged_position
-from streams.rules.screening import is_plain
+from streams.rules.screening import screening_of
 from streams.rules.statuses import statuses
 
 __all__ = ["Accepted", "Decision", "Ignored", "Refused", "Waiting", "decide"]
@@ -104,12 +104,14 @@ def _rules_by_section() -> dict[Section, tuple[Rule, ...]]:
 
 
 _RULES = _rules_by_section()
+SCREENING = screening_of(RULES.values())
+"""The quick look of all declared rules."""
 
 
 def _judge(candidate: Candidate) -> tuple[list[Violation], list[RuleWarning]]:
     violations: list[Violation] = []
     warnings: list[RuleWarning] = []
-    if candidate.section is Section.ORDER and is_plain(candidate):
+    if candidate.section is Section.ORDER and SCREENING.is_plain(candidate):
         return violations, warnings
     for rule in _RULES[candidate.section]:
         for finding in rule.check(candidate):

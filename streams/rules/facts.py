@@ -42,6 +42,11 @@ EVENT_MODELS: Mapping[Section, type[CapturedEvent]] = {
 class MasterData(Protocol):
     """The master data that is known now."""
 
+    @property
+    def revision(self) -> int:
+        """Another number after each change."""
+        ...
+
     def customer(self, customer_id: CustomerId) -> Customer | None:
         """The customer, if known."""
         ...

@@ -16,7 +16,13 @@ _MAY_FOLLOW = {
 }
 
 
-@rule("lifecycle.order_status", Section.ORDER, source="S6", owner="crm")
+@rule(
+    "lifecycle.order_status",
+    Section.ORDER,
+    source="S6",
+    owner="crm",
+    plain="previous is None or previous.order_status == order.order_status",
+)
 def order_status(candidate: Candidate) -> Iterator[Finding]:
     """An order goes from placed to confirmed to completed, or to cancelled, and never back."""
     if candidate.previous is None or candidate.order is None or candidate.is_deleted:
@@ -26,7 +32,13 @@ def order_status(candidate: Candidate) -> Iterator[Finding]:
         yield Finding(f"{now} cannot follow {before}; place a new order instead", "order_status")
 
 
-@rule("lifecycle.currency_fixed", Section.ORDER, source="I7, IAS 21.21", owner="finance")
+@rule(
+    "lifecycle.currency_fixed",
+    Section.ORDER,
+    source="I7, IAS 21.21",
+    owner="finance",
+    plain="fulfilment is None and settlement is None",
+)
 def currency_fixed(candidate: Candidate) -> Iterator[Finding]:
     """The currency of an order stays once anything was shipped, billed or paid."""
     previous, order = candidate.previous, candidate.order
@@ -41,7 +53,13 @@ def currency_fixed(candidate: Candidate) -> Iterator[Finding]:
         )
 
 
-@rule("lifecycle.cancelled_but_shipped", source="S1", owner="inventory", severity=Severity.WARNING)
+@rule(
+    "lifecycle.cancelled_but_shipped",
+    source="S1",
+    owner="inventory",
+    severity=Severity.WARNING,
+    plain="fulfilment is None",
+)
 def cancelled_but_shipped(candidate: Candidate) -> Iterator[Finding]:
     """What was shipped for a cancelled or deleted order comes back."""
     order = candidate.order
@@ -54,7 +72,9 @@ def cancelled_but_shipped(candidate: Candidate) -> Iterator[Finding]:
             yield Finding(f"line {line}: {as_text(quantity)} of a cancelled order are with the customer", "shipments")
 
 
-@rule("fulfilment.shipped_quantity", source="I3", owner="inventory", severity=Severity.WARNING)
+@rule(
+    "fulfilment.shipped_quantity", source="I3", owner="inventory", severity=Severity.WARNING, plain="fulfilment is None"
+)
 def shipped_quantity(candidate: Candidate) -> Iterator[Finding]:
     """No more is shipped than was ordered."""
     if candidate.order is None or candidate.fulfilment is None:

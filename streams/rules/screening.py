@@ -1,89 +1,65 @@
 """A quick look that most orders pass, so that the rules need to be asked only about the others.
 
-`is_plain` is True only where no rule about commercial facts could find anything; False says nothing. It restates
-the rules in one pass over the lines; `tests/unit/test_rules_screening.py` holds it to them on random orders.
+Each rule about commercial facts says beside its check when an order is plain; here these conditions are put together,
+for Python and for the fast path. `tests/unit/test_rules_screening.py` holds them to the rules on random orders.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from schemas.currencies import exponent_of, is_currency
-from schemas.models import OrderLine, SalesOrder
-from streams.rules.commercial import STATUSES, is_country_code, is_unit_code
-from streams.rules.facts import Candidate
-from streams.rules.quantities import ZERO
+from schemas.conditions import Condition, Predicate, Vocabulary, compile_predicate, parse_conditions
+from schemas.currencies import currency_exponents
+from streams.rules.catalogue import Rule
+from streams.rules.commercial import STATUSES
+from streams.rules.facts import Candidate, Section
 
-
-def is_plain(candidate: Candidate) -> bool:
-    """Whether the order is one that every commercial and lifecycle rule accepts without a warning."""
-    order, previous = candidate.order, candidate.previous
-    return (
-        order is not None
-        and candidate.fulfilment is None
-        and candidate.settlement is None
-        and not candidate.is_deleted
-        and order.order_id == candidate.event.order_id
-        and order.order_id.partition(":")[0] == candidate.event.source.system
-        and order.order_status in STATUSES
-        and (previous is None or previous.order_status == order.order_status)
-        and _has_plain_dates_and_place(order)
-        and (previous is not None or _has_plain_parties(candidate))
-        and _adds_up(order)
-    )
+RECORDS = ("event", "order", "line", "customer", "product", "previous", "fulfilment", "settlement")
+"""What conditions may speak of; `line` and `product` stand for each line of the order and its product."""
+_ITEMS = ("line", "product")
 
 
-def _has_plain_dates_and_place(order: SalesOrder) -> bool:
-    address, requested = order.delivery_address, order.requested_delivery_date
-    return (requested is None or requested >= order.issue_date) and (
-        address is None or not address.country_code or is_country_code(address.country_code)
-    )
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """The conditions of all rules about commercial facts; without any (None) every order is checked by the rules."""
 
+    conditions: tuple[Condition, ...]
+    vocabulary: Vocabulary
+    predicate: Predicate | None
 
-def _has_plain_parties(candidate: Candidate) -> bool:
-    customer = candidate.customer
-    return (customer is None or not customer.is_blocked) and not any(
-        product.is_discontinued for product in candidate.products
-    )
-
-
-def _adds_up(order: SalesOrder) -> bool:
-    coin = _coin(order.document_currency_code)
-    lines = order.order_lines
-    if coin is None or not lines:
-        return False
-    net, tax = ZERO, ZERO
-    for line in lines:
-        if not _is_plain_line(line, coin):
+    def is_plain(self, candidate: Candidate) -> bool:
+        """Whether no rule has anything to say about this change of the commercial facts; False says nothing."""
+        order = candidate.order
+        if self.predicate is None or order is None or candidate.is_deleted:
             return False
-        net += line.line_extension_amount
-        tax += line.tax_amount
-    charges, exclusive = order.charge_total_amount, order.tax_exclusive_amount
-    return (
-        len({line.line_id for line in lines}) == len(lines)
-        and net == order.line_extension_amount
-        and net + charges == exclusive
-        and ZERO <= order.tax_amount - tax <= charges
-        and exclusive + order.tax_amount == order.payable_amount
-        and not charges % coin
-        and not order.tax_amount % coin
-    )
+        products = {product.product_id: product for product in candidate.products}
+        return self.predicate(
+            candidate.event,
+            order,
+            order.order_lines,
+            candidate.customer,
+            [products.get(line.product_id) for line in order.order_lines],
+            candidate.previous,
+            candidate.fulfilment,
+            candidate.settlement,
+        )
 
 
-def _is_plain_line(line: OrderLine, coin: Decimal) -> bool:
-    amount, quantity, price = line.line_extension_amount, line.quantity, line.price_amount
-    return (
-        quantity * price - line.allowance_total_amount == amount
-        and quantity > 0
-        and price >= 0
-        and line.allowance_total_amount >= 0
-        and not amount % coin
-        and not line.tax_amount % coin
-        and is_unit_code(line.unit_code)
-    )
+def screening_of(rules: Iterable[Rule]) -> Screening:
+    """Put together the conditions of `rules`; called once for each set of rules.
 
-
-@lru_cache(maxsize=256)
-def _coin(currency: str) -> Decimal | None:
-    return Decimal(1).scaleb(-exponent_of(currency)) if is_currency(currency) else None
+    Raises:
+        ConfigurationError: a rule's condition is not in the language; names the rule.
+    """
+    vocabulary = {"STATUSES": dict.fromkeys(STATUSES, 0), "CURRENCIES": currency_exponents()}
+    conditions: list[Condition] = []
+    for rule in rules:
+        if Section.ORDER not in rule.sections:
+            continue
+        if rule.plain is None:
+            return Screening((), vocabulary, None)
+        conditions += parse_conditions(rule.plain, RECORDS, vocabulary, f"rule {rule.code}")
+    # What two rules both say is looked at once.
+    distinct = tuple({condition.text: condition for condition in conditions}.values())
+    return Screening(distinct, vocabulary, compile_predicate(distinct, RECORDS, _ITEMS, vocabulary))

@@ -30,3 +30,26 @@ class Program:
     def encode(self, prefix: bytes, value: Any, /) -> bytes: ...
     def decode_sections(self, data: bytes, start: int, /) -> tuple[Any, list[bytes]]: ...
     def encode_sections(self, prefix: bytes, value: Any, sections: Sequence[bytes], /) -> bytes: ...
+
+_Lookup = tuple[Program, int, int, int, dict[str, bytes | None]]
+_Node = tuple[int, int, int, int, int, int, bytes, dict[bytes, int], int, int]
+_Piece = tuple[int, int, int, int, bytes]
+
+class FastPath:
+    def __new__(
+        cls,
+        prefix: bytes,
+        program: Program,
+        items: Program | None,
+        key_slot: int,
+        number_slot: int,
+        lookups: tuple[_Lookup, ...],
+        nodes: tuple[_Node, ...],
+        once: int,
+        each: int,
+        outputs: tuple[tuple[_Piece, ...], ...],
+        /,
+    ) -> FastPath: ...
+    def take(
+        self, message: bytes, key: bytes, arguments: tuple[bytes, ...], /
+    ) -> tuple[Any, ...] | list[tuple[int, str]] | None: ...

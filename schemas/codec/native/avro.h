@@ -16,6 +16,8 @@ typedef unsigned __int128 u128;
 typedef __int128 i128;
 
 #define MAX_PRECISION 38
+#define FIRST_DAY (-719162) /* 0001-01-01 */
+#define LAST_DAY 2932896    /* 9999-12-31 */
 
 enum Kind { RECORD, BOOLEAN, LONG, INSTANT, DAY, TEXT, OCTETS, DECIMAL, KINDS };
 

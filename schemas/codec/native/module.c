@@ -1,7 +1,7 @@
 /* The extension module `_avro`. */
-#include "avro.h"
+#include "scan.h"
 
-#define REVISION 1 /* as EXTENSION_REVISION in schemas/codec/native/programs.py */
+#define REVISION 2 /* as EXTENSION_REVISION in schemas/codec/native/programs.py */
 
 Scalars scalars;
 
@@ -28,10 +28,11 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__avro(void) {
     if (!take_scalars() || !times_prepare()) return NULL;
     int knows_decimals = decimals_prepare();
-    if (knows_decimals < 0 || PyType_Ready(&ProgramType) < 0) return NULL;
+    if (knows_decimals < 0 || PyType_Ready(&ProgramType) < 0 || PyType_Ready(&FastPathType) < 0) return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) return NULL;
     if (PyModule_AddObjectRef(module, "Program", (PyObject *)&ProgramType) < 0 ||
+        PyModule_AddObjectRef(module, "FastPath", (PyObject *)&FastPathType) < 0 ||
         PyModule_AddObjectRef(module, "KNOWS_DECIMALS", knows_decimals ? Py_True : Py_False) < 0 ||
         PyModule_AddIntConstant(module, "REVISION", REVISION) < 0 ||
         PyModule_AddIntMacro(module, RECORD) < 0 || PyModule_AddIntMacro(module, BOOLEAN) < 0 ||

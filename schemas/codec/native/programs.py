@@ -19,7 +19,7 @@ from schemas.codec.compiled import trailing_shapes
 from schemas.codec.compiler import expected_of
 from schemas.codec.native import _avro
 
-EXTENSION_REVISION = 1
+EXTENSION_REVISION = 2
 """Revision of the interface to the C sources (`REVISION` in module.c); an extension of another one is not used."""
 
 if _avro.REVISION != EXTENSION_REVISION:

@@ -3,8 +3,6 @@
 #include <datetime.h>
 
 #define DAY_MICROS INT64_C(86400000000)
-#define FIRST_DAY (-719162) /* 0001-01-01 */
-#define LAST_DAY 2932896    /* 9999-12-31 */
 #define SLOTS 1024
 
 static struct {

@@ -1,0 +1,332 @@
+"""Compiles conditions to the nodes that `conditions.c` evaluates on scanned records."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import IntEnum, auto
+from typing import Literal, NamedTuple, cast
+
+from schemas.codec.fastpath.slots import SlotPlace
+from schemas.conditions import ITEM_FUNCTIONS, Condition, Vocabulary
+from schemas.conditions.language import pattern_of
+from schemas.errors import ConfigurationError
+
+
+class Operation(IntEnum):
+    """As `enum Operation` in scan.h."""
+
+    TRUTH_CONSTANT = 0
+    TRUTH_SLOT = auto()
+    AND = auto()
+    OR = auto()
+    NOT = auto()
+    EQUAL = auto()
+    BELOW = auto()
+    AT_MOST = auto()
+    SAME_TEXT = auto()
+    AMONG = auto()
+    MATCHES = auto()
+    IS_NULL = auto()
+    UNIQUE = auto()
+    WHOLE = auto()
+    NUMBER_CONSTANT = auto()
+    NUMBER_SLOT = auto()
+    ADD = auto()
+    SUBTRACT = auto()
+    MULTIPLY = auto()
+    TOTAL = auto()
+    COUNT = auto()
+    LOOKED_UP = auto()
+    TEXT_CONSTANT = auto()
+    TEXT_SLOT = auto()
+    TEXT_BEFORE = auto()
+
+
+class Scope(NamedTuple):
+    """A scanned record: its number among the frames, its slots, and the path at which a name begins."""
+
+    number: int
+    slots: Mapping[str, SlotPlace]
+    path: str = ""
+
+
+Node = tuple[int, int, int, int, int, int, bytes, dict[bytes, int], int, int]
+Kind = Literal["number", "text", "truth", "day", "instant"]
+_KINDS: dict[type, Kind] = {
+    int: "number",
+    Decimal: "number",
+    str: "text",
+    bool: "truth",
+    date: "day",
+    datetime: "instant",
+}
+_LARGEST_SCALE = 19
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """The node of a part; a number's value is its node's divided by 10 ** scale. `constant`: known beforehand."""
+
+    kind: Kind
+    node: int
+    scale: int = 0
+    constant: bool | None = None
+
+
+class NodeCompiler:
+    """Collects the nodes of several conditions.
+
+    `scopes` are the names that conditions use; `absent` are names of records that are None on the fast path.
+    """
+
+    def __init__(self, scopes: Mapping[str, Scope], items: str, absent: frozenset[str], vocabulary: Vocabulary) -> None:
+        self._scopes = scopes
+        self._items = items
+        self._absent = absent
+        self._vocabulary = vocabulary
+        self._where = ""
+        self.nodes: list[Node] = []
+
+    def compile(self, conditions: Iterable[Condition], per_item: frozenset[str]) -> tuple[int, int]:
+        """The nodes that must hold once and for each item (for those that name one of `per_item`); -1 for none.
+
+        Raises:
+            ConfigurationError: the records have no such attribute, or the kinds of two values do not fit.
+        """
+        once, each = -1, -1
+        for condition in conditions:
+            self._where = condition.text
+            value = self._truth(condition.tree)
+            if value.constant is True:
+                continue
+            if condition.names & per_item:
+                each = value.node if each < 0 else self._add(Operation.AND, each, value.node)
+            else:
+                once = value.node if once < 0 else self._add(Operation.AND, once, value.node)
+        return once, each
+
+    # -- truths ---------------------------------------------------------------------------------------------
+
+    def _truth(self, node: ast.expr) -> _Value:
+        if isinstance(node, ast.BoolOp):
+            return self._joined(node)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            inner = self._truth(node.operand)
+            if inner.constant is not None:
+                return self._constant(not inner.constant)
+            return _Value("truth", self._add(Operation.NOT, inner.node))
+        if isinstance(node, ast.Compare):
+            return self._compared(node)
+        if isinstance(node, ast.Call) and cast(ast.Name, node.func).id in ("matches", "whole", "unique"):
+            return self._tested(node)
+        value = self._value(node)
+        if value.kind != "truth":
+            raise self._wrong(node, "is not true or false")
+        return _Value("truth", self._add(Operation.TRUTH_SLOT, value.node))
+
+    def _joined(self, node: ast.BoolOp) -> _Value:
+        is_and = isinstance(node.op, ast.And)
+        operation = Operation.AND if is_and else Operation.OR
+        joined = -1
+        for part in node.values:
+            value = self._truth(part)
+            if value.constant is is_and:
+                continue
+            if value.constant is not None and joined < 0:
+                return value
+            joined = value.node if joined < 0 else self._add(operation, joined, value.node)
+            if value.constant is not None:
+                break
+        return self._constant(is_and) if joined < 0 else _Value("truth", joined)
+
+    def _compared(self, node: ast.Compare) -> _Value:
+        joined, left = -1, node.left
+        for operator, right in zip(node.ops, node.comparators, strict=True):
+            value = self._pair(left, operator, right)
+            if value.constant is not None:
+                return value
+            joined = value.node if joined < 0 else self._add(Operation.AND, joined, value.node)
+            left = right
+        return _Value("truth", joined)
+
+    def _pair(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> _Value:
+        if isinstance(operator, ast.Is | ast.IsNot):
+            return self._null_test(left, right, is_null=isinstance(operator, ast.Is))
+        if isinstance(operator, ast.In | ast.NotIn):
+            found = self._among(left, right)
+            return _Value("truth", found if isinstance(operator, ast.In) else self._add(Operation.NOT, found))
+        one, other = self._value(left), self._value(right)
+        if one.kind != other.kind or one.kind == "truth":
+            raise self._wrong(left, f"({one.kind}) is not compared with {ast.unparse(right)} ({other.kind})")
+        if isinstance(operator, ast.Eq | ast.NotEq):
+            if one.kind == "text":
+                equal = self._add(Operation.SAME_TEXT, one.node, other.node)
+            else:
+                equal = self._add(Operation.EQUAL, *self._aligned(one, other)[:2])
+            return _Value("truth", equal if isinstance(operator, ast.Eq) else self._add(Operation.NOT, equal))
+        if one.kind == "text":
+            raise self._wrong(left, "is a text: texts are only equal or not")
+        first, second, _ = self._aligned(one, other)
+        if isinstance(operator, ast.Gt | ast.GtE):
+            first, second = second, first
+        operation = Operation.BELOW if isinstance(operator, ast.Lt | ast.Gt) else Operation.AT_MOST
+        return _Value("truth", self._add(operation, first, second))
+
+    def _null_test(self, left: ast.expr, right: ast.expr, *, is_null: bool) -> _Value:
+        if not (isinstance(right, ast.Constant) and right.value is None):
+            raise self._wrong(right, "is not None; compare values with ==")
+        root, path = self._path(left)
+        if root in self._absent:
+            return self._constant(is_null)
+        if not path and not self._scopes[root].path:
+            return self._constant(not is_null)
+        scope, place = self._slot(root, path, left)
+        found = self._add(Operation.IS_NULL, scope=scope, slot=place.number)
+        return _Value("truth", found if is_null else self._add(Operation.NOT, found))
+
+    def _among(self, left: ast.expr, right: ast.expr) -> int:
+        if not isinstance(right, ast.Name) or right.id not in self._vocabulary:
+            raise self._wrong(right, "is no vocabulary")
+        numbers = {text.encode(): number for text, number in self._vocabulary[right.id].items()}
+        return self._add(Operation.AMONG, self._text(left), entries=numbers)
+
+    def _tested(self, node: ast.Call) -> _Value:
+        name = cast(ast.Name, node.func).id
+        if name == "matches":
+            allowed, least, most = pattern_of(node.args[1], self._where)
+            text = self._text(node.args[0])
+            return _Value("truth", self._add(Operation.MATCHES, text, text=allowed.encode(), least=least, most=most))
+        if name == "unique":
+            return _Value("truth", self._add(Operation.UNIQUE, self._text(node.args[0])))
+        value, decimals = self._value(node.args[0]), node.args[1]
+        if not isinstance(decimals, ast.Subscript) or value.kind != "number":
+            raise self._wrong(node, "takes a number and VOCABULARY[text]")
+        known = self._vocabulary[cast(ast.Name, decimals.value).id]
+        coins = {text.encode(): 10 ** max(value.scale - number, 0) for text, number in known.items()}
+        coin = self._add(Operation.LOOKED_UP, self._text(decimals.slice), entries=coins)
+        return _Value("truth", self._add(Operation.WHOLE, value.node, coin))
+
+    # -- values ---------------------------------------------------------------------------------------------
+
+    def _value(self, node: ast.expr) -> _Value:
+        if isinstance(node, ast.Constant):
+            return self._literal(node)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            zero = self._add(Operation.NUMBER_CONSTANT)
+            value = self._numeric(node.operand)
+            return _Value("number", self._add(Operation.SUBTRACT, zero, value.node), value.scale)
+        if isinstance(node, ast.BinOp):
+            return self._calculated(node)
+        if isinstance(node, ast.Call):
+            return self._called(node)
+        root, path = self._path(node)
+        scope, place = self._slot(root, path, node)
+        kind = _KINDS.get(place.shape.leaf)
+        if kind is None or place.shape.is_list:
+            raise self._wrong(node, "is no text, number, day, instant or truth")
+        operation = Operation.TEXT_SLOT if kind == "text" else Operation.NUMBER_SLOT
+        scale = place.shape.decimal.scale if place.shape.decimal is not None else 0
+        return _Value(kind, self._add(operation, scope=scope, slot=place.number), scale)
+
+    def _literal(self, node: ast.Constant) -> _Value:
+        if isinstance(node.value, str):
+            return _Value("text", self._add(Operation.TEXT_CONSTANT, text=node.value.encode()))
+        if node.value is None:
+            raise self._wrong(node, "is not compared; say `is None`")
+        value = Decimal(str(node.value))
+        scale = max(0, -cast(int, value.as_tuple().exponent))
+        return _Value("number", self._add(Operation.NUMBER_CONSTANT, number=int(value.scaleb(scale))), scale)
+
+    def _calculated(self, node: ast.BinOp) -> _Value:
+        left, right = self._numeric(node.left), self._numeric(node.right)
+        if isinstance(node.op, ast.Mult):
+            scale = left.scale + right.scale
+            if scale > _LARGEST_SCALE:
+                raise self._wrong(node, f"has {scale} decimals; at most {_LARGEST_SCALE} are calculated with")
+            return _Value("number", self._add(Operation.MULTIPLY, left.node, right.node), scale)
+        first, second, scale = self._aligned(left, right)
+        operation = Operation.ADD if isinstance(node.op, ast.Add) else Operation.SUBTRACT
+        return _Value("number", self._add(operation, first, second), scale)
+
+    def _called(self, node: ast.Call) -> _Value:
+        name = cast(ast.Name, node.func).id
+        if name == "count":
+            return _Value("number", self._add(Operation.COUNT, scope=self._scopes[self._items].number))
+        if name == "total":
+            value = self._numeric(node.args[0])
+            items = self._scopes[self._items].number
+            return _Value("number", self._add(Operation.TOTAL, value.node, scope=items), value.scale)
+        if name == "before":
+            mark = cast(str, cast(ast.Constant, node.args[1]).value).encode()[0]
+            return _Value("text", self._add(Operation.TEXT_BEFORE, self._text(node.args[0]), number=mark))
+        raise self._wrong(node, f"is no value; of {', '.join(ITEM_FUNCTIONS)} only total and count are")
+
+    def _numeric(self, node: ast.expr) -> _Value:
+        value = self._value(node)
+        if value.kind != "number":
+            raise self._wrong(node, f"is no number but a {value.kind}")
+        return value
+
+    def _text(self, node: ast.expr) -> int:
+        value = self._value(node)
+        if value.kind != "text":
+            raise self._wrong(node, f"is no text but a {value.kind}")
+        return value.node
+
+    def _aligned(self, left: _Value, right: _Value) -> tuple[int, int, int]:
+        """Both nodes at the larger of their scales."""
+        scale = max(left.scale, right.scale)
+        return self._scaled(left, scale), self._scaled(right, scale), scale
+
+    def _scaled(self, value: _Value, scale: int) -> int:
+        if value.scale == scale:
+            return value.node
+        factor = self._add(Operation.NUMBER_CONSTANT, number=10 ** (scale - value.scale))
+        return self._add(Operation.MULTIPLY, value.node, factor)
+
+    # -- names ----------------------------------------------------------------------------------------------
+
+    def _path(self, node: ast.expr) -> tuple[str, str]:
+        names: list[str] = []
+        while isinstance(node, ast.Attribute):
+            names.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            raise self._wrong(node, "is no attribute of a record")
+        return node.id, ".".join(reversed(names))
+
+    def _slot(self, root: str, path: str, node: ast.expr) -> tuple[int, SlotPlace]:
+        if root in self._absent:
+            raise self._wrong(node, "is never there on the fast path; ask `is None` first, with `or`")
+        scope = self._scopes[root]
+        full = ".".join(part for part in (scope.path, path) if part)
+        if full not in scope.slots:
+            raise self._wrong(node, "is no attribute")
+        return scope.number, scope.slots[full]
+
+    def _constant(self, value: bool) -> _Value:
+        return _Value("truth", self._add(Operation.TRUTH_CONSTANT, number=int(value)), constant=value)
+
+    def _add(
+        self,
+        operation: Operation,
+        left: int = -1,
+        right: int = -1,
+        *,
+        scope: int = 0,
+        slot: int = 0,
+        number: int = 0,
+        text: bytes = b"",
+        entries: dict[bytes, int] | None = None,
+        least: int = 0,
+        most: int = 0,
+    ) -> int:
+        self.nodes.append((operation, left, right, scope, slot, number, text, entries or {}, least, most))
+        return len(self.nodes) - 1
+
+    def _wrong(self, node: ast.expr, what: str) -> ConfigurationError:
+        return ConfigurationError(f"condition {self._where!r}: {ast.unparse(node)} {what}")

@@ -1,0 +1,136 @@
+"""The language of conditions: a small, checked part of Python's expressions.
+
+| Form | Meaning |
+|---|---|
+| `order.order_status`, `line.quantity` | an attribute of a record; `line` stands for each item of the record's list |
+| `a + b`, `a - b`, `a * b`, `-a` | exact decimal arithmetic |
+| `a == b`, `a != b`, `a < b`, `0 <= a < b` | comparison of numbers, days, instants; texts only with == and != |
+| `a is None`, `a is not None`, `and`, `or`, `not` | as in Python |
+| `a in NAMES` | whether a text is one of a vocabulary |
+| `matches(a, "[A-Z0-9]{2,3}")` | whether a text is made of so many of these characters |
+| `before(a, ":")` | the text up to the first colon, the whole text where there is none |
+| `whole(a, DECIMALS[b])` | whether a number has no more decimals than the vocabulary has for `b` |
+| `total(line.tax_amount)`, `count(line)`, `unique(line.line_id)` | over all items |
+
+A condition that cannot be evaluated (a null is compared, a text is not in a vocabulary) does not hold.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from schemas.errors import ConfigurationError
+
+Vocabulary = Mapping[str, Mapping[str, int]]
+"""Names of sets of texts; each text with its number (decimals of a currency), 0 where it has none."""
+
+ITEM_FUNCTIONS = ("total", "count", "unique")
+_ARITY = {"matches": 2, "before": 2, "whole": 2, "total": 1, "count": 1, "unique": 1}
+_PATTERN = re.compile(r"\[([^\]\\^]+)\]\{(\d+)(?:,(\d+))?\}")
+_NODES = (
+    ast.BoolOp,
+    ast.And,
+    ast.Or,
+    ast.UnaryOp,
+    ast.Not,
+    ast.USub,
+    ast.BinOp,
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.Compare,
+    ast.Eq,
+    ast.NotEq,
+    ast.Lt,
+    ast.LtE,
+    ast.Gt,
+    ast.GtE,
+    ast.Is,
+    ast.IsNot,
+    ast.In,
+    ast.NotIn,
+    ast.Call,
+    ast.Attribute,
+    ast.Subscript,
+    ast.Name,
+    ast.Load,
+    ast.Constant,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition; `names` are the records that it speaks of, those inside `total` and its like left out."""
+
+    text: str
+    tree: ast.expr
+    names: frozenset[str]
+
+
+def parse_conditions(text: str, records: Collection[str], vocabulary: Vocabulary, where: str) -> list[Condition]:
+    """The conditions that `text` joins by `and`, checked: called when rules are declared or a rule file is read.
+
+    Raises:
+        ConfigurationError: not in the language, or of a record or vocabulary that there is not; names `where`.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as exc:
+        raise ConfigurationError(f"{where}: {text!r} is no condition: {exc.msg}") from exc
+    for node in ast.walk(tree):
+        _check(node, records, vocabulary, f"{where}: {text!r}")
+    parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
+    return [Condition(ast.unparse(part), part, frozenset(_names(part)) & frozenset(records)) for part in parts]
+
+
+def pattern_of(node: ast.expr, where: str) -> tuple[str, int, int]:
+    """The characters of a pattern like `[A-Z0-9]{2,3}`, and the least and most of them.
+
+    Raises:
+        ConfigurationError: another kind of pattern.
+    """
+    found = _PATTERN.fullmatch(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+    if found is None:
+        raise ConfigurationError(f"{where}: a pattern is a set of characters and a count, as in '[A-Z0-9]{{2,3}}'")
+    characters, least, most = found.groups()
+    allowed = [chr(code) for code in range(128) if re.fullmatch(f"[{characters}]", chr(code))]
+    return "".join(allowed), int(least), int(most or least)
+
+
+def _check(node: ast.AST, records: Collection[str], vocabulary: Vocabulary, where: str) -> None:
+    if not isinstance(node, _NODES):
+        raise ConfigurationError(f"{where}: {type(node).__name__} is not part of the language of conditions")
+    if isinstance(node, ast.Name) and node.id not in {*records, *vocabulary, *_ARITY}:
+        raise ConfigurationError(f"{where}: {node.id!r} is unknown; there are {', '.join(sorted(records))}")
+    if isinstance(node, ast.Constant) and not isinstance(node.value, str | int | float | None):
+        raise ConfigurationError(f"{where}: {node.value!r} is no text or number")
+    if isinstance(node, ast.Subscript) and not (isinstance(node.value, ast.Name) and node.value.id in vocabulary):
+        raise ConfigurationError(f"{where}: only a vocabulary ({', '.join(sorted(vocabulary))}) is looked up by []")
+    if isinstance(node, ast.Call):
+        _check_call(node, where)
+
+
+def _check_call(node: ast.Call, where: str) -> None:
+    if not isinstance(node.func, ast.Name) or node.func.id not in _ARITY:
+        raise ConfigurationError(f"{where}: there are the functions {', '.join(_ARITY)}")
+    name = node.func.id
+    if node.keywords or len(node.args) != _ARITY[name]:
+        raise ConfigurationError(f"{where}: {name} takes {_ARITY[name]} values")
+    if name == "matches":
+        pattern_of(node.args[1], where)
+    if name == "before":
+        mark = node.args[1]
+        if not (isinstance(mark, ast.Constant) and isinstance(mark.value, str) and len(mark.value.encode()) == 1):
+            raise ConfigurationError(f"{where}: before takes a text and one character")
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ITEM_FUNCTIONS:
+        return
+    if isinstance(node, ast.Name):
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        yield from _names(child)
