@@ -12,6 +12,7 @@ from deploy.commands.options import Cluster
 from schemas.attributes import CanonicalModel
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError, Fatal, Transient
+from schemas.kafka_codes import AWAY
 from schemas.registry import SchemaRegistry
 
 M = TypeVar("M", bound=CanonicalModel)
@@ -89,7 +90,7 @@ def _messages(consumer: Consumer, topic: str) -> Iterator[Message]:
                 yield message
             elif error.code() == KafkaError._PARTITION_EOF:
                 open_partitions.discard(message.partition() or 0)
-            elif not error.retriable():
+            elif not error.retriable() and error.code() not in AWAY:
                 raise Fatal(f"reading {topic}: {error.str()}")
 
 

@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
 
 from schemas.avro import avro_schema
 from schemas.errors import ConfigurationError, Fatal, Transient
+from schemas.kafka_codes import AWAY
 from schemas.registry import SchemaRegistry
 from schemas.settings import KafkaSettings
 from schemas.topics import CATALOGUE, Partitioning, Topic
@@ -160,10 +161,6 @@ def _wait(futures: dict[Any, Future[Any]], doing: str) -> None:
 
 def _kafka_error(exc: KafkaException, doing: str) -> Transient | Fatal:
     error: KafkaError = exc.args[0]
-    if error.retriable() or error.code() in (
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TIMED_OUT,
-    ):
+    if error.retriable() or error.code() in AWAY:
         return Transient(f"{doing}: Kafka does not answer ({error.str()}); is the broker running?")
     return Fatal(f"{doing}: {error.str()}")

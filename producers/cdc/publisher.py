@@ -9,58 +9,25 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from producers.cdc.records import Record
 from schemas.errors import ConfigurationError, Fatal, OrdersyncError, Transient
+from schemas.kafka_codes import AWAY, REFUSED
 from schemas.settings import KafkaSettings
 
 Delivered = Callable[[Message], None]
 
 _FLUSH_SECONDS: Final = 30.0
 _METADATA_SECONDS: Final = 10.0
-_REFUSED: Final = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError._AUTHENTICATION,
-    }
-)
-_AWAY: Final = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TIMED_OUT,
-        KafkaError._MSG_TIMED_OUT,
-        KafkaError._TIMED_OUT_QUEUE,
-        KafkaError._RESOLVE,
-        KafkaError._PURGE_QUEUE,
-        KafkaError._PURGE_INFLIGHT,
-        # A broker that was killed comes back before it leads its partitions and groups again. librdkafka calls these
-        # retriable in its transactions only.
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.FENCED_LEADER_EPOCH,
-        KafkaError.UNKNOWN_LEADER_EPOCH,
-        KafkaError.REPLICA_NOT_AVAILABLE,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.OFFSET_NOT_AVAILABLE,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.NETWORK_EXCEPTION,
-        KafkaError.NOT_ENOUGH_REPLICAS,
-        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-    }
-)
+# What was purged with a producer that was thrown away comes again.
+_PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncError:
     """Our error for one of librdkafka's, by its code; `doing` says what was attempted."""
     error = problem.args[0] if isinstance(problem, KafkaException) else problem
-    if error.code() in _REFUSED:
+    if error.code() in REFUSED:
         return ConfigurationError(
             f"{doing}: {error.str()}; run `ordersync topics apply` and check what the worker's user may do"
         )
-    if error.retriable() or error.code() in _AWAY or error.fatal():
+    if error.retriable() or error.code() in AWAY | _PURGED or error.fatal():
         # A fatal error of the idempotent producer ends the producer only: a new one goes on from what is safe.
         return Transient(f"{doing}: Kafka does not answer ({error.str()}); is the broker running?")
     return Fatal(f"{doing}: {error.str()}")

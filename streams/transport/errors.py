@@ -5,35 +5,18 @@ from __future__ import annotations
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import Fatal, PositionConflict, Transient
+from schemas.kafka_codes import MOVED_ON, REFUSED
 
-_FENCED_BY_GROUP = frozenset(
-    {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError.REBALANCE_IN_PROGRESS,
-    }
-)
-_NEEDS_AN_OPERATOR = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError._AUTHENTICATION,
-        KafkaError.UNSUPPORTED_VERSION,
-        KafkaError.INVALID_TRANSACTION_TIMEOUT,
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError.TOPIC_EXCEPTION,
-        KafkaError._INVALID_ARG,
-        KafkaError._UNSUPPORTED_FEATURE,
-    }
-)
+# Here also what the settings ask for and the brokers will not do.
+_NEEDS_AN_OPERATOR = REFUSED | {
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError.INVALID_TRANSACTION_TIMEOUT,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError._INVALID_ARG,
+    KafkaError._UNSUPPORTED_FEATURE,
+}
 
 
 class FencedByGroup(PositionConflict):
@@ -57,7 +40,7 @@ def error_of(error: KafkaError, doing: str) -> Fatal | Transient:
     """As `client_error`, for an error that was reported and not raised."""
     code = error.code()
     told = f"Kafka said {error.name()} while {doing}: {error.str()}"
-    if code in _FENCED_BY_GROUP:
+    if code in MOVED_ON:
         return FencedByGroup(f"{told}. The consumer group gave the partitions to another worker.")
     if code == KafkaError._AUTO_OFFSET_RESET:
         return RecordsExpired(
