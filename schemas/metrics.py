@@ -56,6 +56,9 @@ EVENT_LATENCY_SECONDS = Metric(
 EVENTS_TOTAL = Metric("ordersync_events_total", "Records handled by a stage, by outcome", ("stage", "outcome"))
 DEAD_LETTERS_TOTAL = Metric("ordersync_dead_letters_total", "Records refused, by rule", ("rule",))
 PARKED_ORDERS = Metric("ordersync_parked_orders", "Orders that wait for a master record")
+STATE_RECORDS_TO_LOAD = Metric(
+    "ordersync_state_records_to_load", "Offsets of the changelogs that a starting stream worker has still to pass"
+)
 MISMATCHES = Metric("ordersync_mismatches", "Open differences between systems", ("system", "kind"))
 MISMATCH_AMOUNT = Metric("ordersync_mismatch_amount", "Money at stake in open differences", ("system", "currency"))
 COMPLETE_THROUGH_TIMESTAMP_SECONDS = Metric(

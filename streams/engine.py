@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 from schemas.errors import Transient
 from schemas.registry import SchemaRegistry
 from streams import metrics
+from streams.local_state import LocalState, open_values
 from streams.processing.codecs import Codecs
+from streams.processing.keyvalues import KeyValues
 from streams.processing.master import MasterFeed
 from streams.processing.processor import CapturedRecord, OrderProcessor, Outcome, ProcessingPolicy
-from streams.processing.recovery import load_partitions
-from streams.processing.store import AwaitedKey, PartitionStore
+from streams.processing.store import PartitionStore
+from streams.processing.waiting import AwaitedKey
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.settings import StreamsSettings
 from streams.transport import Assignment, Batch, Output
@@ -39,7 +41,8 @@ class Engine:
     def __init__(self, settings: StreamsSettings, output: Callable[[], Output]) -> None:
         self._settings = settings
         self._output = output
-        self._stores: dict[int, PartitionStore] = {}
+        self._values: KeyValues | None = None
+        self._state: LocalState | None = None
         self._assignment: Assignment | None = None
         self._turn = asyncio.Lock()
         self._stirred = asyncio.Event()
@@ -51,22 +54,26 @@ class Engine:
     # -- told by the transport ----------------------------------------------------------------------------
 
     async def on_assigned(self, assignment: Assignment) -> None:
-        """Load the state of partitions that this worker did not hold before."""
+        """Bring the state of partitions that this worker did not hold before up to date."""
         if self._processor is None:
             await self._prepare()
-        # Dropped before the loading, which may be cancelled: another worker may have had these partitions meanwhile.
-        self._stores = {number: store for number, store in self._stores.items() if number in assignment.kept}
-        wanted = assignment.partitions - self._stores.keys()
-        assert self._codecs is not None
-        self._stores |= await asyncio.to_thread(load_partitions, self._settings.kafka, self._codecs, wanted)
+        assert self._state is not None
+        await self._state.load(assignment.partitions, assignment.kept)
         self._assignment = assignment
         self._recheck = True
         self._stirred.set()
-        metrics.PARKED_ORDERS.set(sum(len(store.parked) for store in self._stores.values()))
+        metrics.PARKED_ORDERS.set(self._state.parked_orders)
+
+    def on_committed(self) -> None:
+        """What was applied becomes local state."""
+        if self._state is not None:
+            self._state.committed()
 
     async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
         """The partitions may move; `on_assigned` says which of their stores are still exact."""
         self._assignment = None
+        if self._state is not None:
+            await self._state.flush()
 
     @property
     def is_ready(self) -> bool:
@@ -74,9 +81,11 @@ class Engine:
         return self._assignment is not None
 
     def stop(self) -> None:
-        """End the master feed."""
+        """End the master feed and close the local state."""
         if self._feed is not None:
             self._feed.stop()
+        if self._values is not None:
+            self._values.close()
 
     async def _prepare(self) -> None:
         settings = self._settings
@@ -84,6 +93,10 @@ class Engine:
         codecs = self._codecs
         if codecs is None:
             codecs = self._codecs = await _patiently(lambda: Codecs(registry), "asking the registry for schema ids")
+        if self._values is None:
+            self._values = open_values(settings)
+        if self._state is None:
+            self._state = LocalState(settings, self._values, codecs.parked)
         if self._feed is None:
             loop = asyncio.get_running_loop()
             self._feed = MasterFeed(settings.kafka, codecs, lambda: _stir(loop, self._stirred))
@@ -95,6 +108,10 @@ class Engine:
             version("ordersync"),
         )
         self._processor = OrderProcessor(codecs, self._feed.tables, policy)
+
+    @property
+    def _held(self) -> Mapping[int, PartitionStore]:
+        return {} if self._state is None else self._state.partitions
 
     # -- batches ------------------------------------------------------------------------------------------
 
@@ -120,7 +137,7 @@ class Engine:
     async def _process(self, batch: Batch) -> None:
         assert self._processor is not None
         now = datetime.now(UTC)
-        store = self._stores[batch.partition]
+        store = self._held[batch.partition]
         outcome = self._processor.process(
             [
                 CapturedRecord(
@@ -152,6 +169,9 @@ class Engine:
 
     async def tend(self) -> None:
         """Release orders whose awaited records have arrived, refuse those past their deadline; runs for ever."""
+        await asyncio.gather(self._watch(), self._take_checkpoints())
+
+    async def _watch(self) -> None:
         expired_at = datetime.now(UTC)
         while True:
             with contextlib.suppress(TimeoutError):
@@ -167,6 +187,15 @@ class Engine:
                 logger.warning("orders that wait are tried again later: %s", exc)
                 self._recheck = True
 
+    async def _take_checkpoints(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_interval_seconds)
+            try:
+                if self._state is not None and self._assignment is not None:
+                    await self._state.take_checkpoint()
+            except Transient as exc:
+                logger.info("the state's next checkpoint comes later: %s", exc)
+
     async def _release(self) -> None:
         if self._feed is not None:
             self._feed.check()
@@ -176,19 +205,19 @@ class Engine:
         if self._recheck:
             # What a former owner of the partitions was told of, nobody may have acted upon.
             self._recheck = False
-            arrived.update(key for store in self._stores.values() for key in store.waiting)
-        for partition in list(self._stores):
+            arrived.update(key for store in self._held.values() for key in store.waiting.awaited())
+        for partition in list(self._held):
             await self._alone(partition, lambda processor, store, now: _released(processor, store, arrived, now))
 
     async def _expire(self, now: datetime) -> None:
-        for partition in list(self._stores):
+        for partition in list(self._held):
             await self._alone(partition, lambda processor, store, _: processor.expire(store, now))
-        metrics.PARKED_ORDERS.set(sum(len(store.parked) for store in self._stores.values()))
+        metrics.PARKED_ORDERS.set(sum(len(store.waiting) for store in self._held.values()))
 
     async def _alone(self, partition: int, make: Callable[[OrderProcessor, PartitionStore, datetime], Outcome]) -> None:
         """Write what `make` gives for a partition, if it is still held when it is our turn."""
         async with self._turn:
-            assignment, store, now = self._assignment, self._stores.get(partition), datetime.now(UTC)
+            assignment, store, now = self._assignment, self._held.get(partition), datetime.now(UTC)
             if assignment is None or store is None or self._processor is None:
                 return
             outcome = make(self._processor, store, now)

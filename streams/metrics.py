@@ -22,6 +22,7 @@ _DEAD_LETTERS = Counter(
     metrics.DEAD_LETTERS_TOTAL.name, metrics.DEAD_LETTERS_TOTAL.help, metrics.DEAD_LETTERS_TOTAL.labels
 )
 PARKED_ORDERS = Gauge(metrics.PARKED_ORDERS.name, metrics.PARKED_ORDERS.help)
+STATE_RECORDS_TO_LOAD = Gauge(metrics.STATE_RECORDS_TO_LOAD.name, metrics.STATE_RECORDS_TO_LOAD.help)
 
 
 def count(outcome: Outcome, now: datetime) -> None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from schemas.settings import WorkerSettings
 from streams.transport import Delivery
+
+
+class StateStore(StrEnum):
+    """Where the worker keeps the state of its orders and the master data; Kafka has it in any case."""
+
+    ROCKSDB = "rocksdb"
+    """On the local disk, under `data_dir`: memory is bounded, and a restart reads only what is missing."""
+    MEMORY = "memory"
+    """In memory: needs no disk, and each start reads everything."""
 
 
 class StreamsSettings(WorkerSettings):
@@ -20,3 +31,10 @@ class StreamsSettings(WorkerSettings):
     commit_interval_seconds: float = Field(0.1, gt=0, description="How often outputs and offsets are committed")
     functional_currency_code: str = Field("EUR", description="Currency of the ledger, ISO 4217")
     parked_for_seconds: float = Field(86_400.0, gt=0, description="How long an order waits before it is refused")
+    state_store: StateStore = Field(StateStore.ROCKSDB, description="rocksdb or memory")
+    state_cache_bytes: int = Field(32 << 20, ge=0, description="Memory for the orders that were used last")
+    checkpoint_interval_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="How often it notes how far local state goes; a killed worker reads this much again",
+    )

@@ -17,7 +17,7 @@ from schemas.models import Customer, FxRate, Product
 from schemas.settings import KafkaSettings
 from schemas.topics import CUSTOMERS, FX_RATES, PRODUCTS
 from streams.processing.codecs import Codecs
-from streams.processing.store import AwaitedKey
+from streams.processing.waiting import AwaitedKey
 
 logger = logging.getLogger(__name__)
 

@@ -122,7 +122,7 @@ class OrderProcessor:
     def expire(self, store: PartitionStore, now: datetime) -> Outcome:
         """Refuse what has waited past its deadline; what only stood behind it goes on."""
         outcome = Outcome(StoreView(store))
-        for order_id in [parked.order_id for parked in store.parked.values() if parked.deadline_at <= now]:
+        for order_id in store.overdue(now):
             while (parked := outcome.view.parked(order_id)) is not None:
                 awaited = ", ".join(f"{record.key} on {record.topic}" for record in parked.awaits)
                 violation = Violation(

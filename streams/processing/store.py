@@ -1,51 +1,158 @@
-"""Per-order state of one partition: the latest version of each order, and the orders that wait.
+"""Per-order state of the partitions that a worker holds: the latest version of each order, and the orders that wait.
 
-Its changelogs are the topics `orders.state` and `orders.parked` themselves: what a batch changes is written there
-in the batch's transaction and applied here when the transaction has it, so a restart loads the partition again from
-the topics and has the same state.
+Its changelogs are the topics `orders.state` and `orders.parked` themselves. What a batch changes is first kept beside
+the local state, and becomes part of it only when the transaction that wrote it to Kafka has committed. So the local
+state is never ahead of the topics; where it is behind, recovery reads what is missing.
+
+The order of a commit
+    1. `StoreView.apply`, with the outputs in the transaction: later batches see the changes, the local state does not.
+    2. The transport commits outputs and offsets; the brokers refuse it if the partitions have moved.
+    3. `WorkerState.committed` writes the changes to the local state, and with them how far it now follows the topics.
+If 2 fails or its outcome is unknown, the partition's store is dropped, and recovery begins again from 3 of the last
+commit that succeeded. A kill between 2 and 3 does the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from schemas.attributes import OrderId
+from schemas.codec import TopicCodec
 from schemas.models import ParkedOrder
+from schemas.topics import ORDER_STATE, PARKED
+from streams.processing.checkpoints import Changelog, Checkpoint, no_checkpoint
+from streams.processing.keyvalues import Change, Group, KeyValues
+from streams.processing.recent import Recent
+from streams.processing.waiting import AwaitedKey, WaitingRoom
 
-AwaitedKey = tuple[str, str]
-"""Topic and key of a record that orders wait for."""
+CHANGELOG_TOPICS = (ORDER_STATE, PARKED)
+_KINDS = {ORDER_STATE: b"s", PARKED: b"p"}
+
+DEFAULT_RECENT_BYTES = 32 << 20
 
 
-@dataclass(slots=True)
+def group_of(changelog: Changelog) -> Group:
+    """Where the entries of a changelog's partition are kept."""
+    return _KINDS[changelog.topic] + changelog.partition.to_bytes(4, "big")
+
+
+def forget(values: KeyValues, number: int) -> None:
+    """Remove what is known of a partition."""
+    for changelog in (Changelog(topic, number) for topic in CHANGELOG_TOPICS):
+        values.write([no_checkpoint(changelog)])
+        values.clear(group_of(changelog))
+
+
+class WorkerState:
+    """Local state of one worker: committed values, what was used last of them, and the partitions' stores."""
+
+    def __init__(
+        self, values: KeyValues, parked: TopicCodec[ParkedOrder], recent_bytes: int = DEFAULT_RECENT_BYTES
+    ) -> None:
+        self.values = values
+        self.parked_codec = parked
+        self.recent: Recent[OrderId, bytes] = Recent(recent_bytes, len)
+        self.partitions: dict[int, PartitionStore] = {}
+
+    def retain(self, kept: Iterable[int]) -> None:
+        """Drop the stores of all other partitions, with what their transaction has not committed."""
+        gone = self.partitions.keys() - set(kept)
+        for number in gone:
+            del self.partitions[number]
+            if not self.values.outlives_process:
+                forget(self.values, number)
+        if gone:
+            # Others may change these orders now.
+            self.recent.clear()
+
+    def open(self, number: int) -> PartitionStore:
+        """The store of a partition whose local state has just been brought to the end of its changelogs."""
+        store = self.partitions[number] = PartitionStore(number, self)
+        return store
+
+    def committed(self, checkpoints: Mapping[Changelog, Checkpoint]) -> None:
+        """All that was applied is committed now; called by the engine for each commit, before anything else is applied.
+
+        `checkpoints` are of partitions held, and were taken before the commit began to be answered.
+        """
+        changes = [change for store in self.partitions.values() for change in store.uncommitted()]
+        changes += [checkpoint.change(changelog) for changelog, checkpoint in checkpoints.items()]
+        if changes:
+            self.values.write(changes)
+        for store in self.partitions.values():
+            store.settle()
+
+    @property
+    def parked_orders(self) -> int:
+        """How many orders wait."""
+        return sum(len(store.waiting) for store in self.partitions.values())
+
+
 class PartitionStore:
-    """State of one partition, owned by one worker at a time. Values are whole messages as on the topics."""
+    """State of one partition while this worker holds it. Values are whole messages as on the topics."""
 
-    states: dict[OrderId, bytes] = field(default_factory=dict)
-    parked: dict[OrderId, ParkedOrder] = field(default_factory=dict)
-    waiting: dict[AwaitedKey, set[OrderId]] = field(default_factory=dict)
+    def __init__(self, number: int, worker: WorkerState) -> None:
+        self._values = worker.values
+        self._recent = worker.recent
+        self._codec = worker.parked_codec
+        self._state_group = group_of(Changelog(ORDER_STATE, number))
+        self._parked_group = group_of(Changelog(PARKED, number))
+        self._states: dict[OrderId, bytes] = {}
+        self._parked: dict[OrderId, ParkedOrder | None] = {}
+        self.waiting = WaitingRoom()
+        for _, message in self._values.scan(self._parked_group):
+            self.waiting.enter(self._codec.decode(message))
 
-    def park(self, parked: ParkedOrder) -> None:
-        """Let an order wait."""
-        self.release(parked.order_id)
-        self.parked[parked.order_id] = parked
-        for awaited in parked.awaits:
-            self.waiting.setdefault((awaited.topic, awaited.key), set()).add(parked.order_id)
+    def state(self, order_id: OrderId) -> bytes | None:
+        """The latest version."""
+        found = self._states.get(order_id) or self._recent.get(order_id)
+        return found if found is not None else self._values.get(self._state_group, order_id.encode())
 
-    def release(self, order_id: OrderId) -> None:
-        """The order no longer waits."""
-        parked = self.parked.pop(order_id, None)
-        for awaited in parked.awaits if parked is not None else ():
-            key = (awaited.topic, awaited.key)
-            orders = self.waiting.get(key, set())
-            orders.discard(order_id)
-            if not orders:
-                self.waiting.pop(key, None)
+    def parked(self, order_id: OrderId) -> ParkedOrder | None:
+        """The order's place in the waiting room."""
+        if order_id in self._parked:
+            return self._parked[order_id]
+        if order_id not in self.waiting:
+            return None
+        message = self._values.get(self._parked_group, order_id.encode())
+        return None if message is None else self._codec.decode(message)
+
+    def apply(self, states: Mapping[OrderId, bytes], parked: Mapping[OrderId, ParkedOrder | None]) -> None:
+        """Take over what a batch has changed; its transaction has it, and is not committed yet."""
+        self._states.update(states)
+        for order_id, place in parked.items():
+            self._parked[order_id] = place
+            if place is None:
+                self.waiting.leave(order_id)
+            else:
+                self.waiting.enter(place)
+
+    def uncommitted(self) -> Iterator[Change]:
+        """What has been applied since `settle`."""
+        group = self._state_group
+        for order_id, message in self._states.items():
+            yield Change(group, order_id.encode(), message)
+        for order_id, place in self._parked.items():
+            value = None if place is None else self._codec.encode(place)
+            yield Change(self._parked_group, order_id.encode(), value)
+
+    def settle(self) -> None:
+        """What was uncommitted is in the local state now."""
+        if self._states:
+            self._recent.update(self._states)
+            self._states = {}
+        if self._parked:
+            self._parked = {}
 
     def waiting_for(self, arrived: Iterable[AwaitedKey]) -> list[OrderId]:
         """Orders that wait for one of the records that have arrived, longest waiting first."""
-        found = {order_id for key in arrived for order_id in self.waiting.get(key, ())}
-        return sorted(found, key=lambda order_id: (self.parked[order_id].parked_at, order_id))
+        return self.waiting.waiting_for(arrived)
+
+    def overdue(self, now: datetime) -> list[OrderId]:
+        """Orders that have waited past their deadline."""
+        return self.waiting.overdue(now)
 
 
 @dataclass(slots=True)
@@ -58,11 +165,11 @@ class StoreView:
 
     def state(self, order_id: OrderId) -> bytes | None:
         """The latest version."""
-        return self._states.get(order_id) or self.store.states.get(order_id)
+        return self._states.get(order_id) or self.store.state(order_id)
 
     def parked(self, order_id: OrderId) -> ParkedOrder | None:
         """The order's place in the waiting room."""
-        return self._parked[order_id] if order_id in self._parked else self.store.parked.get(order_id)
+        return self._parked[order_id] if order_id in self._parked else self.store.parked(order_id)
 
     def put_state(self, order_id: OrderId, message: bytes) -> None:
         """A new version."""
@@ -74,9 +181,4 @@ class StoreView:
 
     def apply(self) -> None:
         """Make the changes the store's own; called with the outputs in hand, inside the batch's guard."""
-        self.store.states.update(self._states)
-        for order_id, parked in self._parked.items():
-            if parked is None:
-                self.store.release(order_id)
-            else:
-                self.store.park(parked)
+        self.store.apply(self._states, self._parked)

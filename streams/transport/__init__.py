@@ -34,7 +34,7 @@ The order of a commit
     2. Flush the producer.
     3. Send the finished positions, with the generation's metadata, to the transaction.
     4. Commit the transaction.
-    5. Strike the batches off the books.
+    5. Strike the batches off the books, and tell the hooks (`on_committed`).
     If 2-4 fail because the group moved on, all is aborted and the next assignment begins from the committed offsets. If
     they fail for another reason, the worker begins again from the committed offsets without leaving the group; after
     six such failures in a minute it ends.

@@ -265,6 +265,7 @@ class Consumer(UnusedFetching):
             return False
         await self.output.commit(positions or self._books.any_position(), generation)
         self._books.settle(positions)
+        self.hooks.on_committed()
         return True
 
     def _commit_as_member(self, positions: Mapping[TP, int]) -> None:

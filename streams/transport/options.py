@@ -26,6 +26,12 @@ class PartitionHooks(Protocol):
     async def on_assigned(self, assignment: Assignment) -> None:
         """Called before the first batch of a generation; may take long (heartbeats go on), may be cancelled."""
 
+    def on_committed(self) -> None:
+        """Called when everything written so far has been committed, before anything else can be written.
+
+        Not called for a commit that failed or whose outcome is unknown: the partitions are then assigned anew.
+        """
+
     async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
         """Called after the generation's last commit or abort, also when `on_assigned` was cancelled."""
 
@@ -35,6 +41,9 @@ class NoHooks:
 
     async def on_assigned(self, assignment: Assignment) -> None:
         """Nothing to load."""
+
+    def on_committed(self) -> None:
+        """Nothing to keep."""
 
     async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
         """Nothing to drop."""

@@ -78,6 +78,9 @@ class CountsByPartition:
         for tp in sorted(assignment.positions):
             print(f"HELD {tp.topic} {tp.partition}", flush=True)
 
+    def on_committed(self) -> None:
+        """State is built from what was read, not from what was committed."""
+
     async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
         """Keep it: it may be ours again."""
         print(f"REVOKED {sorted(generation_partitions)}", flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,10 +23,13 @@ from schemas.topics import (
     PRODUCTS,
     REJECTED,
 )
+from streams.processing.checkpoints import Changelog
 from streams.processing.codecs import Codecs
+from streams.processing.keyvalues import Change, KeyValues, MemoryKeyValues
 from streams.processing.master import MasterTables
 from streams.processing.processor import CapturedRecord, OrderProcessor, Outcome, Output, ProcessingPolicy
-from streams.processing.store import AwaitedKey, PartitionStore
+from streams.processing.store import CHANGELOG_TOPICS, WorkerState, group_of
+from streams.processing.waiting import AwaitedKey
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.facts import EVENT_MODELS, Section
 from tests.unit.order_lives import BEGIN, ORDER_ID, customer, fx_rate, product
@@ -78,7 +81,7 @@ class Desk:
     """One partition's store and processor; each call is one batch, applied at once."""
 
     master: MasterTables = field(default_factory=known_master)
-    store: PartitionStore = field(default_factory=PartitionStore)
+    values: KeyValues = field(default_factory=MemoryKeyValues)
     now: datetime = BEGIN + timedelta(days=1)
     written: list[Output] = field(default_factory=list)
     offset: int = 0
@@ -86,6 +89,7 @@ class Desk:
     def __post_init__(self) -> None:
         policy = ProcessingPolicy(EnrichmentPolicy("EUR"), PARKED_FOR, "test")
         self.processor = OrderProcessor(codecs(), self.master, policy)
+        self._open()
 
     def record(self, event: CapturedEvent) -> CapturedRecord:
         """The event as the transport hands it over, at the next offset."""
@@ -117,21 +121,33 @@ class Desk:
 
     def restart(self) -> None:
         """Forget the store and load it again from what was written, as recovery does."""
-        store = PartitionStore()
+        self.values = MemoryKeyValues()
         for topic, key, value in self.written:
-            assert key is not None or topic == REJECTED
-            order_id = OrderId((key or b"").decode())
-            if topic == ORDER_STATE and value is not None:
-                store.states[order_id] = value
-            elif topic == PARKED and value is None:
-                store.release(order_id)
-            elif topic == PARKED and value is not None:
-                store.park(codecs().parked.decode(value))
-        self.store = store
+            if topic in CHANGELOG_TOPICS:
+                assert key is not None
+                self.values.write([Change(group_of(Changelog(topic, PARTITION)), key, value)])
+        self._open()
+
+    @property
+    def states(self) -> dict[OrderId, bytes]:
+        """The latest version of every order, as it is stored."""
+        return {OrderId(key.decode()): value for key, value in self._stored(ORDER_STATE)}
+
+    @property
+    def places(self) -> dict[OrderId, ParkedOrder]:
+        """Every order that waits."""
+        decoded = [codecs().parked.decode(value) for _, value in self._stored(PARKED)]
+        assert len(self.store.waiting) == len(decoded)
+        return {place.order_id: place for place in decoded}
+
+    @property
+    def awaited(self) -> dict[AwaitedKey, set[OrderId]]:
+        """Who waits for what."""
+        return {key: set(self.store.waiting_for([key])) for key in self.store.waiting.awaited()}
 
     def state(self, order_id: OrderId = ORDER_ID) -> OrderState | None:
         """The latest version, as another program reads it."""
-        message = self.store.states.get(order_id)
+        message = self.store.state(order_id)
         return None if message is None else decoded(ORDER_STATE, message, OrderState)
 
     def events(self) -> list[OrderEvent]:
@@ -156,10 +172,18 @@ class Desk:
 
     def parked(self, order_id: OrderId = ORDER_ID) -> ParkedOrder | None:
         """The order's place in the waiting room."""
-        return self.store.parked.get(order_id)
+        return self.store.parked(order_id)
+
+    def _stored(self, topic: str) -> Iterator[tuple[bytes, bytes]]:
+        return self.values.scan(group_of(Changelog(topic, PARTITION)))
+
+    def _open(self) -> None:
+        self.state_of_worker = WorkerState(self.values, codecs().parked)
+        self.store = self.state_of_worker.open(PARTITION)
 
     def _done(self, outcome: Outcome) -> Outcome:
         outcome.view.apply()
+        self.state_of_worker.committed({})
         self.written += outcome.outputs
         return outcome
 

@@ -137,7 +137,7 @@ def test_version_goes_to_events_then_state_then_postings_and_events_hold_the_sta
     assert event.state == desk.state()
     assert (event.event_type, event.topic) == ("OrderShipped", FULFILMENT_CAPTURED)
     state = outcome.outputs[1].value
-    assert state is not None and state == desk.store.states[ORDER_ID]
+    assert state is not None and state == desk.states[ORDER_ID]
     assert outcome.outputs[0].value is not None and outcome.outputs[0].value.endswith(state[5:])
     assert codec_of(ORDER_STATE).encode(event.state) == state, "copied sections are what a codec would write"
 
@@ -182,12 +182,12 @@ def test_order_waits_for_a_master_record_and_is_released_by_it(
     assert parked is not None
     assert [(one.topic, one.key) for one in parked.awaits] == awaited
     assert [held.value for held in parked.held] == [record.value]
-    assert desk.store.waiting == {awaited[0]: {ORDER_ID}}
+    assert desk.awaited == {awaited[0]: {ORDER_ID}}
     assert desk.arrive(customer("SOMEBODY ELSE")).outputs == []
     outcome = desk.arrive(arrival)
     assert [output.topic for output in outcome.outputs] == [ORDER_EVENTS, ORDER_STATE, PARKED]
     assert outcome.outputs[-1].value is None
-    assert (desk.store.parked, desk.store.waiting) == ({}, {})
+    assert (desk.places, desk.awaited) == ({}, {})
     assert (outcome.outcomes["accepted"], outcome.outcomes["released"]) == (1, 1)
 
 
@@ -310,7 +310,7 @@ def test_deadline_refuses_what_waits_and_nothing_else() -> None:
     assert "NEVER on master.customers" in rejection.violations[0].message
     assert_original(rejection, waiting)
     assert desk.versions() == [(1, "OrderPlaced"), (2, "OrderPaid")]
-    assert desk.parked() is None and desk.store.waiting == {}
+    assert desk.parked() is None and desk.awaited == {}
     assert outcome.outputs[-1].topic == PARKED and outcome.outputs[-1].value is None
     assert desk.expire().outputs == []
 
@@ -321,7 +321,7 @@ def test_deadline_of_a_payment_without_an_order_refuses_each_of_its_events() -> 
     desk.now += PARKED_FOR
     desk.expire()
     assert desk.refused_rules() == [["parked.deadline"]] * 3
-    assert (desk.store.parked, desk.store.waiting, desk.store.states) == ({}, {}, {})
+    assert (desk.places, desk.awaited, desk.states) == ({}, {}, {})
 
 
 def test_deadline_counts_from_the_first_event_that_waits() -> None:
@@ -355,18 +355,18 @@ def test_more_than_a_record_of_parked_can_hold_leaves_out_replaced_images() -> N
 def test_batch_that_is_dropped_leaves_the_store_as_it_was() -> None:
     desk, life = Desk(), Life()
     desk.take(life.ordered(order()), life.handled(shipment(1, {"7": "1"})))
-    states, parked, waiting = dict(desk.store.states), dict(desk.store.parked), {**desk.store.waiting}
+    states, parked, waiting = desk.states, desk.places, desk.awaited
     batch = [
         desk.record(event)
         for event in (life.settled(payment(1, "5")), life.ordered(order([Item("7", "P1", "1", "1")])))
     ]
     first = desk.processor.process(batch, desk.store, desk.now)
-    assert (desk.store.states, desk.store.parked, desk.store.waiting) == (states, parked, waiting)
+    assert (desk.states, desk.places, desk.awaited) == (states, parked, waiting)
     again = desk.processor.process(batch, desk.store, desk.now)
     assert again.outputs == first.outputs, "the same batch again is the same, to the byte"
     desk.now += PARKED_FOR
     desk.processor.expire(desk.store, desk.now)
-    assert (desk.store.states, desk.store.parked, desk.store.waiting) == (states, parked, waiting)
+    assert (desk.states, desk.places, desk.awaited) == (states, parked, waiting)
 
 
 class _RegistryAway(InMemorySchemas):
@@ -397,7 +397,7 @@ def test_registry_that_is_away_stops_the_batch_and_nothing_has_changed() -> None
     ]
     with pytest.raises(Transient):
         processor.process(batch, desk.store, desk.now)
-    assert (desk.store.states, desk.store.parked) == ({}, {})
+    assert (desk.states, desk.places) == ({}, {})
     registry.is_away = False
     outcome = processor.process(batch, desk.store, desk.now)
     assert (outcome.outcomes["accepted"], outcome.outcomes["unchanged"]) == (1, 1)
@@ -407,10 +407,10 @@ def test_restart_from_the_written_topics_goes_on_where_it_was() -> None:
     desk, life = Desk(), Life()
     desk.take(life.ordered(order(customer="C9")), life.settled(payment(1, "5")))
     desk.restart()
-    assert desk.store.waiting[CUSTOMERS, "C9"] == {ORDER_ID}
+    assert desk.awaited[CUSTOMERS, "C9"] == {ORDER_ID}
     desk.arrive(customer("C9"))
     desk.restart()
-    assert (desk.store.parked, desk.store.waiting) == ({}, {})
+    assert (desk.places, desk.awaited) == ({}, {})
     desk.take(life.handled(shipment(1, {"1": "1"})))
     assert [version for version, _ in desk.versions()] == [1, 2, 3]
 

@@ -97,8 +97,8 @@ class ProcessorAgainstReference(RuleBasedStateMachine):
             held = [] if parked is None else [one.value for one in parked.held]
             assert held == [codec_of(section_of(event).value).encode(event) for event in known.waiting]
             assert parked is None or parked.deadline_at == known.deadline_at
-        waited_for = {order_id for orders in self.desk.store.waiting.values() for order_id in orders}
-        assert waited_for == set(self.desk.store.parked)
+        waited_for = {order_id for orders in self.desk.awaited.values() for order_id in orders}
+        assert waited_for == set(self.desk.places)
 
     @invariant()
     def dead_letters_agree(self) -> None:

@@ -136,9 +136,9 @@ def test_any_event_again_at_any_later_point_changes_nothing(script: Script) -> N
     desk = Desk()
     for number, event in enumerate(script.events, 1):
         desk.take(event)
-        before, written = dict(desk.store.states), len(desk.written)
+        before, written = desk.states, len(desk.written)
         assert desk.take(*script.events[:number]).outputs == []
-        assert (desk.store.states, len(desk.written)) == (before, written)
+        assert (desk.states, len(desk.written)) == (before, written)
 
 
 def test_older_image_that_comes_again_does_not_replace_the_newer_one_that_waits() -> None:
@@ -167,7 +167,7 @@ def test_snapshot_taken_again_at_a_later_position_makes_no_version() -> None:
 def test_deletion_needs_no_master_data_and_one_of_an_unknown_order_has_no_effect() -> None:
     life, desk = Life(), Desk()
     desk.take(life.ordered(None))
-    assert desk.written == [] and desk.store.parked == {}
+    assert desk.written == [] and desk.places == {}
     desk.take(life.ordered(order()))
     desk.master.customers.clear()
     desk.take(life.ordered(None))
