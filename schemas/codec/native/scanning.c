@@ -41,9 +41,15 @@ static bool is_utf8(const uint8_t *text, Py_ssize_t size) {
     return decoded != NULL;
 }
 
+/* Numbers are copied as they stand, so one that is written longer than need be is left to those who write it anew. */
+static inline bool read_shortest(Reader *reader, uint64_t *value) {
+    const uint8_t *from = reader->at;
+    return read_unsigned(reader, value) && (reader->at - from == 1 || reader->at[-1] != 0);
+}
+
 static inline bool scan_octets(const Op *op, Reader *reader, Slot *slot) {
     uint64_t raw;
-    if (!read_unsigned(reader, &raw) || (raw & 1) || raw >> 1 > (uint64_t)(reader->end - reader->at)) return false;
+    if (!read_shortest(reader, &raw) || (raw & 1) || raw >> 1 > (uint64_t)(reader->end - reader->at)) return false;
     slot->text = reader->at;
     slot->size = (Py_ssize_t)(raw >> 1);
     reader->at += slot->size;
@@ -59,7 +65,7 @@ static inline bool scan_decimal(const Op *op, Reader *reader, Slot *slot) {
 }
 
 static inline bool scan_scalar(const Op *op, Reader *reader, Slot *slot) {
-    int64_t number;
+    uint64_t raw;
     switch (op->kind) {
     case TEXT:
     case OCTETS:
@@ -71,10 +77,11 @@ static inline bool scan_scalar(const Op *op, Reader *reader, Slot *slot) {
         slot->number = *reader->at++;
         return true;
     default:
-        if (!read_long(reader, &number)) return false;
-        slot->number = number;
-        if (op->kind == INSTANT) return number >= FIRST_DAY * DAY_MICROS && number < (LAST_DAY + 1) * DAY_MICROS;
-        return op->kind == LONG || (number >= FIRST_DAY && number <= LAST_DAY);
+        if (!read_shortest(reader, &raw)) return false;
+        slot->number = (int64_t)((raw >> 1) ^ (0 - (raw & 1)));
+        if (op->kind == INSTANT)
+            return slot->number >= FIRST_DAY * DAY_MICROS && slot->number < (LAST_DAY + 1) * DAY_MICROS;
+        return op->kind == LONG || (slot->number >= FIRST_DAY && slot->number <= LAST_DAY);
     }
 }
 
