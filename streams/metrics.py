@@ -7,6 +7,7 @@ from datetime import datetime
 from prometheus_client import Counter, Gauge, Histogram
 
 from schemas import metrics
+from schemas.codec.scalars import datetime_to_micros
 from streams.processing.processor import Outcome
 
 STAGE = "streams"
@@ -31,5 +32,6 @@ def count(outcome: Outcome, now: datetime) -> None:
         _EVENTS.labels(STAGE, name).inc(number)
     for rule, number in outcome.violated.items():
         _DEAD_LETTERS.labels(rule).inc(number)
+    now_micros = datetime_to_micros(now)
     for committed_at in outcome.committed_at:
-        _LATENCY.observe(max(0.0, (now - committed_at).total_seconds()))
+        _LATENCY.observe(max(0, now_micros - committed_at) / 1_000_000)

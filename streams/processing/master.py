@@ -33,6 +33,8 @@ class MasterTables:
     customers: dict[str, Customer] = field(default_factory=dict)
     products: dict[str, Product] = field(default_factory=dict)
     fx_rates: dict[tuple[str, str], FxRate] = field(default_factory=dict)
+    revision: int = 0
+    """Another number after each change, so that others know when what they made of the tables is old."""
 
     def customer(self, customer_id: CustomerId) -> Customer | None:
         """The customer, if known."""
@@ -48,6 +50,7 @@ class MasterTables:
 
     def put(self, topic: str, record: CanonicalModel) -> AwaitedKey:
         """Take in a record; gives the key that orders wait for it by."""
+        self.revision += 1
         if isinstance(record, Customer):
             self.customers[record.customer_id] = record
             return (topic, record.customer_id)
@@ -64,6 +67,7 @@ class MasterTables:
 
     def remove(self, topic: str, key: str) -> None:
         """A tombstone: the record is gone. Rates stay, because orders were converted by them."""
+        self.revision += 1
         tables: dict[str, dict[str, Any]] = {CUSTOMERS: self.customers, PRODUCTS: self.products}
         tables.get(topic, {}).pop(key, None)
 

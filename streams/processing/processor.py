@@ -11,6 +11,7 @@ from uuid import uuid5
 
 from schemas.attributes import OrderId
 from schemas.codec import ABSENT
+from schemas.codec.scalars import datetime_to_micros
 from schemas.errors import InvalidValue, UndecodableMessage
 from schemas.models import (
     AwaitedRecord,
@@ -24,13 +25,15 @@ from schemas.models import (
     Violation,
 )
 from schemas.models.source import EVENT_NAMESPACE
-from schemas.topics import ORDER_EVENTS, ORDER_STATE, PARKED, POSTINGS, REJECTED
+from schemas.topics import ORDER_EVENTS, ORDER_STATE, ORDERS_CAPTURED, PARKED, POSTINGS, REJECTED
 from streams.processing.codecs import Codecs
+from streams.processing.plain import PlainOrders
 from streams.processing.store import PartitionStore, StoreView
-from streams.rules.decision import NEVER_PLACED, Accepted, Decision, Ignored, Refused, Waiting, decide
+from streams.rules.decision import NEVER_PLACED, SCREENING, Accepted, Decision, Ignored, Refused, Waiting, decide
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.facts import MasterData, Section
 from streams.rules.merging import DELETED
+from streams.rules.screening import Screening
 
 _SECTION_NUMBER = {section: number for number, section in enumerate(Section)}
 _HELD_BYTES = 262_144
@@ -65,7 +68,8 @@ class Outcome:
     outputs: list[Output] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     violated: Counter[str] = field(default_factory=Counter)
-    committed_at: list[datetime] = field(default_factory=list)
+    committed_at: list[int] = field(default_factory=list)
+    """Of the versions made, in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +98,13 @@ class OrderProcessor:
     time; it writes the outputs, applies the view, and commits both with the input's offsets, or does none of it.
     """
 
-    def __init__(self, codecs: Codecs, master: MasterData, policy: ProcessingPolicy) -> None:
+    def __init__(
+        self, codecs: Codecs, master: MasterData, policy: ProcessingPolicy, screening: Screening = SCREENING
+    ) -> None:
         self._codecs = codecs
         self._master = master
         self._policy = policy
+        self._plain = PlainOrders(codecs, master, policy.enrichment, screening)
 
     def process(self, records: Iterable[CapturedRecord], store: PartitionStore, now: datetime) -> Outcome:
         """Decide about each record in turn.
@@ -106,11 +113,32 @@ class OrderProcessor:
             Transient: a schema id must be looked up and the registry is away; nothing has changed.
         """
         outcome = Outcome(StoreView(store))
+        may_be_plain = self._plain.begin(now)
         for record in records:
+            if may_be_plain and self._place(record, outcome):
+                continue
             incoming = self._decoded(record, outcome, now)
             if incoming is not None:
                 self._advance(incoming.event.order_id, [incoming], outcome, now)
         return outcome
+
+    def _place(self, record: CapturedRecord, outcome: Outcome) -> bool:
+        """Make a plain new order a version; False where it must go the ordinary way."""
+        topic, _, _, _, key, value, _ = record
+        if key is None or value is None or topic != ORDERS_CAPTURED or not key.isascii():
+            return False
+        order_id, view = OrderId(key.decode()), outcome.view
+        if view.state(order_id) is not None or view.parked(order_id) is not None:
+            return False
+        version = self._plain.first_version(key, value)
+        if version is None:
+            return False
+        state, event, committed_at = version
+        view.put_state(order_id, state)
+        outcome.outputs += (Output(ORDER_EVENTS, key, event), Output(ORDER_STATE, key, state))
+        outcome.outcomes["accepted"] += 1
+        outcome.committed_at.append(committed_at)
+        return True
 
     def release(self, order_ids: Iterable[OrderId], store: PartitionStore, now: datetime) -> Outcome:
         """Try orders that wait again, because something that they wait for has arrived."""
@@ -233,7 +261,7 @@ class OrderProcessor:
         for entry in entries:
             outcome.outputs.append(Output(POSTINGS, key, entry))
         outcome.outcomes["accepted"] += 1
-        outcome.committed_at.append(state.committed_at)
+        outcome.committed_at.append(datetime_to_micros(state.committed_at))
         return decision
 
     def _park(
