@@ -1,4 +1,8 @@
-"""The load of the stream benchmarks: master data and captured three-line orders on the real topics."""
+"""The load of the stream benchmarks: master data and captured three-line orders on the real topics.
+
+Millions of orders are a thousand prepared messages, each again and again under an id of its own: the number of an order
+has eight digits wherever it occurs, so that another one can be written over it without encoding the order again.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 
 from deploy.topics import TopicLayout, apply_topics
-from schemas.attributes import CanonicalModel, CustomerId, OrderId, ProductId
+from schemas.attributes import CanonicalModel, CustomerId, EventId, OrderId, ProductId
 from schemas.codec import TopicCodec
+from schemas.codec.topic import SchemaIds
 from schemas.models import Customer, OrderCaptured, OrderLine, Product, SalesOrder, SourcePosition, event_id_of
 from schemas.registry import SchemaRegistry
 from schemas.settings import KafkaSettings
@@ -37,17 +42,43 @@ _COORDINATOR_MOVES = (
 )
 CUSTOMER_COUNT = 1_000
 PRODUCT_COUNT = 500
+_PREPARED = 1_000
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def prepare(kafka: KafkaSettings, registry: SchemaRegistry, orders: int) -> None:
-    """Create the topics and write master data and `orders` captured orders."""
+    """Create the topics and write master data and `orders` captured orders: millions in seconds."""
     apply_topics(kafka, registry, TopicLayout(PARTITIONS))
-    producer = Producer(kafka.producer_config(**{"linger.ms": 50}))
+    producer = Producer(kafka.producer_config(**{"linger.ms": 50, "batch.num.messages": 10_000}))
     _write(producer, CUSTOMERS, registry, ((customer.customer_id, customer) for customer in _customers()))
     _write(producer, PRODUCTS, registry, ((product.product_id, product) for product in _products()))
-    _write(producer, ORDERS_CAPTURED, registry, ((f"crm:{n}", captured_order(n)) for n in range(orders)))
+    prepared = PreparedOrders(registry)
+    for number in range(orders):
+        _produce(producer, ORDERS_CAPTURED, *prepared.message(number))
     assert producer.flush(120) == 0
+
+
+class PreparedOrders:
+    """Captured orders as messages; equal but for their number to one of a thousand."""
+
+    def __init__(self, registry: SchemaIds) -> None:
+        codec = TopicCodec(ORDERS_CAPTURED, OrderCaptured, registry)
+        self._pieces = [_pieces(codec, number) for number in range(_PREPARED)]
+
+    def message(self, number: int) -> tuple[bytes, bytes]:
+        """Key and value of the captured order with this number, below 100,000,000."""
+        digits = b"%08d" % number
+        return b"crm:" + digits, digits.join(self._pieces[number % _PREPARED])
+
+
+def _pieces(codec: TopicCodec[OrderCaptured], number: int) -> list[bytes]:
+    """The message around its number: in the event's id, the order's id twice, and the customer's reference."""
+    event = captured_order(number)
+    digits = f"{number:08d}"
+    event = event.model_copy(update={"event_id": EventId(event.event_id[:-8] + digits)})
+    pieces = codec.encode(event).split(digits.encode())
+    assert len(pieces) == 5, f"the number of order {number} occurs elsewhere in its message, too"
+    return pieces
 
 
 def empty_outputs(kafka: KafkaSettings, registry: SchemaRegistry) -> None:
@@ -65,11 +96,11 @@ def captured_order(number: int) -> OrderCaptured:
     lines = [_line(number, position) for position in (1, 2, 3)]
     net = sum((line.line_extension_amount for line in lines), Decimal(0))
     tax = sum((line.tax_amount for line in lines), Decimal(0))
-    order_id = OrderId(f"crm:{number}")
+    order_id = OrderId(f"crm:{number:08d}")
     source = SourcePosition(system="crm", transaction_id=number, position=1_000 + number, sequence=0)
     order = SalesOrder(
         order_id=order_id,
-        customer_reference=f"PO-{number}",
+        customer_reference=f"PO-{number:08d}",
         order_status="placed",
         issue_date=date(2026, 11, 21),
         document_currency_code="EUR",
@@ -155,13 +186,15 @@ def _write(
     producer: Producer, topic: str, registry: SchemaRegistry, records: Iterator[tuple[str, CanonicalModel]]
 ) -> None:
     codec: TopicCodec[CanonicalModel] = TopicCodec(topic, CATALOGUE[topic].model, registry)
-    for number, (key, record) in enumerate(records):
-        value = codec.encode(record)
-        while True:
-            try:
-                producer.produce(topic, value, key.encode())
-                break
-            except BufferError:
-                producer.poll(0.1)
-        if number % 5_000 == 0:
-            producer.poll(0)
+    for key, record in records:
+        _produce(producer, topic, key.encode(), codec.encode(record))
+
+
+def _produce(producer: Producer, topic: str, key: bytes, value: bytes) -> None:
+    while True:
+        try:
+            producer.produce(topic, value, key)
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            return
