@@ -5,29 +5,27 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
 from schemas.conditions.language import ITEM_FUNCTIONS, Condition, Vocabulary, pattern_of
 
 Predicate = Callable[..., bool]
-"""Takes the records that it was compiled for, by name; the items as a list under their own name."""
+"""Takes the records that it was compiled for, in their order; the items as lists."""
+Judgement = Callable[..., tuple[bool, list[bool]]]
+"""Takes what a predicate takes; whether the conditions hold that speak of no item, and for each item the others."""
 
 
 def compile_predicate(
     conditions: Iterable[Condition], records: tuple[str, ...], items: tuple[str, ...], vocabulary: Vocabulary
 ) -> Predicate:
-    """A function of `records` (keyword arguments) that says whether all conditions hold.
+    """A function of `records` (in their order) that says whether all conditions hold.
 
     `items` are those records that stand for one of many: they take lists of one length, and what speaks of one of
     them has to hold for each. `total` and its like go over the first of them.
     """
-    translation = _Translation(items[0])
-    once: list[str] = []
-    each: list[str] = []
-    for condition in conditions:
-        code = ast.unparse(translation.visit(ast.parse(condition.text, mode="eval").body))
-        (each if condition.names & set(items) else once).append(f"({code})")
+    once, each = _translated(conditions, items)
     if each:
         lists = ", ".join(f"{name}_list" for name in items)
         once.append(f"all([{' and '.join(each)} for {', '.join(items)}, in zip({lists}, strict=True)])")
@@ -36,17 +34,61 @@ def compile_predicate(
 def holds({parameters}):
     try:
         return bool({" and ".join(once) or "True"})
-    except (TypeError, AttributeError, KeyError, ArithmeticError):
+    except ({_NOT_EVALUATED}):
         return False
 """
+    return cast(Predicate, _executed(source, vocabulary)["holds"])
+
+
+def compile_judgement(
+    conditions: Iterable[Condition], records: tuple[str, ...], items: tuple[str, ...], vocabulary: Vocabulary
+) -> Judgement:
+    """As `compile_predicate`, but tells apart what holds once and what holds for each item."""
+    once, each = _translated(conditions, items)
+    lists = ", ".join(f"{name}_list" for name in items)
+    parameters = ", ".join(f"{name}_list" if name in items else name for name in records)
+    source = f"""
+def judged({parameters}):
+    def once():
+        try:
+            return bool({" and ".join(once) or "True"})
+        except ({_NOT_EVALUATED}):
+            return False
+    def each({", ".join(items)}):
+        try:
+            return bool({" and ".join(each) or "True"})
+        except ({_NOT_EVALUATED}):
+            return False
+    return once(), [each(*row) for row in zip({lists}, strict=True)]
+"""
+    return cast(Judgement, _executed(source, vocabulary)["judged"])
+
+
+_NOT_EVALUATED = "TypeError, AttributeError, KeyError, ArithmeticError, ValueError"
+
+
+def _translated(conditions: Iterable[Condition], items: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    translation = _Translation(items[0])
+    once: list[str] = []
+    each: list[str] = []
+    for condition in conditions:
+        code = ast.unparse(translation.visit(ast.parse(condition.text, mode="eval").body))
+        (each if condition.names & set(items) else once).append(f"({code})")
+    return once, each
+
+
+def _executed(source: str, vocabulary: Vocabulary) -> dict[str, Any]:
     scope: dict[str, Any] = dict(vocabulary) | {
         "Decimal": Decimal,
         "matches": _matches,
         "before": lambda text, mark: text.partition(mark)[0],
         "whole": lambda number, decimals: not number % _coin(decimals),
+        "day": date.fromisoformat,
+        "later": lambda day, days: day + timedelta(int(days)),
+        "midnight": lambda day: datetime(day.year, day.month, day.day, tzinfo=UTC),
     }
     exec(source, scope)  # only checked expressions and our own names
-    return cast(Predicate, scope["holds"])
+    return scope
 
 
 class _Translation(ast.NodeTransformer):

@@ -18,7 +18,12 @@ from schemas.models import Address, AwaitedRecord, OrderCaptured, SalesOrder
 from tests.unit.model_strategies import instances
 from tests.unit.order_lives import Item, Life, order
 
-VOCABULARY = {"STATUSES": {"placed": 0, "confirmed": 0}, "CURRENCIES": {"EUR": 2, "JPY": 0, "KWD": 3}}
+VOCABULARY = {
+    "STATUSES": {"placed": 0, "confirmed": 0},
+    "CURRENCIES": {"EUR": 2, "JPY": 0, "KWD": 3},
+    "LIMITS": {"EUR": 274, "USD": 9},
+}
+CONSTANTS = {"MOST": Decimal("273.66"), "LEAST": Decimal("-0.5")}
 RECORDS = ("event", "order", "line")
 
 # (condition, holds for the order below)
@@ -59,6 +64,19 @@ MEANINGS = [
     ("order.issue_date <= order.requested_delivery_date", True),
     ("order.issue_date > order.requested_delivery_date", False),
     ("event.committed_at == event.captured_at", True),
+    ("order.order_status in {'placed', 'confirmed'}", True),
+    ("order.order_status not in {'placed', 'confirmed'}", False),
+    ("order.note in {'x'}", False),
+    ("order.payable_amount <= LIMITS[order.document_currency_code]", True),
+    ("order.payable_amount > LIMITS[order.document_currency_code]", False),
+    ("order.payable_amount <= LIMITS[order.order_status]", False),
+    ("order.payable_amount <= MOST and order.payable_amount >= -LEAST and LEAST < 0", True),
+    ("order.issue_date == day('2026-11-21')", True),
+    ("order.issue_date < day('2026-11-21')", False),
+    ("later(order.issue_date, 30) == day('2026-12-21')", True),
+    ("order.requested_delivery_date <= later(order.issue_date, -1)", False),
+    ("midnight(order.issue_date) <= event.committed_at < midnight(later(order.issue_date, 1))", True),
+    ("midnight(day('2026-11-22')) <= event.committed_at", False),
     ("order.order_status == 'placed' and (order.note is None or order.note == '')", True),
 ]
 SAMPLE = order([Item("1", "P1", "3", "9.99"), Item("2", "P2", "10", "20.00")]).model_copy(
@@ -68,7 +86,7 @@ SAMPLE = order([Item("1", "P1", "3", "9.99"), Item("2", "P2", "10", "20.00")]).m
 
 def in_python(text: str, event: OrderCaptured) -> bool:
     assert event.order is not None
-    conditions = parse_conditions(text, RECORDS, VOCABULARY, "test")
+    conditions = parse_conditions(text, RECORDS, VOCABULARY, "test", CONSTANTS)
     holds = compile_predicate(conditions, RECORDS, ("line",), VOCABULARY)
     return holds(event, event.order, event.order.order_lines)
 
@@ -83,7 +101,7 @@ def natively(text: str, event: OrderCaptured) -> bool:
             key="event.order_id",
             instant="event.committed_at",
             looked_up={},
-            conditions=tuple(parse_conditions(text, RECORDS, VOCABULARY, "test")),
+            conditions=tuple(parse_conditions(text, RECORDS, VOCABULARY, "test", CONSTANTS)),
             vocabulary=VOCABULARY,
             outputs=(OutputDeclaration(b"", AwaitedRecord, {"topic": Given("t"), "key": Given("k")}),),
             present=frozenset({"order"}),

@@ -73,7 +73,7 @@ class FastPathDeclaration:
     `names` gives conditions and projections their words for parts of the record: a name and its path. `key` is the
     text that the message's key must be, `instant` the number that is handed back with the outputs. `present` are paths
     of optional records without which a message is not for the fast path; `absent` are names of records that are None
-    on it.
+    on it, `optional` of those looked up of which there may be none.
     """
 
     prefix: bytes
@@ -88,6 +88,7 @@ class FastPathDeclaration:
     outputs: tuple[OutputDeclaration, ...]
     present: frozenset[str] = frozenset()
     absent: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
 
 
 class FastPath:
@@ -103,7 +104,9 @@ class FastPath:
 
         scopes = _scopes(declaration)
         items = items_of(declaration.model)
-        compiler = NodeCompiler(scopes, declaration.items, declaration.absent, declaration.vocabulary)
+        compiler = NodeCompiler(
+            scopes, declaration.items, declaration.absent, declaration.optional, declaration.vocabulary
+        )
         looked_up = declaration.looked_up
         per_item = {name for name, other in looked_up.items() if other.key.startswith(f"{declaration.items}.")}
         given = [

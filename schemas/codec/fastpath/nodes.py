@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, cast
 
 from schemas.codec.fastpath.slots import SlotPlace
 from schemas.conditions import ITEM_FUNCTIONS, Condition, Vocabulary
-from schemas.conditions.language import pattern_of
+from schemas.conditions.language import day_of, listed_texts, pattern_of
 from schemas.errors import ConfigurationError
 
 
@@ -65,6 +65,9 @@ _KINDS: dict[type, Kind] = {
     datetime: "instant",
 }
 _LARGEST_SCALE = 19
+_EPOCH = date(1970, 1, 1)
+_DAY_MICROS = 86_400_000_000
+_DAY_FUNCTIONS = ("day", "later", "midnight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,22 @@ class _Value:
 class NodeCompiler:
     """Collects the nodes of several conditions.
 
-    `scopes` are the names that conditions use; `absent` are names of records that are None on the fast path.
+    `scopes` are the names that conditions use; `absent` are names of records that are None on the fast path, and
+    `optional` of those that are None where nothing was to be looked up.
     """
 
-    def __init__(self, scopes: Mapping[str, Scope], items: str, absent: frozenset[str], vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        scopes: Mapping[str, Scope],
+        items: str,
+        absent: frozenset[str],
+        optional: frozenset[str],
+        vocabulary: Vocabulary,
+    ) -> None:
         self._scopes = scopes
         self._items = items
         self._absent = absent
+        self._optional = optional
         self._vocabulary = vocabulary
         self._where = ""
         self.nodes: list[Node] = []
@@ -182,6 +194,10 @@ class NodeCompiler:
         root, path = self._path(left)
         if root in self._absent:
             return self._constant(is_null)
+        if root in self._optional and not path:
+            # The first attribute of what was looked up is never null by itself.
+            first = self._add(Operation.IS_NULL, scope=self._scopes[root].number)
+            return _Value("truth", first if is_null else self._add(Operation.NOT, first))
         if not path and not self._scopes[root].path:
             return self._constant(not is_null)
         scope, place = self._slot(root, path, left)
@@ -189,9 +205,13 @@ class NodeCompiler:
         return _Value("truth", found if is_null else self._add(Operation.NOT, found))
 
     def _among(self, left: ast.expr, right: ast.expr) -> int:
-        if not isinstance(right, ast.Name) or right.id not in self._vocabulary:
+        listed = listed_texts(right)
+        if listed is not None:
+            numbers = {text.encode(): 0 for text in listed}
+        elif isinstance(right, ast.Name) and right.id in self._vocabulary:
+            numbers = {text.encode(): number for text, number in self._vocabulary[right.id].items()}
+        else:
             raise self._wrong(right, "is no vocabulary")
-        numbers = {text.encode(): number for text, number in self._vocabulary[right.id].items()}
         return self._add(Operation.AMONG, self._text(left), entries=numbers)
 
     def _tested(self, node: ast.Call) -> _Value:
@@ -205,7 +225,7 @@ class NodeCompiler:
         value, decimals = self._value(node.args[0]), node.args[1]
         if not isinstance(decimals, ast.Subscript) or value.kind != "number":
             raise self._wrong(node, "takes a number and VOCABULARY[text]")
-        known = self._vocabulary[cast(ast.Name, decimals.value).id]
+        known = self._known(decimals)
         coins = {text.encode(): 10 ** max(value.scale - number, 0) for text, number in known.items()}
         coin = self._add(Operation.LOOKED_UP, self._text(decimals.slice), entries=coins)
         return _Value("truth", self._add(Operation.WHOLE, value.node, coin))
@@ -223,6 +243,9 @@ class NodeCompiler:
             return self._calculated(node)
         if isinstance(node, ast.Call):
             return self._called(node)
+        if isinstance(node, ast.Subscript):
+            numbers = {text.encode(): number for text, number in self._known(node).items()}
+            return _Value("number", self._add(Operation.LOOKED_UP, self._text(node.slice), entries=numbers))
         root, path = self._path(node)
         scope, place = self._slot(root, path, node)
         kind = _KINDS.get(place.shape.leaf)
@@ -263,7 +286,27 @@ class NodeCompiler:
         if name == "before":
             mark = cast(str, cast(ast.Constant, node.args[1]).value).encode()[0]
             return _Value("text", self._add(Operation.TEXT_BEFORE, self._text(node.args[0]), number=mark))
+        if name in _DAY_FUNCTIONS:
+            return self._dated(name, node)
         raise self._wrong(node, f"is no value; of {', '.join(ITEM_FUNCTIONS)} only total and count are")
+
+    def _dated(self, name: str, node: ast.Call) -> _Value:
+        if name == "day":
+            written = cast(date, day_of(node.args[0]))
+            return _Value("day", self._add(Operation.NUMBER_CONSTANT, number=(written - _EPOCH).days))
+        day = self._value(node.args[0])
+        if day.kind != "day":
+            raise self._wrong(node, f"takes a day, not a {day.kind}")
+        if name == "midnight":
+            micros = self._add(Operation.NUMBER_CONSTANT, number=_DAY_MICROS)
+            return _Value("instant", self._add(Operation.MULTIPLY, day.node, micros))
+        days = self._numeric(node.args[1])
+        if days.scale:
+            raise self._wrong(node, "takes a whole number of days")
+        return _Value("day", self._add(Operation.ADD, day.node, days.node))
+
+    def _known(self, node: ast.Subscript) -> Mapping[str, int]:
+        return self._vocabulary[cast(ast.Name, node.value).id]
 
     def _numeric(self, node: ast.expr) -> _Value:
         value = self._value(node)
