@@ -32,6 +32,9 @@ from schemas.errors import ConfigurationError
 Vocabulary = Mapping[str, Mapping[str, int]]
 """Names of sets of texts; each text with its number (decimals of a currency), 0 where it has none."""
 
+Constants = Mapping[str, Decimal | frozenset[str]]
+"""Names of numbers, and of sets of texts; an empty one is the vocabulary NOTHING."""
+
 ITEM_FUNCTIONS = ("total", "count", "unique")
 _ARITY = {
     "matches": 2,
@@ -91,11 +94,11 @@ def parse_conditions(
     records: Collection[str],
     vocabulary: Vocabulary,
     where: str,
-    constants: Mapping[str, Decimal] | None = None,
+    constants: Constants | None = None,
 ) -> list[Condition]:
     """The conditions that `text` joins by `and`, checked: called when rules are declared or a rule file is read.
 
-    `constants` are names of numbers, put in their places.
+    `constants` are names of numbers and sets of texts, put in their places.
 
     Raises:
         ConfigurationError: not in the language, or of a record or vocabulary that there is not; names `where`.
@@ -130,15 +133,18 @@ def day_of(node: ast.expr) -> date | None:
 
 
 class _Constants(ast.NodeTransformer):
-    """Puts numbers in the places of their names."""
+    """Puts numbers and sets in the places of their names."""
 
-    def __init__(self, constants: Mapping[str, Decimal]) -> None:
+    def __init__(self, constants: Constants) -> None:
         self._constants = constants
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         value = self._constants.get(node.id)
         if value is None:
             return node
+        if isinstance(value, frozenset):
+            # Python has no way to write an empty set.
+            return ast.Set([ast.Constant(text) for text in sorted(value)]) if value else ast.Name("NOTHING")
         number = ast.Constant(int(abs(value)) if value == int(value) else float(abs(value)))
         return number if value >= 0 else ast.UnaryOp(ast.USub(), number)
 

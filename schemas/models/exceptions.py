@@ -41,6 +41,7 @@ class Rejection(CanonicalModel, classification="confidential"):
     violations: list[Violation] = attribute("Every violated rule, not only the first")
     rejected_at: Instant = attribute("When", unit="UTC")
     code_version: str = attribute("Version of ordersync that refused it")
+    rules_version: str | None = attribute("Version of the rules that it was judged by; null from capture", default=None)
     original: OriginalMessage = attribute("The event as it came")
 
 

@@ -29,7 +29,8 @@ from schemas.topics import ORDERS_CAPTURED
 from streams.processing.codecs import Codecs
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.facts import MasterData, Section
-from streams.rules.screening import Screening
+from streams.rules.ruleset import Edition, RuleSet
+from streams.rules.screening import ABSENT, OPTIONAL, Screening
 
 _REMEMBERED = 100_000
 """So many encoded master records are kept at most."""
@@ -60,7 +61,7 @@ class PlainOrders:
     or is damaged.
     """
 
-    def __init__(self, codecs: Codecs, master: MasterData, policy: EnrichmentPolicy, screening: Screening) -> None:
+    def __init__(self, codecs: Codecs, master: MasterData, policy: EnrichmentPolicy, rules: RuleSet) -> None:
         self._codecs = codecs
         self._master = master
         self._functional_currency_code = policy.functional_currency_code
@@ -70,12 +71,18 @@ class PlainOrders:
         self._records = (self._customers, self._products, self._rates)
         self._revision = -1
         self._arguments: tuple[bytes, ...] = ()
-        self._path = (
-            FastPath(self._declaration(screening)) if is_available and screening.predicate is not None else None
-        )
+        self._rules = rules
+        self._edition: Edition | None = None
+        self._path: FastPath | None = None
 
     def begin(self, now: datetime) -> bool:
-        """Told before each batch; False where there is no fast path."""
+        """Told before each batch; False where there is no fast path.
+
+        The rules in force now have one; what was committed under others goes the ordinary way.
+        """
+        edition = self._rules.at(now)
+        if edition is not self._edition:
+            self._edition, self._path, self._revision = edition, self._path_of(edition.screening), -1
         if self._path is None:
             return False
         self._arguments = (encoded_attribute(OrderState, "processed_at", now),)
@@ -95,11 +102,16 @@ class PlainOrders:
         return tuple.__new__(PlainVersion, made) if isinstance(made, tuple) else None
 
     def _remember(self, place: int, key: str) -> bool:
-        """Keep the encoded master record; False where it is unknown, and the order must wait for it."""
+        """Keep the encoded master record; False where it is unknown, or a rule has something to say about it."""
         record, codec = self._found(self._records[place], key)
-        if record is not None:
-            self._records[place][key] = codec.records.encode(record)
-        return record is not None
+        assert self._edition is not None
+        if record is None or (isinstance(record, Customer) and not self._edition.screening.clears_customer(record)):
+            return False
+        self._records[place][key] = codec.records.encode(record)
+        return True
+
+    def _path_of(self, screening: Screening) -> FastPath | None:
+        return FastPath(self._declaration(screening)) if is_available and screening.predicate is not None else None
 
     def _found(self, records: Records, key: str) -> tuple[CanonicalModel | None, TopicCodec[Any]]:
         if records is self._customers:
@@ -129,7 +141,8 @@ class PlainOrders:
                 OutputDeclaration(event_header, OrderEvent, _EVENT),
             ),
             present=frozenset({"order"}),
-            absent=frozenset({"previous", "fulfilment", "settlement"}),
+            absent=ABSENT,
+            optional=OPTIONAL,
         )
 
     def _state(self) -> Projection:

@@ -29,11 +29,11 @@ from schemas.topics import ORDER_EVENTS, ORDER_STATE, ORDERS_CAPTURED, PARKED, P
 from streams.processing.codecs import Codecs
 from streams.processing.plain import PlainOrders
 from streams.processing.store import PartitionStore, StoreView
-from streams.rules.decision import NEVER_PLACED, SCREENING, Accepted, Decision, Ignored, Refused, Waiting, decide
+from streams.rules.decision import NEVER_PLACED, Accepted, Decision, Ignored, Knowledge, Refused, Waiting, decide
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.facts import MasterData, Section
 from streams.rules.merging import DELETED
-from streams.rules.screening import Screening
+from streams.rules.ruleset import RuleSet, builtin_rules
 
 _SECTION_NUMBER = {section: number for number, section in enumerate(Section)}
 _HELD_BYTES = 262_144
@@ -79,6 +79,7 @@ class ProcessingPolicy:
     enrichment: EnrichmentPolicy = field(default_factory=EnrichmentPolicy)
     parked_for: timedelta = timedelta(days=1)
     code_version: str = "0"
+    rules: RuleSet = field(default_factory=builtin_rules)
 
 
 @dataclass(slots=True, eq=False)
@@ -98,13 +99,11 @@ class OrderProcessor:
     time; it writes the outputs, applies the view, and commits both with the input's offsets, or does none of it.
     """
 
-    def __init__(
-        self, codecs: Codecs, master: MasterData, policy: ProcessingPolicy, screening: Screening = SCREENING
-    ) -> None:
+    def __init__(self, codecs: Codecs, master: MasterData, policy: ProcessingPolicy) -> None:
         self._codecs = codecs
-        self._master = master
         self._policy = policy
-        self._plain = PlainOrders(codecs, master, policy.enrichment, screening)
+        self._knowledge = Knowledge(master, policy.enrichment, policy.rules)
+        self._plain = PlainOrders(codecs, master, policy.enrichment, policy.rules)
 
     def process(self, records: Iterable[CapturedRecord], store: PartitionStore, now: datetime) -> Outcome:
         """Decide about each record in turn.
@@ -225,8 +224,7 @@ class OrderProcessor:
         if previous is not None and not overtakes and _is_unchanged(incoming, previous, sections):
             outcome.outcomes["unchanged"] += 1
             return Ignored("unchanged")
-        policy = self._policy.enrichment
-        decision = decide(incoming.section, incoming.event, previous, self._master, now, policy)
+        decision = decide(incoming.section, incoming.event, previous, self._knowledge, now)
         if isinstance(decision, Accepted):
             decision = self._accept(incoming, decision, sections, outcome)
         if isinstance(decision, Refused):
@@ -307,6 +305,7 @@ class OrderProcessor:
             violations=violations,
             rejected_at=now,
             code_version=self._policy.code_version,
+            rules_version=self._policy.rules.version,
             original=original,
         )
         outcome.outputs.append(Output(REJECTED, original.key, self._codecs.rejections.encode(rejection)))

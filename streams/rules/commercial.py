@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 
 from schemas.currencies import exponent_of, is_currency
-from streams.rules.catalogue import Finding, Severity, rule
+from streams.rules.catalogue import Finding, RuleDeclarations, Severity
+from streams.rules.codes import country_codes, unit_codes
 from streams.rules.facts import Candidate, Section
 from streams.rules.quantities import ZERO, as_text
+from streams.rules.vocabulary import STATUSES
 
-STATUSES = ("placed", "confirmed", "completed", "cancelled")
-_UNIT_CODE = re.compile(r"[A-Z0-9]{2,3}")
-_COUNTRY_CODE = re.compile(r"[A-Z]{2}")
+DECLARED = RuleDeclarations()
+rule = DECLARED.rule
 
 
 @rule(
@@ -112,7 +111,7 @@ def amount_exponent(candidate: Candidate) -> Iterator[Finding]:
     ]
     amounts += [(f"order_lines[{line.line_id}].tax_amount", line.tax_amount) for line in order.order_lines]
     for name, amount in amounts:
-        if _decimals(amount) > exponent:
+        if decimals_of(amount) > exponent:
             yield Finding(
                 f"{name} {amount} has more than the {exponent} decimals of {order.document_currency_code}", name
             )
@@ -230,31 +229,31 @@ def payable_total(candidate: Candidate) -> Iterator[Finding]:
 @rule(
     "line.unit_code",
     Section.ORDER,
-    source="I2, UN/ECE Recommendation 20",
+    source="I2, EN 16931 BR-CL-23",
     owner="inventory",
-    plain="matches(line.unit_code, '[A-Z0-9]{2,3}')",
+    plain="line.unit_code in UNITS",
 )
 def unit_code(candidate: Candidate) -> Iterator[Finding]:
-    """Unit codes have the form of UN/ECE Recommendation 20: two or three capitals or digits."""
+    """Units are codes of UN/ECE Recommendation 20, or packages of Recommendation 21 behind an X."""
     for line in candidate.order.order_lines if candidate.order is not None else ():
-        if not is_unit_code(line.unit_code):
+        if line.unit_code not in unit_codes():
             yield Finding(f"line {line.line_id}: {line.unit_code!r} is no Rec 20 unit code (C62 = one)", "unit_code")
 
 
 @rule(
     "order.country_code",
     Section.ORDER,
-    source="I2, ISO 3166-1",
+    source="I2, ISO 3166-1, EN 16931 BR-CL-14",
     owner="crm",
     plain=(
         "order.delivery_address is None or order.delivery_address.country_code is None"
-        " or order.delivery_address.country_code == '' or matches(order.delivery_address.country_code, '[A-Z]{2}')"
+        " or order.delivery_address.country_code == '' or order.delivery_address.country_code in COUNTRIES"
     ),
 )
 def country_code(candidate: Candidate) -> Iterator[Finding]:
-    """The country of delivery has the form of an ISO 3166-1 alpha-2 code."""
+    """The country of delivery is an ISO 3166-1 alpha-2 code."""
     address = candidate.order.delivery_address if candidate.order is not None else None
-    if address is not None and address.country_code and not is_country_code(address.country_code):
+    if address is not None and address.country_code and address.country_code not in country_codes():
         yield Finding(f"{address.country_code!r} is no ISO 3166-1 alpha-2 code", "delivery_address.country_code")
 
 
@@ -306,19 +305,8 @@ def discontinued(candidate: Candidate) -> Iterator[Finding]:
                 yield Finding(f"product {product.product_id} is discontinued", "product_id")
 
 
-@lru_cache(maxsize=4096)
-def is_unit_code(code: str) -> bool:
-    """Whether `code` has the form of a UN/ECE Recommendation 20 unit code."""
-    return _UNIT_CODE.fullmatch(code) is not None
-
-
-@lru_cache(maxsize=1024)
-def is_country_code(code: str) -> bool:
-    """Whether `code` has the form of an ISO 3166-1 alpha-2 code."""
-    return _COUNTRY_CODE.fullmatch(code) is not None
-
-
-def _decimals(amount: Decimal) -> int:
+def decimals_of(amount: Decimal) -> int:
+    """How many decimals an amount has, the zeros at its end left out."""
     exponent = amount.as_tuple().exponent
     if not isinstance(exponent, int) or exponent >= 0:
         return 0

@@ -15,18 +15,25 @@ from schemas.models import (
     SourcePosition,
     Violation,
 )
-from streams.rules import accounting, commercial, lifecycle
-from streams.rules.catalogue import RULES, Rule, Severity
+from streams.rules import accounting
+from streams.rules.catalogue import Severity
 from streams.rules.enrichment import EnrichmentPolicy, enrich, missing_records
 from streams.rules.facts import Candidate, MasterData, Section
 from streams.rules.history import event_type
 from streams.rules.merging import is_news, merge, merged_position
-from streams.rules.screening import screening_of
+from streams.rules.ruleset import Edition, RuleSet
 from streams.rules.statuses import statuses
 
-__all__ = ["Accepted", "Decision", "Ignored", "Refused", "Waiting", "decide"]
+__all__ = ["Accepted", "Decision", "Ignored", "Knowledge", "Refused", "Waiting", "decide", "judge"]
 
-_DECLARING_MODULES = (commercial, lifecycle)
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a decision rests on beside the event and the order: master data, finance's policy, and the rules."""
+
+    master: MasterData
+    policy: EnrichmentPolicy
+    rules: RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,8 @@ def decide(
     section: Section,
     event: CapturedEvent,
     previous: OrderState | None,
-    master: MasterData,
+    knowledge: Knowledge,
     now: datetime,
-    policy: EnrichmentPolicy,
 ) -> Decision:
     """Decide about `event` on an order whose latest version is `previous`.
 
@@ -80,17 +86,17 @@ def decide(
     """
     if not is_news(section, event, previous):
         return Ignored("duplicate")
-    candidate = merge(section, event, previous)
+    candidate, policy = merge(section, event, previous), knowledge.policy
     if section is Section.ORDER and candidate.order is None:
         return NEVER_PLACED
     try:
-        missing = missing_records(candidate, master, policy)
-        violations, warnings = _judge(candidate)
+        missing = missing_records(candidate, knowledge.master, policy)
+        violations, warnings = judge(candidate, knowledge.rules.at(event.committed_at))
         if violations:
             return Refused(violations)
         if missing:
             return Waiting(missing)
-        state = _version(candidate, warnings, master, now, policy)
+        state = _version(candidate, warnings, knowledge, now)
         return Accepted(event_type(candidate), state, accounting.journal_entries(previous, state))
     except InvalidValue as exc:
         return Refused([Violation(rule=exc.rule, message=str(exc), field=exc.field)])
@@ -99,35 +105,41 @@ def decide(
         return Refused([Violation(rule="amount_range", message=message)])
 
 
-def _rules_by_section() -> dict[Section, tuple[Rule, ...]]:
-    return {section: tuple(rule for rule in RULES.values() if section in rule.sections) for section in Section}
+def judge(candidate: Candidate, edition: Edition) -> tuple[list[Violation], list[RuleWarning]]:
+    """Every violation of a candidate, and the warnings that its version will name.
 
-
-_RULES = _rules_by_section()
-SCREENING = screening_of(RULES.values())
-"""The quick look of all declared rules."""
-
-
-def _judge(candidate: Candidate) -> tuple[list[Violation], list[RuleWarning]]:
+    What rules warned of that are not asked about this section still holds: nothing that they look at has changed.
+    """
     violations: list[Violation] = []
-    warnings: list[RuleWarning] = []
-    if candidate.section is Section.ORDER and SCREENING.is_plain(candidate):
+    warnings: list[RuleWarning] = _kept_warnings(candidate, edition)
+    if candidate.section is Section.ORDER and edition.screening.is_plain(candidate):
         return violations, warnings
-    for rule in _RULES[candidate.section]:
-        for finding in rule.check(candidate):
-            if rule.severity is Severity.ERROR:
-                violations.append(Violation(rule=rule.code, message=finding.message, field=finding.field))
+    for one in edition.by_section[candidate.section]:
+        for finding in one.findings(candidate):
+            if one.severity is Severity.ERROR:
+                violations.append(Violation(rule=one.rule.code, message=finding.message, field=finding.field))
             else:
-                warnings.append(RuleWarning(rule=rule.code, message=finding.message))
+                warnings.append(RuleWarning(rule=one.rule.code, message=finding.message))
+    warnings.sort(key=lambda warning: edition.places[warning.rule])
     return violations, warnings
+
+
+def _kept_warnings(candidate: Candidate, edition: Edition) -> list[RuleWarning]:
+    if candidate.previous is None or not candidate.previous.warnings:
+        return []
+    asked = {one.rule.code for one in edition.by_section[candidate.section]}
+    return [
+        warning
+        for warning in candidate.previous.warnings
+        if warning.rule in edition.places and warning.rule not in asked
+    ]
 
 
 def _version(
     candidate: Candidate,
     warnings: list[RuleWarning],
-    master: MasterData,
+    knowledge: Knowledge,
     now: datetime,
-    policy: EnrichmentPolicy,
 ) -> OrderState:
     previous, event = candidate.previous, candidate.event
     assert candidate.order is not None, "an order without commercial facts waits"
@@ -147,7 +159,7 @@ def _version(
         fulfilment_source=_position(candidate, Section.FULFILMENT),
         settlement_source=_position(candidate, Section.SETTLEMENT),
         warnings=warnings,
-        enrichment=enrich(candidate, master, policy),
+        enrichment=enrich(candidate, knowledge.master, knowledge.policy),
         order=candidate.order,
         fulfilment=candidate.fulfilment,
         settlement=candidate.settlement,

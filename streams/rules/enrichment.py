@@ -78,7 +78,12 @@ def _missing_master(
         else:
             candidate.products.append(product)
     currency, functional = order.document_currency_code, policy.functional_currency_code
-    if currency != functional and is_currency(currency) and master.fx_rate(currency, functional) is None:
+    candidate.rate = None if currency == functional else master.fx_rate(currency, functional)
+    if currency == functional:
+        candidate.exchange_rate = Decimal(1)
+    elif candidate.rate is not None:
+        candidate.exchange_rate = candidate.rate.rate
+    elif is_currency(currency):
         missing.append(AwaitedRecord(topic=FX_RATES, key=f"{currency}:{functional}"))
     return missing
 

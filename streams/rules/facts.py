@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 from typing import Protocol
 
@@ -73,6 +74,9 @@ class Candidate:
     is_deleted: bool
     customer: Customer | None = None
     products: list[Product] = field(default_factory=list)
+    rate: FxRate | None = None
+    exchange_rate: Decimal | None = None
+    """Functional currency for one unit of the order's; None where it is not known (yet)."""
 
     @property
     def order_id(self) -> OrderId:

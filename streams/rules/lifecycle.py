@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streams.rules.catalogue import Finding, Severity, rule
+from streams.rules.catalogue import Finding, RuleDeclarations, Severity
 from streams.rules.facts import Candidate, Section
 from streams.rules.quantities import ZERO, as_text, handlings, returned_quantities, shipped_quantities
 
+DECLARED = RuleDeclarations()
+rule = DECLARED.rule
 _MAY_FOLLOW = {
     "placed": {"placed", "confirmed", "completed", "cancelled"},
     "confirmed": {"confirmed", "completed", "cancelled"},

@@ -6,18 +6,30 @@ for Python and for the fast path. `tests/unit/test_rules_screening.py` holds the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
+from functools import cache
 
+from schemas.codec.fastpath.nodes import NodeCompiler, Scope
+from schemas.codec.fastpath.slots import slots_of
 from schemas.conditions import Condition, Predicate, Vocabulary, compile_predicate, parse_conditions
 from schemas.currencies import currency_exponents
-from streams.rules.catalogue import Rule
-from streams.rules.commercial import STATUSES
+from schemas.models import Customer, FxRate, OrderCaptured, OrderLine, Product
+from streams.rules import vocabulary as words
+from streams.rules.catalogue import Parameters, Rule
+from streams.rules.codes import country_codes, unit_codes
 from streams.rules.facts import Candidate, Section
 
-RECORDS = ("event", "order", "line", "customer", "product", "previous", "fulfilment", "settlement")
-"""What conditions may speak of; `line` and `product` stand for each line of the order and its product."""
-_ITEMS = ("line", "product")
+RECORDS = ("event", "order", "line", "customer", "product", "rate", "previous", "fulfilment", "settlement")
+"""What conditions may speak of; `line` and `product` stand for each line of the order and its product, `rate` is None
+where the order is in the functional currency."""
+ITEMS = ("line", "product")
+ABSENT = frozenset({"previous", "fulfilment", "settlement"})
+"""What is None for a new order."""
+OPTIONAL = frozenset({"rate"})
+
+ClearsCustomer = Callable[[Customer], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,39 +39,105 @@ class Screening:
     conditions: tuple[Condition, ...]
     vocabulary: Vocabulary
     predicate: Predicate | None
+    clearances: tuple[ClearsCustomer, ...] = ()
+
+    def clears_customer(self, customer: Customer) -> bool:
+        """Whether no rule has anything to say about this customer by itself."""
+        return all(clears(customer) for clears in self.clearances)
 
     def is_plain(self, candidate: Candidate) -> bool:
         """Whether no rule has anything to say about this change of the commercial facts; False says nothing."""
-        order = candidate.order
-        if self.predicate is None or order is None or candidate.is_deleted:
+        order, customer = candidate.order, candidate.customer
+        if self.predicate is None or order is None or candidate.is_deleted or customer is None:
+            return False
+        if candidate.exchange_rate is None or not self.clears_customer(customer):
             return False
         products = {product.product_id: product for product in candidate.products}
         return self.predicate(
             candidate.event,
             order,
             order.order_lines,
-            candidate.customer,
+            customer,
             [products.get(line.product_id) for line in order.order_lines],
+            candidate.rate,
             candidate.previous,
             candidate.fulfilment,
             candidate.settlement,
         )
 
 
-def screening_of(rules: Iterable[Rule]) -> Screening:
-    """Put together the conditions of `rules`; called once for each set of rules.
+NOTHING_PLAIN = Screening((), {}, None)
+"""Has every order checked by the rules."""
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The words that conditions of rules have."""
+    return {
+        "STATUSES": dict.fromkeys(words.STATUSES, 0),
+        "CURRENCIES": currency_exponents(),
+        "UNITS": dict.fromkeys(unit_codes(), 0),
+        "COUNTED": dict.fromkeys(words.COUNTED_UNITS, 0),
+        "COUNTRIES": dict.fromkeys(country_codes(), 0),
+        "TAX_CATEGORIES": dict.fromkeys(words.TAX_CATEGORIES, 0),
+        "UNTAXED": dict.fromkeys(words.UNTAXED_CATEGORIES, 0),
+        "TAXED": dict.fromkeys(words.TAXED_CATEGORIES, 0),
+        "NOTHING": {},
+    }
+
+
+def conditions_of(text: str, parameters: Parameters, where: str) -> list[Condition]:
+    """The conditions of a rule, its parameters put in their places.
+
+    Raises:
+        ConfigurationError: not in the language, or the records have no such attribute; names `where`.
+    """
+    constants = {name.upper(): value for name, value in parameters.items()}
+    return parse_conditions(text, RECORDS, vocabulary(), where, constants)
+
+
+def check_fit(conditions: Iterable[Condition]) -> None:
+    """Whether what conditions compare is there and of one kind; asked about conditions that tenants write.
+
+    Raises:
+        ConfigurationError: it is not; names the condition.
+    """
+    event = slots_of(OrderCaptured, frozenset({"order"}))
+    scopes = {"event": Scope(0, event), "order": Scope(0, event, "order"), "line": Scope(1, slots_of(OrderLine))}
+    looked_up = {"customer": Customer, "product": Product, "rate": FxRate}
+    scopes |= {name: Scope(2 + number, slots_of(model)) for number, (name, model) in enumerate(looked_up.items())}
+    NodeCompiler(scopes, "line", ABSENT, OPTIONAL, vocabulary()).compile(conditions, frozenset(ITEMS))
+
+
+def screening_of(
+    rules: Iterable[tuple[Rule, Parameters]], valid_from: date | None = None, valid_until: date | None = None
+) -> Screening:
+    """Put together the conditions of `rules`, which judge what is committed from one day until another.
 
     Raises:
         ConfigurationError: a rule's condition is not in the language; names the rule.
     """
-    vocabulary = {"STATUSES": dict.fromkeys(STATUSES, 0), "CURRENCIES": currency_exponents()}
     conditions: list[Condition] = []
-    for rule in rules:
+    clearances: list[ClearsCustomer] = []
+    if valid_from is not None:
+        text = f"midnight(day('{valid_from}')) <= event.committed_at"
+        conditions += parse_conditions(text, RECORDS, {}, "valid_from")
+    if valid_until is not None:
+        text = f"event.committed_at < midnight(day('{valid_until}'))"
+        conditions += parse_conditions(text, RECORDS, {}, "valid_until")
+    for rule, parameters in rules:
         if Section.ORDER not in rule.sections:
             continue
         if rule.plain is None:
-            return Screening((), vocabulary, None)
-        conditions += parse_conditions(rule.plain, RECORDS, vocabulary, f"rule {rule.code}")
+            return NOTHING_PLAIN
+        conditions += conditions_of(rule.plain, parameters, f"rule {rule.code}")
+        if rule.clears_customer is not None:
+            clearances.append(_bound(rule.clears_customer, parameters))
     # What two rules both say is looked at once.
     distinct = tuple({condition.text: condition for condition in conditions}.values())
-    return Screening(distinct, vocabulary, compile_predicate(distinct, RECORDS, _ITEMS, vocabulary))
+    predicate = compile_predicate(distinct, RECORDS, ITEMS, vocabulary())
+    return Screening(distinct, vocabulary(), predicate, tuple(clearances))
+
+
+def _bound(clears: Callable[[Customer, Parameters], bool], parameters: Parameters) -> ClearsCustomer:
+    return lambda customer: clears(customer, parameters)

@@ -47,8 +47,9 @@ from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings, KafkaSettings
 from schemas.topics import CATALOGUE, ORDER_STATE, PARKED
 from streams.rules import facts as rules
-from streams.rules.decision import Accepted, decide
+from streams.rules.decision import Accepted, Knowledge, decide
 from streams.rules.enrichment import EnrichmentPolicy
+from streams.rules.ruleset import builtin_rules
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 _EVENTS: Mapping[Section, tuple[rules.Section, type[CapturedEvent]]] = {
@@ -144,7 +145,8 @@ class World:
             }
         )
         policy = EnrichmentPolicy(functional_currency_code="EUR")
-        decision = decide(owner, event, self.states.get(order_id), EveryRecord(), NOW, policy)
+        knowledge = Knowledge(EveryRecord(), policy, builtin_rules())
+        decision = decide(owner, event, self.states.get(order_id), knowledge, NOW)
         assert isinstance(decision, Accepted), (order_id, decision)
         self.states[order_id] = decision.state
         self.entries += decision.entries

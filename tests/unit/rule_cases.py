@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.models import CapturedEvent, OrderLine, OrderState, Rejection, SalesOrder
-from streams.rules.catalogue import RULES, Severity
+from streams.rules.catalogue import Severity
+from streams.rules.ruleset import declared_rules
 from tests.unit.order_lives import TWO_LINES, Life, line, order
 from tests.unit.processing_desk import Desk, known_master
 
@@ -64,7 +65,7 @@ def assert_row(case: RuleCase) -> None:
     """The violating life is refused (or warned of) for that rule, the other one is accepted without it."""
     violating, passing = verdict(case.violating, case.prepare), verdict(case.passing, case.prepare)
     expected = {case.code} | case.also
-    if RULES[case.code].severity is Severity.ERROR:
+    if declared_rules()[case.code].severity is Severity.ERROR:
         assert violating.violated == expected
         assert len(violating.rejections) == 1
     else:

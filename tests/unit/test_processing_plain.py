@@ -17,9 +17,8 @@ from schemas.models import Address, OrderCaptured, SalesOrder
 from schemas.topics import CUSTOMERS, ORDERS_CAPTURED, PRODUCTS
 from streams.processing.plain import PlainOrders
 from streams.processing.processor import CapturedRecord, OrderProcessor, ProcessingPolicy
-from streams.rules.decision import SCREENING
 from streams.rules.enrichment import EnrichmentPolicy
-from streams.rules.screening import Screening
+from streams.rules.ruleset import builtin_rules
 from tests.unit.model_strategies import instances
 from tests.unit.order_lives import Item, Life, customer, order, product
 from tests.unit.processing_desk import PARKED_FOR, Desk, codec_of, codecs, known_master
@@ -36,9 +35,8 @@ class OrdinaryDesk(Desk):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        nothing = Screening((), {}, None)
-        policy = ProcessingPolicy(EUR, PARKED_FOR, "test")
-        self.processor = OrderProcessor(codecs(), self.master, policy, nothing)
+        policy = ProcessingPolicy(EUR, PARKED_FOR, "test", builtin_rules().unscreened())
+        self.processor = OrderProcessor(codecs(), self.master, policy)
 
 
 @dataclass
@@ -48,7 +46,7 @@ class Watched(PlainOrders):
     taken: int = field(default=0, init=False)
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__(codecs(), desk.master, EUR, SCREENING)
+        super().__init__(codecs(), desk.master, EUR, builtin_rules())
         self.taken = 0
 
     def first_version(self, key: bytes, message: bytes) -> Any:

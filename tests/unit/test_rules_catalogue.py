@@ -6,19 +6,20 @@ from decimal import Decimal
 
 import pytest
 
-from streams.rules.catalogue import RULES, Finding, Rule, Severity, rule
+from streams.rules.catalogue import Finding, Rule, RuleDeclarations, Severity
 from streams.rules.facts import Candidate
+from streams.rules.ruleset import declared_rules
 from tests.unit.order_lives import TWO_LINES, Life, line, order, payment, shipment
 from tests.unit.processing_desk import Desk
 from tests.unit.rule_cases import changed
 from tests.unit.test_rules_commercial import CASES as COMMERCIAL
 from tests.unit.test_rules_lifecycle import CASES as LIFECYCLE
 
-ALL_RULES = pytest.mark.parametrize("declared", RULES.values(), ids=lambda declared: declared.code)
+ALL_RULES = pytest.mark.parametrize("declared", declared_rules().values(), ids=lambda declared: declared.code)
 
 
 def test_there_are_rules_of_both_severities() -> None:
-    assert {declared.severity for declared in RULES.values()} == set(Severity)
+    assert {declared.severity for declared in declared_rules().values()} == set(Severity)
 
 
 @ALL_RULES
@@ -71,8 +72,10 @@ def test_rule_without_words_or_declared_twice_is_refused() -> None:
     def silent(candidate: Candidate) -> list[Finding]:
         return []
 
+    declarations = RuleDeclarations()
     with pytest.raises(ValueError, match="says nothing"):
-        rule("test.silent", source="test", owner="test")(silent)  # type: ignore[arg-type]
+        declarations.rule("test.silent", source="test", owner="test")(silent)  # type: ignore[arg-type]
     silent.__doc__ = "Something."
+    declarations.rule("test.silent", source="test", owner="test")(silent)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="declared twice"):
-        rule("order.identity", source="test", owner="test")(silent)  # type: ignore[arg-type]
+        declarations.rule("test.silent", source="test", owner="test")(silent)  # type: ignore[arg-type]

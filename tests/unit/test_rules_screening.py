@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from schemas.attributes import OrderId
 from schemas.models import OrderState, SalesOrder
-from streams.rules.catalogue import RULES
-from streams.rules.decision import SCREENING
 from streams.rules.enrichment import EnrichmentPolicy, missing_records
 from streams.rules.facts import Candidate, Section
 from streams.rules.merging import merge
+from streams.rules.ruleset import builtin_rules
 from tests.unit.order_lives import Item, Life, order
 from tests.unit.processing_desk import Desk, known_master
 from tests.unit.rule_cases import RuleCase
 from tests.unit.test_rules_commercial import CASES as COMMERCIAL
 from tests.unit.test_rules_lifecycle import CASES as LIFECYCLE
 
+[EDITION] = builtin_rules().editions
 FAULTS: list[dict[str, Any]] = [
     {},
     {"order_status": "open"},
@@ -52,8 +52,8 @@ LINE_FAULTS: list[dict[str, Any]] = [
 
 def findings(candidate: Candidate) -> list[str]:
     """Every rule that has something to say about a change of the commercial facts."""
-    asked = [declared for declared in RULES.values() if Section.ORDER in declared.sections]
-    return [f"{declared.code}: {found.message}" for declared in asked for found in declared.check(candidate)]
+    asked = EDITION.by_section[Section.ORDER]
+    return [f"{one.rule.code}: {found.message}" for one in asked for found in one.findings(candidate)]
 
 
 def candidate_of(facts: SalesOrder, previous: OrderState | None = None) -> Candidate:
@@ -75,7 +75,7 @@ def test_order_that_passes_the_quick_look_violates_no_rule(
     if is_change:
         desk.take(Life().ordered(order()))
     candidate = candidate_of(facts, desk.state())
-    assert not (SCREENING.is_plain(candidate) and findings(candidate))
+    assert not (EDITION.screening.is_plain(candidate) and findings(candidate))
 
 
 @pytest.mark.parametrize("case", [*COMMERCIAL, *LIFECYCLE], ids=str)
@@ -87,10 +87,10 @@ def test_no_row_of_a_rules_table_passes_the_quick_look(case: RuleCase) -> None:
     section = next(section for section in Section if section.value == desk.record(judged).topic)
     candidate = merge(section, judged, desk.state())
     missing_records(candidate, desk.master, EnrichmentPolicy("EUR"))
-    assert section is not Section.ORDER or not SCREENING.is_plain(candidate)
+    assert section is not Section.ORDER or not EDITION.screening.is_plain(candidate)
 
 
 def test_sound_orders_pass_the_quick_look() -> None:
     for facts in (order(), order(charges="5", charges_tax="1"), order([Item("1", "P1", "2", "500")], currency="JPY")):
-        assert SCREENING.is_plain(candidate_of(facts))
+        assert EDITION.screening.is_plain(candidate_of(facts))
         assert findings(candidate_of(facts)) == []
