@@ -81,6 +81,7 @@ POSTINGS = "gl.postings"
 MISMATCHES = "orders.mismatches"
 BACKUP = "backup.orders"
 AUDIT = "audit.events"
+CAPTURE_SIGNALS = "capture.signals"
 
 CAPTURED_TOPICS = (ORDERS_CAPTURED, FULFILMENT_CAPTURED, PAYMENTS_CAPTURED)
 MASTER_TOPICS = (CUSTOMERS, PRODUCTS, VENDORS, FX_RATES)
@@ -240,6 +241,16 @@ CATALOGUE: dict[str, Topic] = {
             Partitioning.SINGLE,
             ("cli",),
             (),
+        ),
+        Topic(
+            CAPTURE_SIGNALS,
+            models.CaptureSignal,
+            "system",
+            "Requests to read part of a source again while its changes go on streaming",
+            Retention.MONTH,
+            Partitioning.SINGLE,
+            ("cli",),
+            _CAPTURE,
         ),
     )
 }

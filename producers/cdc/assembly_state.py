@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from enum import StrEnum
 from heapq import merge
 from marshal import dumps, loads
 from pathlib import Path
@@ -18,29 +17,18 @@ from producers.cdc.changes import Position, Row
 from producers.cdc.tables import RowKey
 from schemas.errors import Fatal
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _MARSHAL_VERSION: Final = 2
 """The last version without references between objects: quickest to write, and read by every later Python."""
 _NODE, _PARENT, _NOTE, _META = b"n", b"p", b"x", b"m"
 _MEBIBYTE: Final = 1 << 20
 
 
-class Phase(StrEnum):
-    """How far a state is; see `snapshot`."""
-
-    READING = "reading"
-    WITHDRAWING = "withdrawing"
-    STATING = "stating"
-    STREAMING = "streaming"
-
-
 class Standing(NamedTuple):
-    """What the rows are exact for: a log position, a mapping, a server."""
+    """What the rows are exact for: a log position, a layout of the mapping, a server."""
 
     position: Position
-    phase: Phase
     layout: str
-    fingerprint: str
     system_id: str
 
 
@@ -99,8 +87,7 @@ class AssemblyState:
         version, *standing = loads(value)
         if version != _FORMAT:
             return None
-        position, phase, *rest = standing
-        return Standing(position, Phase(phase), *rest)
+        return Standing(*standing)
 
     @property
     def changed_nodes(self) -> int:
@@ -201,6 +188,10 @@ class AssemblyState:
             if unwritten.get(key) is value:
                 del unwritten[key]
 
+    def write_note(self, standing: Standing, name: bytes, value: bytes) -> None:
+        """Write a single note at once, beside rows that stay as they were written last."""
+        self.write(SealedState(standing, {_NOTE + name: value}))
+
     def _value(self, key: bytes) -> bytes | None:
         unwritten = self._unwritten.get(key)
         if unwritten is not None:
@@ -226,8 +217,7 @@ class AssemblyState:
 
 
 def _plain(standing: Standing) -> tuple[object, ...]:
-    position, phase, *rest = standing
-    return (_FORMAT, position, phase.value, *rest)
+    return (_FORMAT, *standing)
 
 
 def _bytes_of(value: tuple[object, ...]) -> bytes:

@@ -1,24 +1,41 @@
-"""One attempt of the capture: finds out where it stands, takes a snapshot if need be, then streams."""
+"""One attempt of the capture: finds out where it stands and what has changed, reads what is missing, then streams."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from pathlib import Path
+from collections.abc import Iterable
+from uuid import uuid4
 
-from producers.cdc.assembly_state import AssemblyState, Phase, Standing, remove_state
+from producers.cdc.aggregates import Assembly
+from producers.cdc.assembly_state import AssemblyState, Standing, remove_state
+from producers.cdc.care import Care
+from producers.cdc.claims import note_claims, standing_keys
 from producers.cdc.facts import FactBuilder
+from producers.cdc.fitness import Fitness, Held, fitness, planned, unfit
+from producers.cdc.jobs import Cause, Job, Jobs
 from producers.cdc.metrics import CaptureMetrics
 from producers.cdc.outlet import Outlet
+from producers.cdc.postgres.catalog import misfit_error
 from producers.cdc.postgres.errors import SlotLost, SlotMissing
+from producers.cdc.postgres.lsn import lsn_text
 from producers.cdc.publisher import Publisher
 from producers.cdc.records import RecordWriter
+from producers.cdc.replacement import Replacement
+from producers.cdc.rereading import mark_kept, unmark
 from producers.cdc.settings import CaptureSettings
+from producers.cdc.signals import Signals
+from producers.cdc.slot_watch import SlotHealth, SlotWatch
 from producers.cdc.snapshot import Interrupted, Snapshot
 from producers.cdc.source import PostgresSource
 from producers.cdc.streaming import Streaming
 from producers.cdc.tables import TablePlans
+from schemas.codec.topic import SchemaIds
+from schemas.errors import ConfigurationError, Fatal
 from schemas.mapping import SourceMapping
+
+_SHIFT = b"shift"
+"""Note: what is added to log positions, so that they go on rising where the log of a restored server begins lower."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,19 +44,32 @@ class Capture:
     """One source's capture; `run` is one attempt, from connecting to the first fault."""
 
     def __init__(
-        self, settings: CaptureSettings, mapping: SourceMapping, records: RecordWriter, metrics: CaptureMetrics
+        self,
+        settings: CaptureSettings,
+        mapping: SourceMapping,
+        records: RecordWriter,
+        schemas: SchemaIds,
+        metrics: CaptureMetrics,
     ) -> None:
         self._settings = settings
         self._mapping = mapping
         self._records = records
+        self._schemas = schemas
         self._metrics = metrics
         self._directory = settings.data_dir / f"assembly-{mapping.system}"
         self._streaming = threading.Event()
+        self._held = Held()
+        self._watch = SlotWatch(settings, metrics)
 
     @property
     def streaming(self) -> bool:
         """Whether the snapshot is behind it and changes flow."""
         return self._streaming.is_set()
+
+    @property
+    def slot_health(self) -> SlotHealth:
+        """How the slot was doing when it was last looked at."""
+        return self._watch.health
 
     def run(self, stop: threading.Event) -> None:
         """Capture until `stop` is set; everything handed to Kafka is then acknowledged and confirmed.
@@ -65,102 +95,151 @@ class Capture:
             publisher.close()
 
     def _capture(self, source: PostgresSource, publisher: Publisher, stop: threading.Event) -> None:
-        plans = TablePlans(self._mapping, source.relations)
-        snapshot = Snapshot(source, plans, stop)
-        settle(self._directory)
-        if not self._usable(self._directory, source, plans):
-            self._replace(source, plans, snapshot, publisher)
-        with self._opened(self._directory) as state:
-            outlet = self._outlet(source, plans, state, publisher)
-            standing = state.standing
-            if standing is not None and standing.phase is Phase.STATING:
-                snapshot.state_all(state, outlet)
-            streaming = Streaming(self._settings, source, plans, state, outlet)
-            self._streaming.set()
-            streaming.run(stop)
+        if not self._continuable(source):
+            remove_state(self._directory)
+        with self._opened() as state:
+            if state.standing is None:
+                self._begin(source, state, publisher, stop)
+            self._records.shift = int(state.note(_SHIFT) or b"0")
+            found = self._fitted(source, state)
+            self._require_slot(source, state, found.plans)
+            self._metrics.stopped(found.stopped)
+            signals = Signals(
+                self._settings.kafka, self._schemas, state, self._mapping.system, self._settings.topic_prefix
+            )
+            try:
+                state.write(state.seal(_standing(state)))
+                outlet = self._outlet(source, found.plans, state, publisher)
+                care = Care(self._settings, source, state, found, self._held, signals, self._watch, self._metrics)
+                streaming = Streaming(self._settings, source, found.plans, state, outlet, care)
+                self._streaming.set()
+                streaming.run(stop)
+            finally:
+                signals.close()
 
-    def _replace(self, source: PostgresSource, plans: TablePlans, snapshot: Snapshot, publisher: Publisher) -> None:
-        """Read the source into a state beside the present one, which it then replaces."""
-        beside = _beside(self._directory)
-        if not self._usable(beside, source, plans):
-            remove_state(beside)
+    def _continuable(self, source: PostgresSource) -> bool:
+        """Whether the kept rows are of this mapping and server; says in the log why not."""
+        if not self._directory.exists():
             if source.state() is not None:
-                _log.warning("slot %s is dropped and created anew, with a new snapshot", source.slot)
-            with self._opened(beside) as state:
-                snapshot.read(state)
-        former = self._former(plans)
-        try:
-            with self._opened(beside) as state:
-                snapshot.withdraw(former, state, self._outlet(source, plans, state, publisher))
-        finally:
-            if former is not None:
-                former.close()
-        settle(self._directory)
-
-    def _usable(self, directory: Path, source: PostgresSource, plans: TablePlans) -> bool:
-        """Whether rows kept there and the slot continue each other; says in the log why not."""
-        if not directory.exists():
-            if directory == self._directory and source.state() is not None:
                 _log.warning(
-                    "slot %s exists, but not the assembled rows in %s: they were lost, or a first snapshot was "
-                    "interrupted while reading. What the source deleted since then is found by reconciliation only",
+                    "slot %s exists, but not the assembled rows in %s: they were lost, or this slot is another's. It "
+                    "is dropped and created anew, and everything is read again",
                     source.slot,
-                    directory,
+                    self._directory,
                 )
             return False
-        with self._opened(directory) as state:
+        with self._opened() as state:
             standing = state.standing
-        problem = _misfit(standing, plans, source)
-        if problem is None and standing is not None:
-            try:
-                source.require_slot(standing.position)
-            except (SlotMissing, SlotLost) as exc:
-                problem = str(exc)
+        problem = None
+        if standing is None:
+            problem = "they were written by another version, or the first snapshot had not begun"
+        elif standing.layout != TablePlans(self._mapping, {}, self._mapping.tables).layout():
+            problem = "the mapping has other tables or aggregates now"
+        elif standing.system_id != source.system_id:
+            problem = f"they come from another server (system identifier {standing.system_id}, now {source.system_id})"
         if problem is not None:
-            _log.warning("the rows assembled in %s cannot be continued: %s", directory, problem)
+            _log.warning("the rows in %s cannot be continued, everything is read again: %s", self._directory, problem)
         return problem is None
 
-    def _former(self, plans: TablePlans) -> AssemblyState | None:
-        """The rows before, if they can tell what has been deleted since."""
-        if not self._directory.exists():
-            return None
-        former = self._opened(self._directory)
-        standing = former.standing
-        if standing is not None and standing.layout == plans.layout():
-            return former
-        former.close()
-        return None
+    def _begin(self, source: PostgresSource, state: AssemblyState, publisher: Publisher, stop: threading.Event) -> None:
+        """Create the slot with its snapshot, note the job to read everything, and do as much of it as can be."""
+        plans, stopped = planned(self._mapping, source.relations, unfit(self._mapping, source.misfits))
+        if stopped:
+            raise misfit_error(source.misfits) if source.misfits else ConfigurationError("; ".join(stopped.values()))
+        settings = self._settings
+        stood = standing_keys(settings.kafka, self._mapping, settings.topic_prefix, self._schemas)
+        snapshot = source.open_snapshot(1 + settings.snapshot_readers)
+        try:
+            standing = Standing(snapshot.position, plans.layout(), source.system_id)
+            self._records.shift = max(0, stood.position + 1 - (snapshot.position - 1))
+            state.put_note(_SHIFT, str(self._records.shift).encode())
+            claimed = note_claims(state, stood.keys)
+            self._note_snapshot(source, state, plans, claimed)
+            state.write(state.seal(standing))
+            outlet = self._outlet(source, plans, state, publisher)
+            Snapshot(plans, state, outlet, standing, snapshot.readers, stop, chunk_roots=settings.snapshot_roots).run()
+        finally:
+            snapshot.close()
 
-    def _opened(self, directory: Path) -> AssemblyState:
-        return AssemblyState(directory, cached_nodes=self._settings.cached_orders)
+    def _note_snapshot(self, source: PostgresSource, state: AssemblyState, plans: TablePlans, claimed: bool) -> None:
+        fitness(self._mapping, self._settings.mapping_path, source.relations, source.misfits, state, self._held).note(
+            state
+        )
+        jobs = Jobs(state)
+        trees = [plan.alias for plan in plans.roots]
+        expected = sum(source.estimated_rows(plan.relation.name) for plan in plans.roots if plan.relation)
+        if claimed:
+            jobs.add(Job(uuid4().hex, Cause.CLAIMS, trees, gated=False, whole=False))
+        jobs.add(Job(uuid4().hex, Cause.SNAPSHOT, trees, gated=True, whole=True, expected_roots=expected))
+
+    def _fitted(self, source: PostgresSource, state: AssemblyState) -> Fitness:
+        """What can be captured now; jobs for all that has another form than it had."""
+        standing = _standing(state)
+        found = fitness(self._mapping, self._settings.mapping_path, source.relations, source.misfits, state, self._held)
+        jobs = Jobs(state)
+        jobs.leave(list(found.stopped))
+        if jobs.current is not None and jobs.current.cause is Cause.SNAPSHOT and not jobs.current.resumed:
+            self._resume_snapshot(jobs, found.plans, state)
+        for alias in sorted(found.reshaped):
+            top = found.plans.by_alias[alias]
+            _write_all(state, standing, Replacement(Assembly(found.plans, state), state).clear(top))
+            self._read_again(found.plans, state, [alias], Cause.SCHEMA, source)
+        for alias in sorted(found.restated):
+            Jobs(state).add(Job(uuid4().hex, Cause.MAPPING, [alias], gated=False, whole=True))
+        found.note(state)
+        state.write(state.seal(standing))
+        return found
+
+    def _resume_snapshot(self, jobs: Jobs, plans: TablePlans, state: AssemblyState) -> None:
+        """What an interrupted snapshot kept is whole; the rest is read by watermarks, from where it stopped."""
+        job = jobs.current
+        assert job is not None
+        _log.info("the snapshot is gone on with while changes stream, from %s", job.cursor or "its beginning")
+        _write_all(state, _standing(state), mark_kept(state, plans.by_alias[job.tree]))
+        job.resumed = True
+        jobs.save()
+
+    def _require_slot(self, source: PostgresSource, state: AssemblyState, plans: TablePlans) -> None:
+        """If the slot leaves a gap: a new one, and a job that reads everything again behind it."""
+        standing = _standing(state)
+        try:
+            source.require_slot(standing.position)
+        except (SlotMissing, SlotLost) as exc:
+            _log.error("%s. A new slot is created; what was missed is read again while changes stream", exc)
+            self._metrics.gap()
+            position = source.recreate_slot()
+            if position <= standing.position:
+                # Streams take what has a lower position for a duplicate.
+                self._records.shift += standing.position - position + 1
+                state.put_note(_SHIFT, str(self._records.shift).encode())
+            self._read_again(plans, state, [plan.alias for plan in plans.roots], Cause.SLOT, source)
+            state.write(state.seal(standing._replace(position=position)))
+            _log.warning("streaming goes on from %s", lsn_text(position))
+
+    def _read_again(
+        self, plans: TablePlans, state: AssemblyState, trees: list[str], cause: Cause, source: PostgresSource
+    ) -> None:
+        for alias in trees:
+            _write_all(state, _standing(state), unmark(state, plans.by_alias[alias]))
+        relations = [plans.by_alias[alias].relation for alias in trees]
+        expected = sum(source.estimated_rows(relation.name) for relation in relations if relation is not None)
+        Jobs(state).add(Job(uuid4().hex, cause, trees, gated=True, whole=True, expected_roots=expected))
+
+    def _opened(self) -> AssemblyState:
+        return AssemblyState(self._directory, cached_nodes=self._settings.cached_orders)
 
     def _outlet(self, source: PostgresSource, plans: TablePlans, state: AssemblyState, publisher: Publisher) -> Outlet:
-        return Outlet(FactBuilder(plans, source.reader, state), self._records, publisher, self._metrics)
+        return Outlet(FactBuilder(plans, source.values, state), self._records, publisher, self._metrics)
 
 
-def settle(directory: Path) -> None:
-    """Put a state that was read and compared in its place, remove one whose reading was interrupted."""
-    beside = _beside(directory)
-    if not beside.exists():
-        return
-    with AssemblyState(beside, cached_nodes=1) as state:
-        standing = state.standing
-    if standing is None or standing.phase is Phase.READING:
-        remove_state(beside)
-    elif standing.phase is not Phase.WITHDRAWING:
-        remove_state(directory)
-        beside.rename(directory)
-
-
-def _beside(directory: Path) -> Path:
-    return directory.with_name(f"{directory.name}-snapshot")
-
-
-def _misfit(standing: Standing | None, plans: TablePlans, source: PostgresSource) -> str | None:
+def _standing(state: AssemblyState) -> Standing:
+    standing = state.standing
     if standing is None:
-        return "they were written by another version"
-    if standing.fingerprint != plans.fingerprint():
-        return "tables, columns, types or aggregates of the mapping have changed since"
-    if standing.system_id != source.system_id:
-        return f"they come from another server (system identifier {standing.system_id}, now {source.system_id})"
-    return None
+        raise Fatal("rows were to be continued from a state that holds none")
+    return standing
+
+
+def _write_all(state: AssemblyState, standing: Standing, steps: Iterable[int]) -> None:
+    """Write what a long change does in pieces, so that it never is in memory as a whole."""
+    for _ in steps:
+        state.write(state.seal(standing), durable=False)

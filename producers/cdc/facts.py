@@ -61,7 +61,8 @@ class FactBuilder:
         }
         self._aggregates: dict[int, list[tuple[int, AggregateMapping]]] = {}
         for number, aggregate in enumerate(plans.mapping.aggregates):
-            self._aggregates.setdefault(plans.by_alias[aggregate.root].number, []).append((number, aggregate))
+            if aggregate.root in plans.by_alias:
+                self._aggregates.setdefault(plans.by_alias[aggregate.root].number, []).append((number, aggregate))
 
     def of_transaction(self, touched: Iterable[NodeId]) -> Iterator[tuple[NodeId, Outcome]]:
         """What a transaction changed, with the root that says it: at most one outcome for each key of a topic.

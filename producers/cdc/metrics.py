@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -33,6 +33,36 @@ class CaptureMetrics:
         ).labels(STAGE)
         retained = metrics.REPLICATION_SLOT_RETAINED_BYTES
         self._retained = Gauge(retained.name, retained.help, retained.labels, registry=registry).labels(slot)
+        self._safe = Gauge(
+            "ordersync_replication_slot_safe_bytes",
+            "Log that the source may still write before it may invalidate the slot; absent without a limit",
+            ("slot",),
+            registry=registry,
+        )
+        self._slot = slot
+        self._reread = Counter(
+            "ordersync_capture_reread_rows_total",
+            "Rows read again from the source, by snapshot or resync",
+            registry=registry,
+        )
+        self._rereading = Gauge(
+            "ordersync_capture_rereading",
+            "1 while the aggregates of this root table are read again",
+            ("table",),
+            registry=registry,
+        )
+        self._stopped = Gauge(
+            "ordersync_capture_stopped",
+            "1 while nothing is captured of this root table, because the source no longer fits the mapping",
+            ("table",),
+            registry=registry,
+        )
+        self._stopped_tables: set[str] = set()
+        self._gaps = Counter(
+            "ordersync_capture_gaps_total",
+            "Slots that were lost, dropped or recreated, answered by reading again",
+            registry=registry,
+        )
 
     def counted(self, outcomes: Sequence[Outcome]) -> None:
         """A transaction's outcomes were handed to Kafka."""
@@ -51,6 +81,28 @@ class CaptureMetrics:
         """Kafka acknowledged an event so long after its source committed."""
         self._latency.observe(max(0.0, seconds))
 
-    def retained(self, size: int) -> None:
-        """The source keeps so many bytes of log for the slot."""
-        self._retained.set(size)
+    def slot(self, retained_bytes: int, safe_bytes: int | None) -> None:
+        """Log that the source keeps for the slot, and how much more it may write before it gives the slot up."""
+        self._retained.set(retained_bytes)
+        if safe_bytes is not None:
+            self._safe.labels(self._slot).set(safe_bytes)
+
+    def reread(self, rows: int) -> None:
+        """So many rows were read again."""
+        self._reread.inc(rows)
+
+    def rereading(self, table: str, now: bool) -> None:
+        """Whether a root table is being read again."""
+        self._rereading.labels(table).set(now)
+
+    def stopped(self, tables: Collection[str]) -> None:
+        """Nothing is captured of these root tables."""
+        for table in self._stopped_tables - set(tables):
+            self._stopped.labels(table).set(0)
+        self._stopped_tables |= set(tables)
+        for table in tables:
+            self._stopped.labels(table).set(1)
+
+    def gap(self) -> None:
+        """The slot was lost; everything is read again."""
+        self._gaps.inc()

@@ -49,6 +49,8 @@ class RecordWriter:
         self._system = mapping.system
         self._topic_prefix = topic_prefix
         self._version = version("ordersync")
+        self.shift = 0
+        """Added to each log position: positions must go on rising where a restored server's log begins lower."""
         models: dict[str, Any] = {a.topic.name: a.topic.model for a in mapping.aggregates} | {REJECTED: Rejection}
         self._codecs: dict[str, TopicCodec[Any]] = {
             name: TopicCodec(topic_prefix + name, model, schemas) for name, model in models.items()
@@ -70,7 +72,7 @@ class RecordWriter:
         position = SourcePosition.trusted(
             system=self._system,
             transaction_id=moment.transaction_id,
-            position=moment.position,
+            position=moment.position + self.shift,
             sequence=sequence,
         )
         if outcome.aggregate.section is None:

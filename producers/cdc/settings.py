@@ -24,6 +24,13 @@ class CaptureSettings(WorkerSettings):
     topic_prefix: str = Field("", description="Start of each topic's name, where installations share a cluster")
     ignored_origins: tuple[str, ...] = Field(_ORIGINS, description="Replication origins of ordersync's own writes")
     heartbeat_seconds: float = Field(10.0, gt=0, description="How often an idle database gets a message in its log")
+    retained_warning_bytes: int = Field(1 << 30, gt=0, description="Log kept for the slot from which on to warn")
+    retained_error_bytes: int = Field(8 << 30, gt=0, description="Log kept for the slot that counts as an error")
+    safe_warning_bytes: int = Field(1 << 30, ge=0, description="Room before invalidation that counts as an error")
+    schema_check_seconds: float = Field(10.0, gt=0, description="How often live tables are compared with the mapping")
+    snapshot_readers: int = Field(2, gt=0, description="Connections that read the source side by side in a snapshot")
+    snapshot_roots: int = Field(5_000, gt=0, description="Root rows (orders) of one chunk of a snapshot")
+    resync_roots: int = Field(1_000, gt=0, description="Root rows (orders) read again at once while changes stream")
     checkpoint_seconds: float = Field(0.1, gt=0, description="Longest time between two checkpoints under load")
     checkpoint_changes: int = Field(10_000, gt=0, description="Row changes after which a checkpoint is made earlier")
     linger_milliseconds: float = Field(1.0, ge=0, description="How long the producer waits to fill a batch")
@@ -31,10 +38,15 @@ class CaptureSettings(WorkerSettings):
     cached_orders: int = Field(20_000, gt=0, description="Assembled rows kept decoded in memory, in orders")
     retry_limit_seconds: float = Field(10.0, gt=0, description="Longest pause between two attempts to go on")
 
+    @property
+    def mapping_path(self) -> Path:
+        """The mapping file."""
+        built_in = _BUILT_IN / f"{self.mapping}.toml"
+        return built_in if built_in.is_file() else Path(self.mapping)
+
     def load_mapping(self) -> SourceMapping:
         """The mapping, checked and compiled. Raises ConfigurationError that names what is wrong, and where."""
-        built_in = _BUILT_IN / f"{self.mapping}.toml"
-        return mapping.load(built_in if built_in.is_file() else Path(self.mapping))
+        return mapping.load(self.mapping_path)
 
     def slot_of(self, system: str) -> str:
         """The slot's name; a slot's name may hold lower-case letters, digits and underscores only."""

@@ -1,151 +1,188 @@
-"""Reads the whole source once into a new state and states every aggregate; ends where streaming begins.
+"""Reads the whole source in one exported snapshot: chunks of trees side by side, each stated as soon as it is kept.
 
-1. *Reading*: a slot is created and all rows are read in the snapshot that belongs to it, into a state beside the
-   present one. Nothing is written to the topics, so an interrupted reading begins anew with another slot.
-2. *Withdrawing*: what stands on the topics by the former state and is no longer in the source is withdrawn.
-3. *Stating*: the new state takes the former's place, and every aggregate is stated from it.
-4. *Streaming* from the slot's first position.
-
-Interrupted in 2 or 3, the same phase is done again from the same rows, with the same event ids.
+The slot is created first, and with it the snapshot that its first position continues. Chunks are applied in the order
+of their keys, and each becomes durable together with the job that says where to go on, once Kafka has its events. If
+the worker dies, the snapshot is gone with it; then the rest is read while changes stream, by watermarks (`rereading`),
+from the chunk where it stopped.
 """
 
 from __future__ import annotations
 
 import logging
+import queue
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from itertools import islice
+from typing import Final
 
 from confluent_kafka import Message
 
-from producers.cdc.aggregates import Assembly, NodeId
-from producers.cdc.assembly_state import AssemblyState, Phase, Standing
+from producers.cdc.aggregates import Assembly
+from producers.cdc.assembly_state import AssemblyState, SealedState, Standing
 from producers.cdc.changes import Position
-from producers.cdc.facts import Outcome
+from producers.cdc.jobs import Jobs, Stage
 from producers.cdc.outlet import Outlet
+from producers.cdc.portions import KeyRange, Orphans, Reading
+from producers.cdc.postgres.subtrees import SubtreeReader
+from producers.cdc.progress import Progress
 from producers.cdc.records import Moment
-from producers.cdc.source import PostgresSource
+from producers.cdc.replacement import Replacement
 from producers.cdc.tables import TablePlan, TablePlans
-from schemas.errors import Fatal
+
+_AHEAD: Final = 2
+"""Chunks that each reader may be ahead of the one that is applied."""
 
 _log = logging.getLogger(__name__)
-_NODES_PER_WRITE = 5_000
-_LOG_SECONDS = 10.0
 
 
 class Interrupted(Exception):
     """The worker is told to stop while the snapshot is not complete."""
 
 
+class _Chunk:
+    """What became durable together; `outstanding` of its events have no answer of Kafka yet."""
+
+    __slots__ = ("outstanding", "sealed")
+
+    def __init__(self) -> None:
+        self.outstanding = 0
+        self.sealed: SealedState | None = None
+
+    def delivered(self, _: Message) -> None:
+        """Kafka has one of the events."""
+        self.outstanding -= 1
+
+
 class Snapshot:
-    """The phases of a snapshot; each works on the state that it is given. Used by the capture, one thread."""
+    """One reading of everything, into a state that holds the job for it. Used by the capture, one thread."""
 
-    def __init__(self, source: PostgresSource, plans: TablePlans, stop: threading.Event) -> None:
-        self._source = source
+    def __init__(
+        self,
+        plans: TablePlans,
+        state: AssemblyState,
+        outlet: Outlet,
+        standing: Standing,
+        readers: list[SubtreeReader],
+        stop: threading.Event,
+        *,
+        chunk_roots: int,
+    ) -> None:
         self._plans = plans
+        self._state = state
+        self._outlet = outlet
+        self._standing = standing
+        self._planner, *workers = readers
+        self._free: queue.SimpleQueue[SubtreeReader] = queue.SimpleQueue()
+        for reader in workers:
+            self._free.put(reader)
+        self._threads = ThreadPoolExecutor(len(workers), thread_name_prefix="snapshot")
+        self._ahead = _AHEAD * len(workers)
         self._stop = stop
+        self._chunk_roots = chunk_roots
+        self._replacement = Replacement(Assembly(plans, state), state)
+        self._jobs = Jobs(state)
+        self._waiting: deque[_Chunk] = deque()
+        now = datetime.now(UTC)
+        # Commits that follow may stand exactly at the slot's first position; the snapshot stands before them.
+        self._moment = Moment(0, Position(standing.position - 1), now, now, is_snapshot=True)
         self._sequence = 0
-        self._log_at = time.monotonic() + _LOG_SECONDS
 
-    def read(self, state: AssemblyState) -> None:
-        """Create the slot anew and read every mapped table into an empty state.
+    def run(self) -> None:
+        """Work off the first job, which is to read everything; gives the readers back to nobody.
 
         Raises:
-            Interrupted: the worker is told to stop.
-            Transient: the database is away; begin anew with an empty state.
+            Interrupted: the worker is told to stop; what is durable stays.
+            Transient: database or Kafka are away; the rest is read while changes stream.
         """
-        began = time.monotonic()
-        snapshot = self._source.open_snapshot()
-        standing = Standing(
-            snapshot.position, Phase.READING, self._plans.layout(), self._plans.fingerprint(), self._source.system_id
-        )
-        assembly = Assembly(self._plans, state)
-        count = 0
+        job = self._jobs.current
+        assert job is not None
         try:
-            for name in dict.fromkeys(plan.relation.name for plan in self._plans.in_reading_order if plan.relation):
-                _log.info("snapshot: reading %s (about %d rows)", name, self._source.estimated_rows(name))
-                for changes in self._source.rows(snapshot, name):
-                    assembly.apply(changes)
-                    assembly.take_touched()
-                    count += len(changes)
-                    self._report("read", count)
-                    if state.changed_nodes >= _NODES_PER_WRITE:
-                        state.write(state.seal(standing), durable=False)
+            while job.trees:
+                self._tree(self._plans.by_alias[job.tree])
+                self._jobs.finish_tree()
+            self._outlet.publisher.flush()
+            self._seal(_Chunk())
+            self._write_delivered()
         finally:
-            snapshot.reader.close()
-        state.write(state.seal(standing._replace(phase=Phase.WITHDRAWING)))
-        _log.info("snapshot: %d rows read in %.1f s", count, time.monotonic() - began)
-
-    def withdraw(self, former: AssemblyState | None, state: AssemblyState, outlet: Outlet) -> None:
-        """Withdraw what only `former` knows; afterwards `state` may take its place."""
-        standing = _standing(state)
-        moment = _moment(standing)
-        for root in self._roots_of(former) if former is not None else ():
-            assert former is not None
-            for gone in outlet.facts.withdrawals(root, former.node(root)):
-                if gone.key not in self._keys(state, root, outlet):
-                    self._publish(outlet, [(root, gone)], moment)
-        outlet.publisher.flush()
-        state.write(state.seal(standing._replace(phase=Phase.STATING)))
-
-    def state_all(self, state: AssemblyState, outlet: Outlet) -> None:
-        """State every aggregate; afterwards the source may be streamed from the state's position.
-
-        What stands on the topics is noted before it is written, so that no later snapshot can overlook it.
-        """
-        standing = _standing(state)
-        moment = _moment(standing)
-        roots = self._roots_of(state)
-        while batch := list(islice(roots, _NODES_PER_WRITE)):
-            outcomes = [(root, outcome) for root in batch for outcome in outlet.facts.outcomes(root)]
-            state.write(state.seal(standing), durable=False)
-            self._publish(outlet, outcomes, moment)
-            self._report("stated", self._sequence)
-        outlet.publisher.flush()
-        state.write(state.seal(standing._replace(phase=Phase.STREAMING)))
+            self._threads.shutdown(wait=True, cancel_futures=True)
         _log.info("snapshot complete: %d events", self._sequence)
 
-    def _keys(self, state: AssemblyState, root: NodeId, outlet: Outlet) -> set[str | None]:
-        return {outcome.key for outcome in outlet.facts.outcomes(root)}
+    def _tree(self, top: TablePlan) -> None:
+        job = self._jobs.current
+        assert job is not None
+        progress = Progress(f"snapshot of {top.alias}", job.expected_roots or None)
+        roots = rows = 0
+        for reading in self._readings(top, KeyRange(), self._chunk_roots):
+            roots += self._state_all(top, reading)
+            rows += reading.row_count
+            job.cursor = None if reading.last_key is None else [value.decode() for value in reading.last_key]
+            if reading.last_key is None:
+                job.stage = Stage.ORPHANS
+                job.table = top.subtree[1].alias if top.children else None
+            self._keep()
+            progress.report(roots, rows)
+        for plan in top.subtree[1:]:
+            for reading in self._readings(plan, Orphans(), self._chunk_roots):
+                self._replacement.apply(plan, reading, ())
+                rows += reading.row_count
+                self._keep()
+        progress.done(roots, rows)
 
-    def _roots_of(self, state: AssemblyState) -> Iterator[NodeId]:
-        """Ids of all roots, master data first, so that orders find what they refer to."""
-        sections = {aggregate.root: aggregate.section for aggregate in self._plans.mapping.aggregates}
-        roots = [plan for plan in self._plans.by_alias.values() if plan.parent is None]
-
-        def is_section(plan: TablePlan) -> bool:
-            return sections.get(plan.alias) is not None
-
-        for plan in sorted(roots, key=is_section):
-            yield from state.nodes(plan.prefix)
-
-    def _publish(self, outlet: Outlet, outcomes: Sequence[tuple[NodeId, Outcome]], moment: Moment) -> None:
-        outlet.publish(outcomes, moment, self._sequence, _delivered)
+    def _state_all(self, top: TablePlan, reading: Reading) -> int:
+        chunk = _Chunk()
+        self._waiting.append(chunk)
+        found = self._replacement.apply(top, reading, ()).roots
+        outcomes = list(self._outlet.facts.of_transaction(found))
+        chunk.outstanding = len(outcomes)
+        self._outlet.publish(outcomes, self._moment, self._sequence, chunk.delivered)
+        self._outlet.metrics.reread(reading.row_count)
         self._sequence += len(outcomes)
+        return len(found)
 
-    def _report(self, done: str, count: int) -> None:
+    def _keep(self) -> None:
+        self._jobs.save()
+        self._seal(self._waiting.pop() if self._waiting and self._waiting[-1].sealed is None else _Chunk())
+        self._outlet.publisher.poll()
+        self._write_delivered()
         if self._stop.is_set():
             raise Interrupted
-        now = time.monotonic()
-        if now >= self._log_at:
-            self._log_at = now + _LOG_SECONDS
-            _log.info("snapshot: %d %s so far", count, done)
 
+    def _seal(self, chunk: _Chunk) -> None:
+        chunk.sealed = self._state.seal(self._standing)
+        self._waiting.append(chunk)
 
-def _standing(state: AssemblyState) -> Standing:
-    standing = state.standing
-    if standing is None:
-        raise Fatal("a snapshot was to be continued from a state that holds none")
-    return standing
+    def _write_delivered(self) -> None:
+        while self._waiting and self._waiting[0].outstanding == 0:
+            sealed = self._waiting.popleft().sealed
+            assert sealed is not None
+            self._state.write(sealed, durable=not self._waiting)
 
+    def _readings(self, top: TablePlan, whole: KeyRange | Orphans, count: int) -> Iterator[Reading]:
+        """The portion in chunks, in the order of its keys; several are read at once."""
+        running: deque[Future[Reading]] = deque()
+        for portion in self._portions(top, whole, count):
+            running.append(self._threads.submit(self._read, top, portion))
+            if len(running) >= self._ahead:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
-def _moment(standing: Standing) -> Moment:
-    """Commits that follow may stand exactly at the slot's first position; the snapshot stands before them."""
-    now = datetime.now(UTC)
-    return Moment(0, Position(standing.position - 1), now, now, is_snapshot=True)
+    def _portions(self, top: TablePlan, whole: KeyRange | Orphans, count: int) -> Iterator[KeyRange | Orphans]:
+        after = None
+        while True:
+            begin = type(whole)(after=after)
+            up_to = self._planner.next_key(top, begin, count)
+            yield type(whole)(after=after, up_to=up_to)
+            if up_to is None:
+                return
+            after = up_to
 
-
-def _delivered(_: Message) -> None:
-    """Nothing waits for a single event of a snapshot: `flush` waits for all of them."""
+    def _read(self, top: TablePlan, portion: KeyRange | Orphans) -> Reading:
+        """In one of the threads."""
+        reader = self._free.get()
+        try:
+            return reader.rows(top, portion)._replace(last_key=portion.up_to)
+        finally:
+            self._free.put(reader)

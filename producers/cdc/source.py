@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from producers.cdc.changes import ChangeKind, Marker, Position, Relation, RowChange, SourceTransaction, TableName
-from producers.cdc.postgres.catalog import Table, read_tables, require_mapped
+from producers.cdc.changes import Marker, Position, Relation, SourceTransaction, TableName
+from producers.cdc.postgres.catalog import MappedTables, Table, misfits, read_tables
 from producers.cdc.postgres.errors import mapped_errors
 from producers.cdc.postgres.pgoutput import XLOG_HEADER_BYTES, Decoder
 from producers.cdc.postgres.publication import ensure_publication
@@ -18,7 +17,7 @@ from producers.cdc.postgres.readiness import require_ready
 from producers.cdc.postgres.replication import CreatedSlot, ReplicationConnection, ReplicationStream
 from producers.cdc.postgres.session import connect
 from producers.cdc.postgres.slots import SlotState, drop_slot, require_usable, slot_state
-from producers.cdc.postgres.snapshot import SnapshotReader
+from producers.cdc.postgres.subtrees import SubtreeReader
 from producers.cdc.postgres.transactions import TransactionAssembler
 from producers.cdc.postgres.types import TypeCatalog
 from producers.cdc.postgres.values import PostgresRowReader
@@ -31,12 +30,20 @@ HEARTBEAT: Final = "ordersync.heartbeat"
 _log = logging.getLogger(__name__)
 
 
+MENDED: Final = "ordersync.mended"
+
+
 @dataclass(frozen=True, slots=True)
 class OpenSnapshot:
-    """A new slot with its snapshot; streaming from `position` continues it without gap."""
+    """A new slot with its snapshot; streaming from `position` continues what `readers` see without gap."""
 
     position: Position
-    reader: SnapshotReader
+    readers: list[SubtreeReader]
+
+    def close(self) -> None:
+        """Let the snapshot go."""
+        for reader in self.readers:
+            reader.close()
 
 
 class PostgresSource:
@@ -45,8 +52,10 @@ class PostgresSource:
     def __init__(self, settings: CaptureSettings, mapping: SourceMapping) -> None:
         """Connect, check server, role, tables and columns, and bring the publication up to date.
 
+        What does not fit is found in `misfits`, by table; the other tables can be captured.
+
         Raises:
-            ConfigurationError: something does not fit, with the way to mend it.
+            ConfigurationError: server or role are not ready, with the way to mend it.
             Transient: the server is away.
         """
         self.slot = settings.slot_of(mapping.system)
@@ -57,10 +66,12 @@ class PostgresSource:
         self._catalog = connect(self._conninfo, application_name="ordersync-cdc-catalog")
         self._replication: ReplicationConnection | None = None
         self._tables: dict[TableName, Table] = {}
+        self._mapped = _mapped(mapping)
         self.relations: dict[TableName, Relation] = {}
+        self.misfits: dict[TableName, list[str]] = {}
         try:
-            self._prepare(_mapped(mapping))
-            self.reader = PostgresRowReader(TypeCatalog(self._catalog), local_timezone=mapping.zone)
+            self._prepare(self._mapped)
+            self.values = PostgresRowReader(TypeCatalog(self._catalog), local_timezone=mapping.zone)
             self.system_id = self._open_replication().identify().system_id
         except BaseException:
             self.close()
@@ -89,25 +100,46 @@ class PostgresSource:
         """Raises SlotMissing, SlotLost if streaming from the slot would leave a gap after `reached`."""
         require_usable(self.state(), self.slot, self._database, reached)
 
-    def open_snapshot(self) -> OpenSnapshot:
-        """Drop the slot if there is one, create it anew and take the snapshot that belongs to it.
+    def open_snapshot(self, readers: int) -> OpenSnapshot:
+        """Drop the slot if there is one, create it anew and take the snapshot that belongs to it, in several readers.
 
         Waits until the transactions that run now have ended. Raises ConfigurationError, Transient.
         """
         drop_slot(self._catalog, self.slot)
         created: CreatedSlot = self._open_replication().create_slot(self.slot)
-        reader = SnapshotReader(self._conninfo, created.snapshot_name)
-        return OpenSnapshot(created.consistent_position, reader)
+        opened = OpenSnapshot(created.consistent_position, [])
+        try:
+            for _ in range(readers):
+                opened.readers.append(SubtreeReader(self._conninfo, self._tables, created.snapshot_name))
+        except BaseException:
+            opened.close()
+            raise
+        return opened
 
-    def rows(self, snapshot: OpenSnapshot, name: TableName) -> Iterator[list[RowChange]]:
-        """All rows of a table in the snapshot, in chunks."""
-        relation = self.relations[name]
-        for chunk in snapshot.reader.chunks(self._tables[name], relation):
-            yield [RowChange(ChangeKind.READ, relation, row, None) for row in chunk.rows]
+    def recreate_slot(self) -> Position:
+        """Drop the slot if there is one and create it anew; gives the position that it begins at.
+
+        Waits until the transactions that run now have ended. Raises ConfigurationError, Transient.
+        """
+        drop_slot(self._catalog, self.slot)
+        return self._open_replication().create_slot(self.slot, snapshot=False).consistent_position
+
+    def reader(self) -> SubtreeReader:
+        """A connection that reads portions as they are then; usable in another thread."""
+        return SubtreeReader(self._conninfo, self._tables)
 
     def estimated_rows(self, name: TableName) -> int:
         """How many rows the server believes the table to have."""
         return self._tables[name].estimated_rows
+
+    def misfits_now(self) -> dict[TableName, list[str]]:
+        """What of the live tables does not fit the mapping at this moment."""
+        return misfits(read_tables(self._catalog), self._mapped, self._catalog.info.server_version)
+
+    def mark(self, prefix: str, content: str) -> None:
+        """Write a message into the log, which comes by in the stream."""
+        with mapped_errors("writing a message into the source's log"):
+            self._catalog.execute("SELECT pg_catalog.pg_logical_emit_message(false, %s, %s)", (prefix, content))
 
     def stream(self, reached: Position) -> ChangeStream:
         """Stream everything that was committed after `reached`.
@@ -120,20 +152,18 @@ class PostgresSource:
         stream = self._open_replication().start(self.slot, self._publication, reached)
         return ChangeStream(stream, self._ignored_origins)
 
-    def retained_bytes(self) -> int:
-        """Log that the server keeps for the slot."""
-        state = self.state()
-        return 0 if state is None else state.retained_bytes
-
     def beat(self) -> None:
         """Write a message into the log, so that the slot of an idle database moves on."""
-        with mapped_errors("writing a heartbeat into the source's log"):
-            self._catalog.execute("SELECT pg_catalog.pg_logical_emit_message(false, %s, '')", (HEARTBEAT,))
+        self.mark(HEARTBEAT, "")
 
-    def _prepare(self, mapped: Mapping[TableName, frozenset[str]]) -> None:
+    def _prepare(self, mapped: MappedTables) -> None:
         version = self._catalog.info.server_version
-        tables = require_mapped(read_tables(self._catalog), mapped, version)
+        live = read_tables(self._catalog)
+        self.misfits = misfits(live, mapped, version)
+        tables = [live[name] for name in mapped if name not in self.misfits]
         require_ready(self._catalog, self.slot, tables)
+        if not tables:
+            return
         publication = ensure_publication(self._catalog, self._publication, tables, mapped)
         self._tables = {table.name: table for table in tables}
         self.relations = {

@@ -26,6 +26,7 @@ from confluent_kafka import Message
 
 from producers.cdc.aggregates import Assembly
 from producers.cdc.assembly_state import AssemblyState, SealedState, Standing
+from producers.cdc.care import Care, Restart
 from producers.cdc.changes import Marker, Position, SourceTransaction
 from producers.cdc.outlet import Outlet
 from producers.cdc.records import Moment
@@ -64,6 +65,7 @@ class Streaming:
         plans: TablePlans,
         state: AssemblyState,
         outlet: Outlet,
+        care: Care,
     ) -> None:
         standing = state.standing
         if standing is None:
@@ -73,6 +75,8 @@ class Streaming:
         self._state = state
         self._outlet = outlet
         self._assembly = Assembly(plans, state)
+        self._rereading = care.rereading(self._assembly)
+        self._care = care
         self._standing: Standing = standing
         self._reached = standing.position
         self._current = Checkpoint()
@@ -90,25 +94,35 @@ class Streaming:
             Fatal: the source no longer fits the mapping or the kept rows.
         """
         stream = self._source.stream(self._reached)
-        while not stop.is_set():
-            self._step(stream)
-        self._finish(stream)
+        try:
+            while not stop.is_set():
+                self._step(stream)
+            self._finish(stream)
+        except Restart:
+            self._finish(stream)
+            raise
+        finally:
+            self._rereading.close()
         stream.stop()
 
     def _step(self, stream: ChangeStream) -> None:
-        busy = self._current.position is not None or self._sealed or self._half_applied
+        busy = self._current.position is not None or self._sealed or self._half_applied or self._rereading.active
         parts = stream.receive(self._patience_seconds() if busy else _IDLE_SECONDS)
         captured_at = datetime.now(UTC)
         for part in parts:
-            if not isinstance(part, Marker):
+            if isinstance(part, Marker):
+                self._marked(part, captured_at)
+            else:
                 self._transaction(part, captured_at)
         self._outlet.publisher.poll()
         self._seal_when_due()
         self._write_acknowledged(stream)
         if not parts and not busy:
             self._idle(stream)
+        if not self._half_applied:
+            self._care.step(self._rereading, self._nudge)
         if self._heartbeat.is_due():
-            self._outlet.metrics.retained(self._source.retained_bytes())
+            self._care.look()
             if not busy:
                 self._source.beat()
 
@@ -125,17 +139,38 @@ class Streaming:
             self._state_touched(part, captured_at)
             self._current.position = part.end_position
 
+    def _marked(self, marker: Marker, captured_at: datetime) -> None:
+        """State what was read again, where its watermark stands in the log."""
+        found = self._rereading.marked(marker)
+        if found is None:
+            self._care.marked(marker, self._nudge)
+            return
+        moment = Moment(0, found.position, captured_at, captured_at, is_snapshot=True)
+        checkpoint = self._current
+        outcomes = list(self._outlet.facts.of_transaction(found.roots)) + [(b"", gone) for gone in found.withdrawn]
+        checkpoint.outstanding += len(outcomes)
+        checkpoint.changes += len(outcomes)
+        checkpoint.position = found.position
+        self._outlet.publish(outcomes, moment, 0, partial(self._delivered, checkpoint, 0.0))
+
+    def _nudge(self) -> None:
+        """Notes were changed beside the rows: have them sealed, although no transaction was applied."""
+        if self._current.position is None:
+            sealed = self._sealed[-1].sealed if self._sealed else None
+            self._current.position = self._standing.position if sealed is None else sealed.standing.position
+
     def _apply(self, part: SourceTransaction) -> None:
         try:
             self._assembly.apply(part.changes)
-        except SourceChanged:
-            # What follows in the log has another form than the kept rows: only a new snapshot leads on.
-            self._state.write(SealedState(self._standing._replace(fingerprint=""), {}))
-            raise
+        except SourceChanged as exc:
+            # What follows in the log has another form than the kept rows: it is gone through again without them.
+            raise self._care.stopped(exc, self._standing) from exc
         self._current.changes += len(part.changes)
 
     def _state_touched(self, part: SourceTransaction, captured_at: datetime) -> None:
         touched = self._assembly.take_touched()
+        if touched:
+            touched = self._rereading.passing(part.transaction_id, touched)
         if not touched:
             return
         checkpoint = self._current

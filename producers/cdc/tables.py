@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from marshal import dumps
+from marshal import dumps, loads
 from operator import itemgetter
 
 from producers.cdc.changes import UNCHANGED, Relation, Row, TableName
@@ -14,6 +14,9 @@ from schemas.mapping import SourceMapping, TableMapping
 
 RowKey = bytes
 """A row's key as one byte string; equal for equal raw values."""
+
+KeyValues = tuple[bytes, ...]
+"""The raw values of a key, in the order in which the mapping names its columns."""
 
 _MARSHAL_VERSION = 2
 
@@ -45,19 +48,40 @@ class TablePlan:
         """Its name within the mapping."""
         return self.mapping.alias
 
+    @property
+    def subtree(self) -> list[TablePlan]:
+        """This table and all below it, each after its parent."""
+        return [self, *(below for child in self.children for below in child.subtree)]
+
+    def key_values(self, key: RowKey) -> KeyValues:
+        """The raw values that a row's key was made of."""
+        return (key,) if len(self.mapping.key) == 1 else loads(key)
+
+    def key_of(self, values: Sequence[bytes]) -> RowKey:
+        """The key of the row with these raw values in its key columns; the inverse of `key_values`."""
+        return values[0] if len(values) == 1 else dumps(tuple(values), _MARSHAL_VERSION)
+
 
 class SourceChanged(ConfigurationError):
-    """A mapped column was dropped, renamed or retyped in the source's log: the kept rows end here.
+    """A mapped column was dropped, renamed or retyped in the source's log: its aggregates stop here.
 
-    The next start takes a new snapshot, if the source of that day fits the mapping of that day.
+    `roots` are the aliases of the root tables whose aggregates need the table; `types` the numbers of the former and
+    the present type where it is only that.
     """
+
+    def __init__(self, message: str, roots: frozenset[str] = frozenset(), types: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.roots = roots
+        self.types = types
 
 
 class TablePlans:
-    """Every table of a mapping with the shape that it had when the capture started."""
+    """The tables of a mapping, with the shape that they had when the capture started."""
 
-    def __init__(self, mapping: SourceMapping, relations: Mapping[TableName, Relation]) -> None:
-        """`relations`: the live tables, as their rows are sent.
+    def __init__(
+        self, mapping: SourceMapping, relations: Mapping[TableName, Relation], stopped: Collection[str] = ()
+    ) -> None:
+        """`relations`: the live tables, as their rows are sent; `stopped`: root aliases that are left out.
 
         Raises:
             ConfigurationError: a column is missing, or the source would not send what identifies a row.
@@ -65,7 +89,8 @@ class TablePlans:
         self.mapping = mapping
         self.by_alias: dict[str, TablePlan] = {}
         for alias in mapping.tables:
-            self._add(alias, relations)
+            if mapping.root_of(alias) not in stopped:
+                self._add(alias, relations)
         self.by_prefix = {plan.prefix: plan for plan in self.by_alias.values()}
         self._named: dict[TableName, list[TablePlan]] = {}
         for plan in self.by_alias.values():
@@ -82,10 +107,17 @@ class TablePlans:
         aggregates = [(aggregate.topic.name, aggregate.root) for aggregate in self.mapping.aggregates]
         return _digest([self.mapping.system, list(self.mapping.tables), aggregates])
 
-    def fingerprint(self) -> str:
-        """Changes with everything that kept rows depend on: layout, keys, links, columns and their types."""
-        parts: list[object] = [self.layout()]
-        for plan in self.by_alias.values():
+    @property
+    def roots(self) -> list[TablePlan]:
+        """The root tables, those of master data first, so that orders find what they refer to."""
+        sections = {aggregate.root: aggregate.section for aggregate in self.mapping.aggregates}
+        roots = [plan for plan in self.by_alias.values() if plan.parent is None]
+        return sorted(roots, key=lambda plan: sections.get(plan.alias) is not None)
+
+    def fingerprint(self, root: TablePlan) -> str:
+        """Changes with everything that the kept rows of a tree depend on: keys, links, columns and their types."""
+        parts: list[object] = []
+        for plan in root.subtree:
             columns = [(column.name, column.type_id) for column in plan.relation.columns] if plan.relation else []
             link = plan.mapping.parent
             parts.append((plan.alias, plan.mapping.qualified_name, plan.mapping.key, columns))
@@ -98,7 +130,17 @@ class TablePlans:
         Raises:
             SourceChanged: a mapped column was dropped, renamed or retyped since the capture started.
         """
-        return [(plan, _projection(plan, relation)) for plan in self._named.get(relation.name, [])]
+        found: list[tuple[TablePlan, Project]] = []
+        problems: dict[str, SourceChanged] = {}
+        for plan in self._named.get(relation.name, []):
+            try:
+                found.append((plan, _projection(plan, relation)))
+            except SourceChanged as exc:
+                problems[self.mapping.root_of(plan.alias)] = exc
+        if problems:
+            message = "; ".join(dict.fromkeys(str(exc) for exc in problems.values()))
+            raise SourceChanged(message, frozenset(problems), next(iter(problems.values())).types)
+        return found
 
     def _add(self, alias: str, relations: Mapping[TableName, Relation]) -> TablePlan:
         if alias in self.by_alias:
@@ -138,10 +180,11 @@ def _kept(mapping: SourceMapping, table: TableMapping, relations: Mapping[TableN
     relation = relations[TableName(table.schema, table.name)]
     unsent = [column.name for column in relation.columns if column.name in table.key and not column.is_key]
     if unsent:
-        raise ConfigurationError(
+        raise SourceChanged(
             f"table {relation.name}: the mapping's key column {', '.join(unsent)} is not part of the replica identity, "
             f"so deletes would not name the row: use the primary key as key of [tables.{table.alias}], or "
-            f"ALTER TABLE {relation.name} REPLICA IDENTITY FULL"
+            f"ALTER TABLE {relation.name} REPLICA IDENTITY FULL",
+            frozenset({mapping.root_of(table.alias)}),
         )
     wanted = mapping.columns_of(table.alias)
     columns = tuple(column for column in relation.columns if column.name in wanted)
@@ -156,14 +199,15 @@ def _projection(plan: TablePlan, relation: Relation) -> Project:
         if found is None:
             raise SourceChanged(
                 f"table {relation.name} no longer has the column {column.name}, which the mapping needs (it was "
-                f"dropped or renamed); it has {', '.join(present)}: mend the mapping, or bring the column back, and "
-                "restart; the capture then takes a new snapshot"
+                f"dropped or renamed); it has {', '.join(present)}: mend the mapping and restart, or bring the column "
+                "back; what was missed is then read again"
             )
         if found.type_id != column.type_id:
             raise SourceChanged(
                 f"column {relation.name}.{column.name} has changed its type (from OID {column.type_id} to "
-                f"{found.type_id}): check the mapping's expressions for it and restart; the capture then takes a new "
-                "snapshot with the new type"
+                f"{found.type_id}): check the mapping's expressions for it and restart; what was missed is then read "
+                "again with the new type",
+                types=(column.type_id, found.type_id),
             )
         if column.name in plan.mapping.key and not found.is_key:
             raise SourceChanged(

@@ -33,7 +33,7 @@ class CaptureWorker:
         mapping = settings.load_mapping()
         records = RecordWriter(mapping, schemas, settings.topic_prefix)
         slot = settings.slot_of(mapping.system)
-        self._capture = Capture(settings, mapping, records, CaptureMetrics(slot, registry))
+        self._capture = Capture(settings, mapping, records, schemas, CaptureMetrics(slot, registry))
 
     def ready(self) -> bool:
         """Whether changes flow: the snapshot is complete and the source is connected."""

@@ -2,6 +2,7 @@
 
 from schemas.models.audit import AuditEvent
 from schemas.models.backup import BackupRecord
+from schemas.models.capture import CaptureSignal
 from schemas.models.exceptions import (
     AwaitedRecord,
     MessageHeader,
@@ -24,6 +25,7 @@ __all__ = [
     "AuditEvent",
     "AwaitedRecord",
     "BackupRecord",
+    "CaptureSignal",
     "CapturedEvent",
     "Customer",
     "EnrichedLine",

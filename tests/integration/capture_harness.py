@@ -18,6 +18,7 @@ import httpx
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.endpoints import Endpoints
 from deploy.topics import TopicLayout, apply_topics
@@ -58,7 +59,7 @@ class CaptureWorld:
         topics = [
             replace(topic, name=self.prefix + name)
             for name, topic in CATALOGUE.items()
-            if "capture" in topic.writers or name == "orders.rejected"
+            if "capture" in (*topic.writers, *topic.readers) or name == "orders.rejected"
         ]
         self._names = [topic.name for topic in topics]
         apply_topics(self.stack.kafka(), self.registry, TopicLayout(order_partitions=PARTITIONS), topics)
@@ -202,13 +203,34 @@ class CaptureProcess:
     def wait_ready(self) -> None:
         """Return when the snapshot is behind it: a new slot is confirmed before anything is written."""
         self.wait_started()
-        port = re.findall(rb"metrics on port (\d+)", self.log.read_bytes()[self.begins_at :])[0].decode()
 
         def ready() -> bool:
             self.require_alive()
-            return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+            return self.get("/health/ready").status_code == 200
 
         wait_until(ready, "the capture is ready")
+
+    def get(self, path: str) -> httpx.Response:
+        """What it serves there."""
+        port = re.findall(rb"metrics on port (\d+)", self.log.read_bytes()[self.begins_at :])[0].decode()
+        return httpx.get(f"http://127.0.0.1:{port}{path}")
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """A metric as it is now, None if it has no such sample."""
+        for family in text_string_to_metric_families(self.get("/metrics").text):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return sample.value
+        return None
+
+    def wait_logged(self, text: str) -> None:
+        """Return when this run has logged the text."""
+
+        def logged() -> bool:
+            self.require_alive()
+            return text.encode() in self.log.read_bytes()[self.begins_at :]
+
+        wait_until(logged, f"the log says {text!r}")
 
     def wait(self, seconds: float) -> None:
         """Let it run on for so long; it must not end by itself."""

@@ -13,15 +13,18 @@ import psycopg
 
 from schemas.settings import DatabaseSettings
 
-DDL = """
-CREATE TABLE orders (
-    id integer PRIMARY KEY, revision integer NOT NULL, customer text NOT NULL, ordered_on date NOT NULL,
-    note text, charge numeric(12, 2) NOT NULL DEFAULT 0
-);
+LINES_DDL = """
 CREATE TABLE lines (
     order_id integer NOT NULL, number integer NOT NULL, product text NOT NULL,
     quantity integer NOT NULL, price numeric(12, 2) NOT NULL, PRIMARY KEY (order_id, number)
 );
+"""
+DDL = f"""
+CREATE TABLE orders (
+    id integer PRIMARY KEY, revision integer NOT NULL, customer text NOT NULL, ordered_on date NOT NULL,
+    note text, charge numeric(12, 2) NOT NULL DEFAULT 0
+);
+{LINES_DDL}
 ALTER TABLE orders ALTER COLUMN note SET STORAGE EXTERNAL;
 """
 

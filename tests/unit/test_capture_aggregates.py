@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producers.cdc.aggregates import Assembly
-from producers.cdc.assembly_state import AssemblyState, Phase, SealedState, Standing
+from producers.cdc.assembly_state import AssemblyState, SealedState, Standing
 from producers.cdc.changes import Position, RowChange
 from producers.cdc.facts import FactBuilder, Outcome, Refused, Stated
 from tests.unit.depot import KEYS, READER, Depot, RowId, Values, depot_plans
@@ -108,7 +108,7 @@ class Capturing:
         return outcomes
 
     def seal(self) -> None:
-        sealed = self.state.seal(Standing(Position(0), Phase.STREAMING, "", "", ""))
+        sealed = self.state.seal(Standing(Position(0), "", ""))
         self.sealed.append((sealed, len(self.replay)))
 
     def write(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import LiteralString
@@ -114,19 +114,28 @@ def read_tables(connection: psycopg.Connection) -> dict[TableName, Table]:
     return {table.name: table for table in tables}
 
 
-def require_mapped(tables: Mapping[TableName, Table], mapped: MappedTables, server_version: int) -> list[Table]:
-    """The mapped tables, if all of them can be captured.
+def misfits(tables: Mapping[TableName, Table], mapped: MappedTables, server_version: int) -> dict[TableName, list[str]]:
+    """What keeps mapped tables from being captured, each problem with the way to mend it.
 
-    Raises ConfigurationError that lists each problem: the missing table or column, the table without replica
-    identity (publishing it would make the source's own updates fail), views, unlogged tables, generated
-    columns that this version does not send; each with the way to mend it.
+    The missing table or column, the table without replica identity (publishing it would make the source's own updates
+    fail), views, unlogged tables, generated columns that this version does not send.
     """
-    problems = [
-        problem for name, columns in mapped.items() for problem in _problems(tables, name, columns, server_version)
-    ]
-    if problems:
-        raise ConfigurationError("the source database does not fit the mapping:\n  " + "\n  ".join(problems))
+    found = {name: _problems(tables, name, columns, server_version) for name, columns in mapped.items()}
+    return {name: problems for name, problems in found.items() if problems}
+
+
+def require_mapped(tables: Mapping[TableName, Table], mapped: MappedTables, server_version: int) -> list[Table]:
+    """The mapped tables, if all of them can be captured. Raises ConfigurationError that lists each problem."""
+    found = misfits(tables, mapped, server_version)
+    if found:
+        raise misfit_error(found)
     return [tables[name] for name in mapped]
+
+
+def misfit_error(found: Mapping[TableName, Sequence[str]]) -> ConfigurationError:
+    """The error that lists what does not fit."""
+    problems = "\n  ".join(problem for problems in found.values() for problem in problems)
+    return ConfigurationError(f"the source database does not fit the mapping:\n  {problems}")
 
 
 def _problems(

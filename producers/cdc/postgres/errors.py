@@ -14,11 +14,11 @@ from schemas.errors import ConfigurationError, Fatal, OrdersyncError, Transient
 
 
 class SlotMissing(Fatal):
-    """The replication slot does not exist (any more): what it held back is gone; a resync must follow."""
+    """The replication slot does not exist (any more): what it held back is gone and has to be read again."""
 
 
 class SlotLost(Fatal):
-    """The server discarded log that the slot still needed; drop it, create it anew and resync."""
+    """The slot leaves a gap in the log: it has to be created anew, and what was missed to be read again."""
 
 
 class SnapshotGone(Fatal):
@@ -46,7 +46,7 @@ def mapped(exc: psycopg.Error, doing: str) -> OrdersyncError:
     if code is None:
         return _mapped_by_class(exc, reason)
     if code == _UNDEFINED_FILE:
-        return SlotLost(f"{reason}; the server removed log that is still needed: run a resync")
+        return SlotLost(f"{reason}; the server removed log that is still needed")
     mending = _MENDING.get(code) or _MENDING.get(code[:2])
     if mending is not None:
         return ConfigurationError(f"{reason}; {mending}")

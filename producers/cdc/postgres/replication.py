@@ -77,8 +77,10 @@ class ReplicationConnection:
         ((system_id, timeline, position, database),) = self._rows("IDENTIFY_SYSTEM", "identifying the server")
         return SystemIdentity(system_id, int(timeline), position_of(position), database)
 
-    def create_slot(self, name: str, *, temporary: bool = False, failover: bool | None = None) -> CreatedSlot:
-        """Create a slot and export the snapshot that belongs to its first position.
+    def create_slot(
+        self, name: str, *, temporary: bool = False, failover: bool | None = None, snapshot: bool = True
+    ) -> CreatedSlot:
+        """Create a slot and, unless told not to, export the snapshot that belongs to its first position.
 
         The publication must exist before. A permanent slot survives a failover where the server can do so
         (PostgreSQL 17), unless `failover` says otherwise. Waits until all transactions that are running now
@@ -89,17 +91,18 @@ class ReplicationConnection:
         if failover is None:
             failover = version >= 170000 and not temporary
         if version >= 150000:
-            options = "(SNAPSHOT 'export'" + (", FAILOVER true)" if failover else ")")
+            export = "export" if snapshot else "nothing"
+            options = f"(SNAPSHOT '{export}'" + (", FAILOVER true)" if failover else ")")
         else:
-            options = "EXPORT_SNAPSHOT"
+            options = "EXPORT_SNAPSHOT" if snapshot else "NOEXPORT_SNAPSHOT"
         kind = "TEMPORARY LOGICAL" if temporary else "LOGICAL"
         try:
-            ((slot, position, snapshot, _),) = self._rows(
+            ((slot, position, snapshot_name, _),) = self._rows(
                 f"CREATE_REPLICATION_SLOT {self._name(name)} {kind} pgoutput {options}", doing
             )
         except OrdersyncError as exc:
             raise self._explained(exc, doing) from exc
-        return CreatedSlot(slot, position_of(position), snapshot or None)
+        return CreatedSlot(slot, position_of(position), snapshot_name or None)
 
     def start(self, slot: str, publication: str, position: Position | None = None) -> ReplicationStream:
         """Stream from the slot, from `position` or from where the slot was confirmed, whichever is later.
@@ -152,11 +155,11 @@ class ReplicationConnection:
             f"SELECT wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = {literal}", doing
         )
         if not states:
-            return SlotMissing(f"{doing} failed: the slot does not exist; run a resync, which creates it anew")
+            return SlotMissing(f"{doing} failed: the slot does not exist")
         if states[0][0] == "lost":
             return SlotLost(
                 f"{doing} failed: the server removed log that the slot needed (wal_status=lost); "
-                "raise max_slot_wal_keep_size and run a resync"
+                "raise max_slot_wal_keep_size if that happens again"
             )
         if code == _OBJECT_NOT_IN_PREREQUISITE_STATE:
             return ConfigurationError(f"{error}; the slot must be a logical one of this database")

@@ -16,7 +16,7 @@ from schemas.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class SlotState:
-    """One row of `pg_replication_slots`.
+    """One row of `pg_replication_slots`; `invalidation` is the server's own reason (PostgreSQL 17), None if valid.
 
     `retained_bytes` is the log that the slot keeps on the server's disk; `safe_bytes` how much more may be
     written before the slot is in danger (None: without limit). `wal_status` is reserved, extended, unreserved
@@ -33,18 +33,21 @@ class SlotState:
     retained_bytes: int
     safe_bytes: int | None
     server_position: Position
+    invalidation: str | None
+    survives_failover: bool
 
     @property
     def lost(self) -> bool:
-        """Whether the server has discarded log that the slot still needed."""
-        return self.wal_status == "lost"
+        """Whether the server has discarded log that the slot still needed, or will not serve it any more."""
+        return self.wal_status == "lost" or self.invalidation is not None
 
 
 _STATE: LiteralString = """
     SELECT slot_name, plugin, database, active, confirmed_flush_lsn::text, restart_lsn::text, wal_status,
            coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint, safe_wal_size,
-           pg_current_wal_lsn()::text
-      FROM pg_catalog.pg_replication_slots
+           pg_current_wal_lsn()::text, to_jsonb(s) ->> 'invalidation_reason',
+           coalesce((to_jsonb(s) ->> 'failover')::boolean, false)
+      FROM pg_catalog.pg_replication_slots s
      WHERE slot_name = %s
 """
 
@@ -68,7 +71,7 @@ def require_usable(state: SlotState | None, slot: str, database: str, reached: P
     if state is None:
         raise SlotMissing(
             f"replication slot {slot!r} does not exist in {database!r}: somebody dropped it, or this is not the "
-            "server that was captured before; run a resync so that a new slot with a snapshot is created"
+            "server that was captured before"
         )
     if state.plugin != "pgoutput" or state.database != database:
         raise ConfigurationError(
@@ -77,14 +80,20 @@ def require_usable(state: SlotState | None, slot: str, database: str, reached: P
         )
     if state.lost:
         raise SlotLost(
-            f"replication slot {slot!r} was invalidated (wal_status=lost): the server removed log that the capture "
-            "had not read; raise max_slot_wal_keep_size and run a resync"
+            f"replication slot {slot!r} was invalidated (wal_status={state.wal_status}, invalidation_reason="
+            f"{state.invalidation or 'unknown'}): the server removed log that the capture had not read; raise "
+            "max_slot_wal_keep_size if that happens again"
+        )
+    if reached is not None and state.server_position < reached:
+        raise SlotLost(
+            f"the server's log ends at {lsn_text(state.server_position)}, before {lsn_text(reached)} which the capture "
+            "reached: it was restored from an older copy, or a standby that lagged behind took over"
         )
     confirmed = state.confirmed_position
     if reached is not None and confirmed is not None and confirmed > reached:
         raise SlotLost(
             f"replication slot {slot!r} starts at {lsn_text(confirmed)}, later than {lsn_text(reached)} which the "
-            "capture reached: it was recreated or advanced by somebody else; run a resync to fill the gap"
+            "capture reached: it was recreated or advanced by somebody else"
         )
     return state
 
@@ -99,7 +108,7 @@ def drop_slot(connection: psycopg.Connection, slot: str) -> bool:
 
 
 def _state(row: Sequence[object]) -> SlotState:
-    name, plugin, database, active, confirmed, restart, wal_status, retained, safe, server = row
+    name, plugin, database, active, confirmed, restart, wal_status, retained, safe, server, why, failover = row
     return SlotState(
         name=str(name),
         plugin=str(plugin),
@@ -111,4 +120,6 @@ def _state(row: Sequence[object]) -> SlotState:
         retained_bytes=int(str(retained)),
         safe_bytes=int(str(safe)) if safe is not None else None,
         server_position=position_of(str(server)),
+        invalidation=str(why) if why is not None else None,
+        survives_failover=bool(failover),
     )

@@ -16,6 +16,15 @@ _TYPES: LiteralString = """
 """
 
 
+_ALIKE = (frozenset({20, 21, 23}), frozenset({25, 1043}))
+"""Integers of each size, and texts: a column may change between these without another meaning to expressions."""
+
+
+def same_meaning(former: int, present: int) -> bool:
+    """Whether values of both types (OIDs) are the same to the expressions of a mapping."""
+    return any({former, present} <= alike for alike in _ALIKE)
+
+
 class TypeCatalog:
     """Finds types by OID (a `TypeLookup`); owned by the capture worker, on an ordinary connection."""
 
