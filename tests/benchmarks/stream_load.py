@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -140,6 +141,27 @@ def committed(kafka: KafkaSettings, group: str) -> Iterator[tuple[float, int]]:
         time.sleep(0.1)
 
 
+def skip_captured(kafka: KafkaSettings, group: str) -> None:
+    """Let a new group begin behind the captured orders that are there already."""
+    member = Consumer(kafka.client_config(**{"group.id": group}))
+    parts = [TopicPartition(ORDERS_CAPTURED, number) for number in range(PARTITIONS)]
+    ends = [
+        TopicPartition(part.topic, part.partition, member.get_watermark_offsets(part, timeout=30)[1]) for part in parts
+    ]
+    member.commit(offsets=ends, asynchronous=False)
+    member.close()
+
+
+def versions_written(kafka: KafkaSettings) -> int:
+    """How many records `orders.events` holds at most (the ends of transactions count as well)."""
+    observer = Consumer(kafka.client_config(**{"group.id": "bench-observer"}))
+    ends = [
+        observer.get_watermark_offsets(TopicPartition(ORDER_EVENTS, number), timeout=30) for number in range(PARTITIONS)
+    ]
+    observer.close()
+    return sum(high - low for low, high in ends)
+
+
 def _line(number: int, position: int) -> OrderLine:
     price = Decimal(100 + (number * 7 + position) % 900) / 100
     quantity = Decimal(1 + (number + position) % 9)
@@ -162,7 +184,7 @@ def _line(number: int, position: int) -> OrderLine:
 def _customers() -> Iterator[Customer]:
     for number in range(CUSTOMER_COUNT):
         yield Customer(
-            customer_id=CustomerId(f"C-{number}"), name=f"Customer {number}", segment="retail", **_origin(number)
+            customer_id=CustomerId(f"C-{number}"), name=f"Customer {number}", segment="retail", **origin(number)
         )
 
 
@@ -173,11 +195,12 @@ def _products() -> Iterator[Product]:
             name=f"Product {number}",
             unit_code="C62",
             standard_cost_amount=Decimal("2.50"),
-            **_origin(number),
+            **origin(number),
         )
 
 
-def _origin(number: int) -> dict[str, object]:
+def origin(number: int) -> dict[str, Any]:
+    """The fields that every master record has."""
     source = SourcePosition(system="crm", transaction_id=number, position=number, sequence=0)
     return {"source": source, "committed_at": NOW, "captured_at": NOW}
 

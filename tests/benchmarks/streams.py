@@ -1,4 +1,4 @@
-"""Orders a second of one stream worker process, against plain Faust doing the same, and the memory of its state."""
+"""Our stream worker against its peers in one run: same topic, same broker, same orders; what it costs and how long."""
 
 from __future__ import annotations
 
@@ -6,25 +6,50 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import uuid
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
 from schemas.registry import SchemaRegistry
 from schemas.settings import KafkaSettings, RegistrySettings
+from tests.benchmarks import stream_latency
+from tests.benchmarks.peers import kafka_streams, quix
 from tests.benchmarks.report import Figure, Peer, publish
-from tests.benchmarks.stream_load import committed, empty_outputs, prepare
+from tests.benchmarks.stream_load import prepare
+from tests.benchmarks.stream_runs import PeerMissing, Program, Run, new_group, our_worker, run_together
 
 ORDERS_PER_SECOND_GOAL = 25_000
-TIMES_PLAIN_FAUST_GOAL = 5
-MEMORY_GOAL_MIB = 200
+TIMES_PLAIN_FAUST_GOAL = 30
+TIMES_QUIX_GOAL = 5
+TIMES_KAFKA_STREAMS_GOAL = 1
+MEMORY_OF_KAFKA_STREAMS_GOAL = 0.5
+MEDIAN_MS_GOAL = 60
+P99_MS_GOAL = 150
+PARKED_MS_GOAL = 1_000
+LATENCY_ORDERS_PER_SECOND = 1_000
+
+OURS = "ours, exactly once, RocksDB"
+IN_MEMORY = "ours, exactly once, in memory"
+AT_LEAST_ONCE = "ours, at least once, RocksDB"
+TWO_WORKERS = "two of our workers, exactly once, RocksDB"
+PLAIN_FAUST = "plain Faust, at least once, in memory"
+QUIX = "Quix Streams, at least once, RocksDB"
+QUIX_EXACTLY_ONCE = "Quix Streams, exactly once, RocksDB"
+KAFKA_STREAMS = "Kafka Streams, exactly once, RocksDB, 2 threads"
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One way to do the work; `programs` makes its processes anew for each run."""
+
+    name: str
+    orders: int
+    programs: Callable[[Path], list[Program]]
 
 
 def main() -> None:
@@ -38,54 +63,68 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--orders", type=int, default=100_000, help="captured orders for our worker")
-    parser.add_argument("--peer-orders", type=int, default=15_000, help="how many of them plain Faust gets through")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each; the median counts")
+    parser.add_argument(
+        "--records", type=int, default=200_000, help="captured orders; 4,000,000 or more warm a JVM up wholly"
+    )
+    parser.add_argument("--faust-records", type=int, default=15_000, help="how many of them plain Faust gets through")
+    parser.add_argument("--quix-records", type=int, default=40_000, help="how many of them Quix Streams gets through")
+    parser.add_argument("--runs", type=int, default=1, help="runs of each; the median counts")
+    parser.add_argument("--only", nargs="*", help="run only contestants with one of these words in their name")
+    parser.add_argument("--latency-seconds", type=int, default=10, help="how long orders come at a steady pace; 0: not")
     return parser.parse_args()
 
 
 def _figures(endpoints: Endpoints, arguments: argparse.Namespace, home: Path) -> list[Figure]:
     with closing(SchemaRegistry(RegistrySettings(url=endpoints.registry_url))) as registry:
-        prepare(KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers), registry, arguments.orders)
-    ours, memory, peers = [], [], []
+        prepare(KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers), registry, arguments.records)
     # The broker's JVM compiles what it runs often: whoever came first would pay for it.
-    rate, resident = _ours(endpoints, arguments.orders, home / "warm-up", "exactly_once")
-    print(f"warm-up of the broker, not counted: ours {rate:,.0f}/s, {resident:,.0f} MiB", file=sys.stderr)
-    for run in range(arguments.runs):
-        rate, resident = _ours(endpoints, arguments.orders, home / f"ours-{run}", "exactly_once")
-        ours.append(rate)
-        memory.append(resident)
-        peers.append(_plain_faust(endpoints, arguments.peer_orders, home / f"faust-{run}"))
-        print(f"run {run + 1}: ours {rate:,.0f}/s, plain Faust {peers[-1]:,.0f}/s", file=sys.stderr)
-    at_least_once, _ = _ours(endpoints, arguments.orders, home / "at-least-once", "at_least_once")
-    own, peer = statistics.median(ours), statistics.median(peers)
-    faust = Peer("plain Faust, take_events(1000), at least once", peer)
+    _say("warm-up of the broker, not counted", _run(endpoints, _ours(endpoints, "warm-up", arguments.records), home))
+    runs: dict[str, list[Run]] = {}
+    for number in range(arguments.runs):
+        for contestant in _contestants(endpoints, arguments):
+            if arguments.only and not any(word in contestant.name for word in arguments.only):
+                continue
+            try:
+                found = _run(endpoints, contestant, home / f"{number}-{contestant.name}".replace(" ", "-"))
+            except PeerMissing as exc:
+                print(f"{contestant.name}: skipped, {exc}", file=sys.stderr)
+                continue
+            _say(contestant.name, found)
+            runs.setdefault(contestant.name, []).append(found)
+    figures = _rates(runs) + _comparisons(runs)
+    return figures + _latencies(endpoints, arguments, home) if arguments.latency_seconds else figures
+
+
+def _contestants(endpoints: Endpoints, arguments: argparse.Namespace) -> list[Contestant]:
+    records = arguments.records
     return [
-        Figure("orders, exactly once, one process", own, "1/s", ORDERS_PER_SECOND_GOAL, faust),
-        Figure("times plain Faust", own / peer, "x", TIMES_PLAIN_FAUST_GOAL),
-        Figure("orders, at least once, one process", at_least_once, "1/s"),
-        Figure(f"resident memory with {arguments.orders:,} orders", max(memory), "MiB", MEMORY_GOAL_MIB, is_cost=True),
+        _ours(endpoints, OURS, records),
+        _ours(endpoints, IN_MEMORY, records, state_store="memory"),
+        _ours(endpoints, AT_LEAST_ONCE, records, delivery="at_least_once"),
+        Contestant(TWO_WORKERS, records, lambda home: _two_workers(endpoints, home)),
+        Contestant(KAFKA_STREAMS, records, lambda home: [kafka_streams.program(endpoints, home)]),
+        _quix(endpoints, QUIX, arguments, "at-least-once"),
+        _quix(endpoints, QUIX_EXACTLY_ONCE, arguments, "exactly-once"),
+        Contestant(PLAIN_FAUST, min(records, arguments.faust_records), lambda home: [_plain_faust(endpoints, home)]),
     ]
 
 
-def _ours(endpoints: Endpoints, orders: int, home: Path, delivery: str) -> tuple[float, float]:
-    kafka = KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers)
-    with closing(SchemaRegistry(RegistrySettings(url=endpoints.registry_url))) as registry:
-        empty_outputs(kafka, registry)
-    group = f"bench-{uuid.uuid4().hex[:8]}"
-    environment = {
-        **os.environ,
-        "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS": endpoints.bootstrap_servers,
-        "ORDERSYNC_REGISTRY__URL": endpoints.registry_url,
-        "ORDERSYNC_GROUP": group,
-        "ORDERSYNC_DELIVERY": delivery,
-        "ORDERSYNC_DATA_DIR": str(home),
-    }
-    return _measure(endpoints, [sys.executable, "-m", "deploy.cli", "worker", "streams"], environment, group, orders)
+def _ours(endpoints: Endpoints, name: str, orders: int, **settings: str) -> Contestant:
+    return Contestant(name, orders, lambda home: [our_worker(endpoints, home, new_group("ours"), **settings)])
 
 
-def _plain_faust(endpoints: Endpoints, orders: int, home: Path) -> float:
-    group = f"bench-{uuid.uuid4().hex[:8]}"
+def _two_workers(endpoints: Endpoints, home: Path) -> list[Program]:
+    group = new_group("ours")
+    return [our_worker(endpoints, home / slot, group, slot=slot) for slot in ("0", "1")]
+
+
+def _quix(endpoints: Endpoints, name: str, arguments: argparse.Namespace, guarantee: str) -> Contestant:
+    orders = min(arguments.records, arguments.quix_records)
+    return Contestant(name, orders, lambda home: [quix.program(endpoints, home, guarantee)])
+
+
+def _plain_faust(endpoints: Endpoints, home: Path) -> Program:
+    group = new_group("faust")
     settings = {
         "servers": endpoints.bootstrap_servers,
         "registry": endpoints.registry_url,
@@ -94,28 +133,81 @@ def _plain_faust(endpoints: Endpoints, orders: int, home: Path) -> float:
     }
     environment = {**os.environ, "BENCH": json.dumps(settings)}
     argv = [sys.executable, "-m", "tests.benchmarks.peers.plain_faust"]
-    return _measure(endpoints, argv, environment, group, orders)[0]
+    return Program("plain Faust", argv, environment, group)
 
 
-def _measure(
-    endpoints: Endpoints, argv: list[str], environment: dict[str, str], group: str, orders: int
-) -> tuple[float, float]:
-    """Orders a second from the first commit to the last one seen, and resident MiB then."""
-    worker = subprocess.Popen(argv, env=environment)
-    try:
-        first: tuple[float, int] | None = None
-        for at, done in committed(KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers), group):
-            if worker.poll() is not None:
-                raise SystemExit(f"{' '.join(argv)} ended with {worker.returncode}")
-            if done and first is None:
-                first = (at, done)
-            if first is not None and done >= orders and done > first[1]:
-                resident = psutil.Process(worker.pid).memory_info().rss / 2**20
-                return (done - first[1]) / (at - first[0]), resident
-    finally:
-        worker.terminate()
-        worker.wait(30)
-    raise AssertionError("the group's progress has an end")
+def _run(endpoints: Endpoints, contestant: Contestant, home: Path) -> Run:
+    programs = contestant.programs(home)
+    return run_together(endpoints, programs, contestant.orders)
+
+
+def _say(name: str, found: Run) -> None:
+    print(f"{name}: {found.line()}", file=sys.stderr)
+
+
+def _rates(runs: dict[str, list[Run]]) -> list[Figure]:
+    figures = []
+    for name, found in runs.items():
+        goal = ORDERS_PER_SECOND_GOAL if name == OURS else None
+        figures.append(Figure(f"{name}: orders", _rate(found), "1/s", goal))
+        figures.append(Figure(f"{name}: orders, second half", _warm_rate(found), "1/s"))
+        cpu = statistics.median(each.cpu_micros for each in found)
+        figures.append(Figure(f"{name}: processor time of an order", cpu, "us", is_cost=True))
+        figures.append(Figure(f"{name}: peak resident memory", _peak(found), "MiB", is_cost=True))
+    return figures
+
+
+def _comparisons(runs: dict[str, list[Run]]) -> list[Figure]:
+    """Ours against each peer; the second half against Kafka Streams, whose first warms up."""
+    ours = runs.get(OURS)
+    if ours is None:
+        return []
+    figures = []
+    for peer, goal in (
+        (PLAIN_FAUST, TIMES_PLAIN_FAUST_GOAL),
+        (QUIX, TIMES_QUIX_GOAL),
+        (QUIX_EXACTLY_ONCE, TIMES_QUIX_GOAL),
+    ):
+        if peer in runs:
+            times = _rate(ours) / _rate(runs[peer])
+            figures.append(Figure(f"times {peer}", times, "x", goal, Peer(peer, 1.0)))
+    if KAFKA_STREAMS in runs:
+        warm, cold = _warm_rate(runs[KAFKA_STREAMS]), _rate(runs[KAFKA_STREAMS])
+        # Its two threads use both cores: so may two of our workers.
+        for name in (OURS, TWO_WORKERS):
+            if name in runs:
+                goal = TIMES_KAFKA_STREAMS_GOAL
+                figures.append(Figure(f"{name}, times {KAFKA_STREAMS}, whole run", _rate(runs[name]) / cold, "x", goal))
+                figures.append(Figure(f"{name}, times it, second half", _warm_rate(runs[name]) / warm, "x", goal))
+                memory = _peak(runs[name]) / _peak(runs[KAFKA_STREAMS])
+                figures.append(
+                    Figure(f"{name}, part of its memory", memory, "x", MEMORY_OF_KAFKA_STREAMS_GOAL, is_cost=True)
+                )
+    if TWO_WORKERS in runs:
+        figures.append(Figure("two workers, times one", _rate(runs[TWO_WORKERS]) / _rate(ours), "x"))
+    return figures
+
+
+def _latencies(endpoints: Endpoints, arguments: argparse.Namespace, home: Path) -> list[Figure]:
+    found = stream_latency.measure(endpoints, home / "latency", LATENCY_ORDERS_PER_SECOND, arguments.latency_seconds)
+    at_pace = f"latency to a read_committed subscriber at {LATENCY_ORDERS_PER_SECOND:,} orders/s"
+    return [
+        Figure(f"{at_pace}, median", found.median * 1000, "ms", MEDIAN_MS_GOAL, is_cost=True),
+        Figure(f"{at_pace}, p99", found.p99 * 1000, "ms", P99_MS_GOAL, is_cost=True),
+        Figure("the last of 200 parked orders released after", found.parked * 1000, "ms", PARKED_MS_GOAL, is_cost=True),
+    ]
+
+
+def _rate(found: list[Run]) -> float:
+    return statistics.median(each.rate for each in found)
+
+
+def _warm_rate(found: list[Run]) -> float:
+    return statistics.median(each.warm_rate for each in found)
+
+
+def _peak(found: list[Run]) -> float:
+    return max(each.peak_mib for each in found)
 
 
 if __name__ == "__main__":
