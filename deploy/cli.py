@@ -19,6 +19,7 @@ VERBS: dict[str, str] = {
     "worker": "Run one worker, configured by the environment.",
     "topics": "Apply or list the topic catalogue.",
     "schemas": "Write or check the files generated from the models.",
+    "capture": "Ask a running capture to read part of its source again.",
     "mappings": "Check a mapping file, also against its database.",
     "reconcile": "Compare source, state, ERP and ledger, order by order.",
     "dead-letters": "List and show refused events.",

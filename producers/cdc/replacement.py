@@ -67,7 +67,7 @@ class Replacement:
         yield 0
 
     def _replace(self, top: TablePlan, root: NodeId, rows: list[tuple[TablePlan, Row]]) -> None:
-        kept = dict.fromkeys(self._kept(top, root))
+        kept = self._kept(top, root)
         for plan, row in rows:
             self._assembly.put(plan, row)
             kept.pop((plan.number, plan.key(row)), None)

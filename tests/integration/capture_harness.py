@@ -223,14 +223,14 @@ class CaptureProcess:
                     return sample.value
         return None
 
+    def logged(self, text: str) -> int:
+        """How often this run has logged the text."""
+        self.require_alive()
+        return self.log.read_bytes()[self.begins_at :].count(text.encode())
+
     def wait_logged(self, text: str) -> None:
         """Return when this run has logged the text."""
-
-        def logged() -> bool:
-            self.require_alive()
-            return text.encode() in self.log.read_bytes()[self.begins_at :]
-
-        wait_until(logged, f"the log says {text!r}")
+        wait_until(lambda: self.logged(text) > 0, f"the log says {text!r}")
 
     def wait(self, seconds: float) -> None:
         """Let it run on for so long; it must not end by itself."""

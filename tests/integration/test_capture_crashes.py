@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,12 @@ def killed_at_random_points(world: CaptureWorld, seed: int) -> None:
     require_agreement(world, [before, *shops])
 
 
-def require_agreement(world: CaptureWorld, shops: list[Shop]) -> None:
-    """Folded by key the topic is the tables; per order the events are its commits, from its snapshot on."""
+def require_agreement(world: CaptureWorld, shops: list[Shop], *, resynced: bool = False) -> None:
+    """Folded by key the topic is the tables; per order the events are its commits, from its snapshot on.
+
+    `resynced`: between them the order may have been stated again as it then was, and without a gate nothing is left
+    out.
+    """
     events = world.events("orders.captured")
     assert world.rejections() == []
     with world.connect() as source:
@@ -100,7 +105,19 @@ def require_agreement(world: CaptureWorld, shops: list[Shop]) -> None:
     assert folded == tables
     for trader in shops:
         for key, committed in trader.history.items():
-            require_sequence(key, committed, events.get(key, []))
+            found = events.get(key, [])
+            if resynced:
+                require_rising(key, found)
+                first, *rest = found or [None]
+                found = [first, *(event for event in rest if event.operation != "snapshot")] if found else []
+            require_sequence(key, committed, found)
+
+
+def require_rising(key: str, events: list[Any]) -> None:
+    """A statement in between says what the last event before it said."""
+    for before, event in pairwise(events):
+        if event.operation == "snapshot":
+            assert event.order == before.order, key
 
 
 def require_sequence(key: str, committed: list[int], events: list[Any]) -> None:
