@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from prometheus_client import REGISTRY
 
@@ -34,6 +34,15 @@ class Worker(Protocol):
 
     def ready(self) -> bool:
         """Whether it does its work now; asked by `/health/ready`, in another thread."""
+        ...
+
+
+@runtime_checkable
+class SaysHealth(Protocol):
+    """A worker that has more to say of itself than whether it is ready."""
+
+    def health(self) -> Mapping[str, object]:
+        """What `/health` shows, for machines; `severity` is fine, warning or error. Asked in another thread."""
         ...
 
 
@@ -70,7 +79,7 @@ def run_worker(name: str) -> None:
     configure_logs(name, settings.log_format)
     with _stopped_by_signals() as stop:
         hosted = _Hosted()
-        with TelemetryServer(settings.metrics_host, settings.metrics_port, REGISTRY, hosted.ready):
+        with TelemetryServer(settings.metrics_host, settings.metrics_port, REGISTRY, hosted.ready, hosted.health):
             hosted.worker = _made(assembled.make, stop)
             if hosted.worker is not None:
                 _log.info("started")
@@ -85,6 +94,9 @@ class _Hosted:
 
     def ready(self) -> bool:
         return self.worker is not None and self.worker.ready()
+
+    def health(self) -> Mapping[str, object]:
+        return self.worker.health() if isinstance(self.worker, SaysHealth) else {}
 
 
 def _run(worker: Worker, stop: threading.Event) -> None:

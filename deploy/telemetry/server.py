@@ -1,16 +1,17 @@
-"""Serves `/metrics`, `/health/live` and `/health/ready` of one worker's process."""
+"""Serves `/metrics`, `/health`, `/health/live` and `/health/ready` of one worker's process."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import orjson
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
@@ -24,11 +25,20 @@ class TelemetryServer:
     """Answers in threads of its own, so that a busy worker still says that it lives.
 
     `/health/live` is 200 while the process answers at all; `/health/ready` is 200 while `ready()` is true, else 503.
+    `/health` says in JSON what the worker itself has to say (`health()`), and is 503 where that is an error.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        ready: Callable[[], bool],
+        health: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
         self._registry = registry
         self._ready = ready
+        self._health = health
         try:
             self._server = _Server((host, port), self)
         except OSError as exc:
@@ -49,13 +59,18 @@ class TelemetryServer:
             case "/metrics":
                 encode, content_type = choose_encoder(accept)
                 return HTTPStatus.OK, content_type, encode(self._registry)
+            case "/health":
+                said = {"severity": "fine"} | dict(self._health()) | {"ready": self._ready()}
+                bad = said["severity"] == "error"
+                status = HTTPStatus.SERVICE_UNAVAILABLE if bad else HTTPStatus.OK
+                return status, "application/json", orjson.dumps(said)
             case "/health/live":
                 return HTTPStatus.OK, _TEXT, b"live\n"
             case "/health/ready":
                 ready = self._ready()
                 status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
                 return status, _TEXT, b"ready\n" if ready else b"not ready\n"
-        return HTTPStatus.NOT_FOUND, _TEXT, b"/metrics, /health/live, /health/ready\n"
+        return HTTPStatus.NOT_FOUND, _TEXT, b"/metrics, /health, /health/live, /health/ready\n"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -25,7 +25,7 @@ from producers.cdc.replacement import Replacement
 from producers.cdc.rereading import mark_kept, unmark
 from producers.cdc.settings import CaptureSettings
 from producers.cdc.signals import Signals
-from producers.cdc.slot_watch import SlotHealth, SlotWatch
+from producers.cdc.slot_watch import Severity, SlotWatch
 from producers.cdc.snapshot import Interrupted, Snapshot
 from producers.cdc.source import PostgresSource
 from producers.cdc.streaming import Streaming
@@ -60,16 +60,23 @@ class Capture:
         self._streaming = threading.Event()
         self._held = Held()
         self._watch = SlotWatch(settings, metrics)
+        self._stopped: dict[str, str] = {}
 
     @property
     def streaming(self) -> bool:
         """Whether the snapshot is behind it and changes flow."""
         return self._streaming.is_set()
 
-    @property
-    def slot_health(self) -> SlotHealth:
-        """How the slot was doing when it was last looked at."""
-        return self._watch.health
+    def health(self) -> dict[str, object]:
+        """How the slot was doing when it was last looked at, and what is stopped; asked in another thread."""
+        slot, stopped = self._watch.health, self._stopped
+        severity = max(slot.severity, Severity.WARNING if stopped else Severity.FINE, key=list(Severity).index)
+        return {
+            "severity": severity,
+            "slot": slot.message,
+            "retained_bytes": slot.retained_bytes,
+            "stopped": stopped,
+        }
 
     def run(self, stop: threading.Event) -> None:
         """Capture until `stop` is set; everything handed to Kafka is then acknowledged and confirmed.
@@ -103,6 +110,7 @@ class Capture:
             self._records.shift = int(state.note(_SHIFT) or b"0")
             found = self._fitted(source, state)
             self._require_slot(source, state, found.plans)
+            self._stopped = found.stopped
             self._metrics.stopped(found.stopped)
             signals = Signals(
                 self._settings.kafka, self._schemas, state, self._mapping.system, self._settings.topic_prefix

@@ -39,6 +39,10 @@ class CaptureWorker:
         """Whether changes flow: the snapshot is complete and the source is connected."""
         return self._capture.streaming
 
+    def health(self) -> dict[str, object]:
+        """The slot's state by the thresholds of the settings, and tables of which nothing is captured."""
+        return self._capture.health()
+
     def run(self, stop: threading.Event) -> None:
         """Capture until `stop` is set. Raises Fatal where going on would lose something."""
         gc.set_threshold(*_GC_THRESHOLDS)

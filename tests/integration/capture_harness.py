@@ -212,6 +212,7 @@ class CaptureProcess:
 
     def get(self, path: str) -> httpx.Response:
         """What it serves there."""
+        self.wait_started()
         port = re.findall(rb"metrics on port (\d+)", self.log.read_bytes()[self.begins_at :])[0].decode()
         return httpx.get(f"http://127.0.0.1:{port}{path}")
 

@@ -31,8 +31,12 @@ def world(
     found.close()
 
 
-def traders(world: CaptureWorld, seed: int, transactions: int) -> tuple[list[Shop], list[threading.Thread]]:
-    shops = [Shop(world.database, seed * 10 + number, first_order=1 + number * 1_000_000) for number in range(2)]
+def traders(
+    world: CaptureWorld, seed: int, transactions: int, first_order: int = 1
+) -> tuple[list[Shop], list[threading.Thread]]:
+    shops = [
+        Shop(world.database, seed * 10 + number, first_order=first_order + number * 1_000_000) for number in range(2)
+    ]
     threads = [threading.Thread(target=trader.trade, args=(transactions,)) for trader in shops]
     for thread in threads:
         thread.start()
