@@ -31,6 +31,17 @@ _COUNTRIES = (
     ("JP", "JPY", "Asia", ("Osaka", "Kyoto", "Nagoya")),
     ("SE", "SEK", "North", ("Malmö", "Uppsala", "Lund")),
 )
+# Numbers with right check digits, as tax offices print them in their examples.
+_TAX_NUMBERS = {
+    "DE": "DE136695976",
+    "FR": "FR40303265045",
+    "AT": "ATU13585627",
+    "US": "91-1144442",
+    "GB": "GB980780684",
+    "CH": "CHE107787577MWST",
+    "JP": "5835678256246",
+    "SE": "SE556188840401",
+}
 _SEGMENTS = ("retail", "wholesale", "public", "industry")
 _FAMILIES = ("Aldous", "Brandt", "Castell", "Duval", "Ekström", "Falk", "Gruber", "Hayashi", "Imhof", "Jansson")
 _TRADES = ("Supplies", "Trading", "Stores", "Works", "Foods", "Instruments", "Outfitters")
@@ -166,9 +177,9 @@ def customer_statement(customer: DemoCustomer) -> Statement:
             customer.country,
             customer.region,
             customer.segment,
-            f"{customer.country}{customer.number[1:]:0>9}",
+            _TAX_NUMBERS[customer.country],
             customer.currency,
-            Decimal("250000.00"),
+            Decimal("250000.00") if customer.currency != "JPY" else Decimal("40000000"),
         ),
     )
 

@@ -11,6 +11,7 @@ from schemas.attributes import (
     Instant,
     Percent,
     ProductId,
+    Quantity,
     UnitPrice,
     VendorId,
     attribute,
@@ -38,6 +39,7 @@ class Customer(MasterRecord, owner="crm", classification="confidential"):
     currency_code: str | None = attribute("Usual currency, ISO 4217", default=None)
     credit_limit_amount: Amount | None = attribute("Credit limit", default=None, unit="currency_code")
     is_blocked: bool = attribute("No new orders are accepted", default=False)
+    ledger_account_key: str | None = attribute("Group of accounts for its receivables", default=None, owner="finance")
 
 
 class Product(MasterRecord, owner="inventory", classification="internal"):
@@ -56,6 +58,13 @@ class Product(MasterRecord, owner="inventory", classification="internal"):
     tax_category_code: str | None = attribute("UN/ECE 5305 tax category", default=None)
     tax_percent: Percent | None = attribute("Usual tax rate", default=None, unit="percent")
     is_discontinued: bool = attribute("No longer sold", default=False)
+    available_quantity: Quantity | None = attribute(
+        "Quantity free to promise, where the source tells it", default=None, unit="unit_code"
+    )
+    lead_time_days: int | None = attribute("Days from order to delivery", default=None, unit="days")
+    ledger_account_key: str | None = attribute(
+        "Group of accounts for its revenue and cost", default=None, owner="finance"
+    )
 
 
 class Vendor(MasterRecord, owner="inventory", classification="internal"):

@@ -58,6 +58,10 @@ class SalesOrder(CanonicalModel, owner="crm", classification="confidential"):
     delivery_address: Address | None = attribute("Where the goods go", default=None)
     sales_channel: str | None = attribute("Channel: direct, web, partner ...", default=None)
     salesperson_id: str | None = attribute("Who sold", default=None, classification="personal")
+    created_by: str | None = attribute("Who entered the order", default=None, classification="personal")
+    approved_by: str | None = attribute(
+        "Who approved it, where approval is needed", default=None, classification="personal"
+    )
     payment_terms_code: str | None = attribute("Agreed terms of payment", default=None)
     note: str | None = attribute("Free text", default=None)
     line_extension_amount: Amount = attribute("Sum of the lines' amounts", unit="document currency")

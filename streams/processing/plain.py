@@ -24,13 +24,14 @@ from schemas.codec.fastpath import (
     encoded_attribute,
     is_available,
 )
+from schemas.conditions import Vocabulary
 from schemas.models import Customer, FxRate, OrderCaptured, OrderEvent, OrderState, Product
 from schemas.topics import ORDERS_CAPTURED
 from streams.processing.codecs import Codecs
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.facts import MasterData, Section
 from streams.rules.ruleset import Edition, RuleSet
-from streams.rules.screening import ABSENT, OPTIONAL, Screening
+from streams.rules.screening import ABSENT, OPTIONAL, SplitScreening
 
 _REMEMBERED = 100_000
 """So many encoded master records are kept at most."""
@@ -73,6 +74,7 @@ class PlainOrders:
         self._arguments: tuple[bytes, ...] = ()
         self._rules = rules
         self._edition: Edition | None = None
+        self._screening: SplitScreening | None = None
         self._path: FastPath | None = None
 
     def begin(self, now: datetime) -> bool:
@@ -82,7 +84,8 @@ class PlainOrders:
         """
         edition = self._rules.at(now)
         if edition is not self._edition:
-            self._edition, self._path, self._revision = edition, self._path_of(edition.screening), -1
+            self._edition, self._screening, self._revision = edition, edition.screening.split(), -1
+            self._path = self._path_of(edition)
         if self._path is None:
             return False
         self._arguments = (encoded_attribute(OrderState, "processed_at", now),)
@@ -104,14 +107,21 @@ class PlainOrders:
     def _remember(self, place: int, key: str) -> bool:
         """Keep the encoded master record; False where it is unknown, or a rule has something to say about it."""
         record, codec = self._found(self._records[place], key)
-        assert self._edition is not None
-        if record is None or (isinstance(record, Customer) and not self._edition.screening.clears_customer(record)):
+        if record is None or not self._clears(record):
             return False
         self._records[place][key] = codec.records.encode(record)
         return True
 
-    def _path_of(self, screening: Screening) -> FastPath | None:
-        return FastPath(self._declaration(screening)) if is_available and screening.predicate is not None else None
+    def _clears(self, record: CanonicalModel) -> bool:
+        assert self._screening is not None
+        if isinstance(record, Customer):
+            return self._screening.clears_customer(record)
+        return not isinstance(record, Product) or self._screening.clears_product(record)
+
+    def _path_of(self, edition: Edition) -> FastPath | None:
+        if not is_available or edition.screening.predicate is None:
+            return None
+        return FastPath(self._declaration(edition.screening.vocabulary))
 
     def _found(self, records: Records, key: str) -> tuple[CanonicalModel | None, TopicCodec[Any]]:
         if records is self._customers:
@@ -120,7 +130,8 @@ class PlainOrders:
             return self._master.product(ProductId(key)), self._codecs.products
         return self._master.fx_rate(key, self._functional_currency_code), self._codecs.fx_rates
 
-    def _declaration(self, screening: Screening) -> FastPathDeclaration:
+    def _declaration(self, vocabulary: Vocabulary) -> FastPathDeclaration:
+        assert self._screening is not None
         header, event_header = self._codecs.states.headers
         return FastPathDeclaration(
             prefix=self._codecs.captured[Section.ORDER].header,
@@ -134,8 +145,8 @@ class PlainOrders:
                 "product": LookedUp(Product, "line.product_id", self._products),
                 "rate": LookedUp(FxRate, "order.document_currency_code", self._rates),
             },
-            conditions=screening.conditions,
-            vocabulary=screening.vocabulary,
+            conditions=self._screening.conditions,
+            vocabulary=vocabulary,
             outputs=(
                 OutputDeclaration(header, OrderState, self._state()),
                 OutputDeclaration(event_header, OrderEvent, _EVENT),

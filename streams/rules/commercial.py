@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 
 from schemas.currencies import exponent_of, is_currency
-from streams.rules.catalogue import Finding, RuleDeclarations, Severity
+from streams.rules.catalogue import Finding, RuleDeclarations
 from streams.rules.codes import country_codes, unit_codes
 from streams.rules.facts import Candidate, Section
 from streams.rules.quantities import ZERO, as_text
@@ -231,7 +231,8 @@ def payable_total(candidate: Candidate) -> Iterator[Finding]:
     Section.ORDER,
     source="I2, EN 16931 BR-CL-23",
     owner="inventory",
-    plain="line.unit_code in UNITS",
+    # What can be said of the product alone is looked at once for all orders of it.
+    plain="line.unit_code == product.unit_code and product.unit_code in UNITS",
 )
 def unit_code(candidate: Candidate) -> Iterator[Finding]:
     """Units are codes of UN/ECE Recommendation 20, or packages of Recommendation 21 behind an X."""
@@ -255,54 +256,6 @@ def country_code(candidate: Candidate) -> Iterator[Finding]:
     address = candidate.order.delivery_address if candidate.order is not None else None
     if address is not None and address.country_code and address.country_code not in country_codes():
         yield Finding(f"{address.country_code!r} is no ISO 3166-1 alpha-2 code", "delivery_address.country_code")
-
-
-@rule(
-    "order.delivery_date",
-    source="I3",
-    owner="crm",
-    severity=Severity.WARNING,
-    plain="order.requested_delivery_date is None or order.requested_delivery_date >= order.issue_date",
-)
-def delivery_date(candidate: Candidate) -> Iterator[Finding]:
-    """Nothing is requested for a day before the order."""
-    order = candidate.order
-    if order is not None and order.requested_delivery_date and order.requested_delivery_date < order.issue_date:
-        yield Finding(
-            f"requested for {order.requested_delivery_date}, ordered on {order.issue_date}", "requested_delivery_date"
-        )
-
-
-@rule(
-    "customer.blocked",
-    Section.ORDER,
-    source="I3",
-    owner="finance",
-    plain="previous is not None or not customer.is_blocked",
-)
-def customer_blocked(candidate: Candidate) -> Iterator[Finding]:
-    """A blocked customer places no new orders; orders that exist may still change."""
-    if candidate.previous is None and candidate.customer is not None and candidate.customer.is_blocked:
-        yield Finding(
-            f"customer {candidate.customer.customer_id} is blocked; unblock it or cancel the order",
-            "buyer_customer_party_id",
-        )
-
-
-@rule(
-    "line.discontinued",
-    Section.ORDER,
-    source="I3",
-    owner="inventory",
-    severity=Severity.WARNING,
-    plain="previous is not None or not product.is_discontinued",
-)
-def discontinued(candidate: Candidate) -> Iterator[Finding]:
-    """Discontinued products are not ordered."""
-    if candidate.previous is None:
-        for product in candidate.products:
-            if product.is_discontinued:
-                yield Finding(f"product {product.product_id} is discontinued", "product_id")
 
 
 def decimals_of(amount: Decimal) -> int:

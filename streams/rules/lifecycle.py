@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 
 from streams.rules.catalogue import Finding, RuleDeclarations, Severity
 from streams.rules.facts import Candidate, Section
 from streams.rules.quantities import ZERO, as_text, handlings, returned_quantities, shipped_quantities
+from streams.rules.statuses import credited_amount, invoiced_amount, received_amount, refunded_amount
 
 DECLARED = RuleDeclarations()
 rule = DECLARED.rule
@@ -109,56 +112,163 @@ def handled_positive(candidate: Candidate) -> Iterator[Finding]:
                 )
 
 
-@rule("settlement.currency", Section.SETTLEMENT, source="I3", owner="finance")
-def settlement_currency(candidate: Candidate) -> Iterator[Finding]:
-    """Invoices and payments are in the order's currency."""
-    if candidate.settlement is None or candidate.order is None:
+@rule(
+    "lifecycle.shipped_line_removed",
+    source="S1, I3",
+    owner="crm",
+    severity=Severity.WARNING,
+    plain="fulfilment is None",
+)
+def shipped_line_removed(candidate: Candidate) -> Iterator[Finding]:
+    """A line stays once any of it was shipped, until that has come back."""
+    if candidate.order is None or candidate.fulfilment is None:
         return
-    expected = candidate.order.document_currency_code
-    for invoice in candidate.settlement.invoices:
-        if invoice.document_currency_code != expected:
+    known = {line.line_id for line in candidate.order.order_lines}
+    returned = returned_quantities(candidate.fulfilment)
+    for line, quantity in shipped_quantities(candidate.fulfilment).items():
+        if line not in known and quantity > returned.get(line, ZERO):
             yield Finding(
-                f"invoice {invoice.invoice_id} is in {invoice.document_currency_code}, the order in {expected}",
-                "invoices.document_currency_code",
-            )
-    for payment in candidate.settlement.payments:
-        if payment.document_currency_code != expected:
-            yield Finding(
-                f"payment {payment.payment_id} is in {payment.document_currency_code}, the order in {expected}",
-                "payments.document_currency_code",
+                f"line {line} was removed, and {as_text(quantity - returned.get(line, ZERO))} of it are shipped; put "
+                "it back, or take the goods back",
+                "order_lines",
             )
 
 
-@rule("settlement.amounts", Section.SETTLEMENT, source="I3", owner="finance")
-def settlement_amounts(candidate: Candidate) -> Iterator[Finding]:
-    """Invoices add up, and no amount is negative: credit notes and refunds say so by their type."""
-    if candidate.settlement is None:
+@rule(
+    "lifecycle.cancelled_but_billed",
+    source="S1, I7",
+    owner="finance",
+    severity=Severity.WARNING,
+    plain="settlement is None",
+)
+def cancelled_but_billed(candidate: Candidate) -> Iterator[Finding]:
+    """What was billed for a cancelled or deleted order is credited."""
+    if not _is_off(candidate) or candidate.settlement is None:
         return
-    for invoice in candidate.settlement.invoices:
-        if invoice.tax_exclusive_amount + invoice.tax_amount != invoice.payable_amount:
-            yield Finding(
-                f"invoice {invoice.invoice_id}: {invoice.tax_exclusive_amount} + tax {invoice.tax_amount} is not "
-                f"{invoice.payable_amount}",
-                "invoices.payable_amount",
-            )
-        if invoice.payable_amount < 0:
-            yield Finding(f"invoice {invoice.invoice_id} is negative; use a credit note", "invoices.payable_amount")
-    for payment in candidate.settlement.payments:
-        if payment.paid_amount < 0:
-            yield Finding(f"payment {payment.payment_id} is negative; use a refund", "payments.paid_amount")
+    open_amount = invoiced_amount(candidate.settlement) - credited_amount(candidate.settlement)
+    if open_amount > 0:
+        yield Finding(f"{open_amount} of a cancelled order are billed; issue a credit note", "invoices")
 
 
-@rule("settlement.types", Section.SETTLEMENT, source="I2, UN/ECE 1001", owner="finance")
-def settlement_types(candidate: Candidate) -> Iterator[Finding]:
-    """Invoices are of type 380 or 381, payments are receipts or refunds."""
-    if candidate.settlement is None:
+@rule(
+    "lifecycle.cancelled_but_paid",
+    source="S1, S4",
+    owner="finance",
+    severity=Severity.WARNING,
+    plain="settlement is None",
+)
+def cancelled_but_paid(candidate: Candidate) -> Iterator[Finding]:
+    """What was paid for a cancelled or deleted order is refunded."""
+    if not _is_off(candidate) or candidate.settlement is None:
         return
-    for invoice in candidate.settlement.invoices:
-        if invoice.invoice_type_code not in ("380", "381"):
-            yield Finding(f"invoice {invoice.invoice_id}: type {invoice.invoice_type_code!r}", "invoice_type_code")
-    for payment in candidate.settlement.payments:
-        if payment.payment_type_code not in ("receipt", "refund"):
-            yield Finding(f"payment {payment.payment_id}: type {payment.payment_type_code!r}", "payment_type_code")
+    kept = received_amount(candidate.settlement) - refunded_amount(candidate.settlement)
+    if kept > 0:
+        yield Finding(f"{kept} of a cancelled order are paid; refund them", "payments")
+
+
+@rule(
+    "lifecycle.completed_but_open",
+    source="S1",
+    owner="crm",
+    severity=Severity.WARNING,
+    plain="order.order_status != 'completed'",
+)
+def completed_but_open(candidate: Candidate) -> Iterator[Finding]:
+    """A completed order has been shipped in full."""
+    order = candidate.order
+    if order is None or candidate.is_deleted or order.order_status != "completed":
+        return
+    shipped = shipped_quantities(candidate.fulfilment)
+    missing = [line.line_id for line in order.order_lines if shipped.get(line.line_id, ZERO) < line.quantity]
+    if missing:
+        yield Finding(f"the order is completed, and line {', '.join(missing)} is not shipped in full", "order_status")
+
+
+@rule("fulfilment.shipment_ids_unique", Section.FULFILMENT, source="I3, UBL DespatchAdvice/cbc:ID", owner="inventory")
+def shipment_ids_unique(candidate: Candidate) -> Iterator[Finding]:
+    """Each shipment of an order has a number of its own."""
+    shipments = candidate.fulfilment.shipments if candidate.fulfilment is not None else []
+    for number in repeated([shipment.shipment_id for shipment in shipments]):
+        yield Finding(f"shipment {number} is there twice", "shipments.shipment_id")
+
+
+@rule("fulfilment.return_ids_unique", Section.FULFILMENT, source="I3", owner="inventory")
+def return_ids_unique(candidate: Candidate) -> Iterator[Finding]:
+    """Each return of an order has a number of its own."""
+    returns = candidate.fulfilment.returns if candidate.fulfilment is not None else []
+    for number in repeated([entry.return_id for entry in returns]):
+        yield Finding(f"return {number} is there twice", "returns.return_id")
+
+
+@rule("fulfilment.lines_present", Section.FULFILMENT, source="I3", owner="inventory", severity=Severity.WARNING)
+def handled_lines_present(candidate: Candidate) -> Iterator[Finding]:
+    """Shipments and returns have lines."""
+    for number, event in enumerate(handlings(candidate.fulfilment), 1):
+        if not event.lines:
+            yield Finding(f"shipment or return {number} of the order is empty", "shipments.lines")
+
+
+@rule("fulfilment.in_future", Section.FULFILMENT, source="I3", owner="inventory", severity=Severity.WARNING)
+def handled_in_future(candidate: Candidate) -> Iterator[Finding]:
+    """Nothing is recorded as shipped or returned a day before it happens."""
+    latest = candidate.event.committed_at + timedelta(days=1)
+    fulfilment = candidate.fulfilment
+    for shipment in fulfilment.shipments if fulfilment is not None else ():
+        if shipment.shipped_at > latest:
+            yield Finding(f"shipment {shipment.shipment_id} leaves at {shipment.shipped_at:%F %T}", "shipped_at")
+    for entry in fulfilment.returns if fulfilment is not None else ():
+        if entry.returned_at > latest:
+            yield Finding(f"return {entry.return_id} comes at {entry.returned_at:%F %T}", "returned_at")
+
+
+@rule("fulfilment.delivered_after_shipped", Section.FULFILMENT, source="I3", owner="inventory")
+def delivered_after_shipped(candidate: Candidate) -> Iterator[Finding]:
+    """No shipment arrives before it leaves."""
+    for shipment in candidate.fulfilment.shipments if candidate.fulfilment is not None else ():
+        if shipment.delivered_at is not None and shipment.delivered_at < shipment.shipped_at:
+            yield Finding(
+                f"shipment {shipment.shipment_id} left at {shipment.shipped_at:%F %T} and arrived at "
+                f"{shipment.delivered_at:%F %T}",
+                "shipments.delivered_at",
+            )
+
+
+@rule(
+    "fulfilment.returned_after_shipped", Section.FULFILMENT, source="I3", owner="inventory", severity=Severity.WARNING
+)
+def returned_after_shipped(candidate: Candidate) -> Iterator[Finding]:
+    """Nothing comes back before the first shipment has left."""
+    fulfilment = candidate.fulfilment
+    if fulfilment is None or not fulfilment.shipments:
+        return
+    first = min(shipment.shipped_at for shipment in fulfilment.shipments)
+    for entry in fulfilment.returns:
+        if entry.returned_at < first:
+            yield Finding(
+                f"return {entry.return_id} came at {entry.returned_at:%F %T}, the first shipment left at {first:%F %T}",
+                "returns.returned_at",
+            )
+
+
+@rule(
+    "fulfilment.shipped_before_order",
+    source="I3",
+    owner="inventory",
+    severity=Severity.WARNING,
+    plain="fulfilment is None",
+)
+def shipped_before_order(candidate: Candidate) -> Iterator[Finding]:
+    """Nothing is shipped before the day of the order."""
+    if candidate.order is None or candidate.fulfilment is None:
+        return
+    for shipment in candidate.fulfilment.shipments:
+        # The day of the order is local.
+        if shipment.shipped_at.date() < candidate.order.issue_date - timedelta(days=1):
+            yield Finding(
+                f"shipment {shipment.shipment_id} left at {shipment.shipped_at:%F %T}, ordered on "
+                f"{candidate.order.issue_date}",
+                "shipments.shipped_at",
+            )
 
 
 @rule("section.owner", Section.FULFILMENT, Section.SETTLEMENT, source="S8", owner="ordersync")
@@ -173,3 +283,21 @@ def section_owner(candidate: Candidate) -> Iterator[Finding]:
         yield Finding(
             f"{candidate.event.source.system} changed what {known.system} owns; change it there", "source.system"
         )
+
+
+@rule("section.identity", Section.FULFILMENT, Section.SETTLEMENT, source="S6", owner="ordersync")
+def section_identity(candidate: Candidate) -> Iterator[Finding]:
+    """Fulfilment and settlement name the same order as their event."""
+    facts = candidate.fulfilment if candidate.section is Section.FULFILMENT else candidate.settlement
+    if facts is not None and facts.order_id != candidate.order_id:
+        yield Finding(f"the facts are about {facts.order_id}, the event about {candidate.order_id}", "order_id")
+
+
+def _is_off(candidate: Candidate) -> bool:
+    order = candidate.order
+    return order is not None and (candidate.is_deleted or order.order_status == "cancelled")
+
+
+def repeated(numbers: list[str]) -> list[str]:
+    """Those that are there more than once."""
+    return [number for number, count in Counter(numbers).items() if count > 1]

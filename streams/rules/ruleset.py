@@ -18,7 +18,7 @@ from streams.rules.catalogue import Finding, Parameters, Rule, Severity
 from streams.rules.facts import Candidate, Section
 from streams.rules.screening import NOTHING_PLAIN, Screening, screening_of
 
-_DECLARING_MODULES = ("commercial", "lifecycle")
+_DECLARING_MODULES = ("commercial", "taxation", "parties", "pricing", "dates", "approvals", "lifecycle", "settling")
 _BUILT_IN = "builtin"
 
 

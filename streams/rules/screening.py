@@ -45,6 +45,22 @@ class Screening:
         """Whether no rule has anything to say about this customer by itself."""
         return all(clears(customer) for clears in self.clearances)
 
+    def split(self) -> SplitScreening:
+        """The same for new orders, with what speaks of a customer or product alone apart: it is asked once of each."""
+        apart = {name: [one for one in self.conditions if one.names - ABSENT == {name}] for name in _ALONE}
+        rest = tuple(one for one in self.conditions if all(one not in alone for alone in apart.values()))
+        predicates = {
+            name: compile_predicate(alone, (_NOBODY, name, *sorted(ABSENT)), (_NOBODY,), self.vocabulary)
+            for name, alone in apart.items()
+        }
+        nothing = [None] * len(ABSENT)
+        of_customer, of_product = predicates["customer"], predicates["product"]
+        return SplitScreening(
+            rest,
+            lambda customer: of_customer([], customer, *nothing) and self.clears_customer(customer),
+            lambda product: of_product([], product, *nothing),
+        )
+
     def is_plain(self, candidate: Candidate) -> bool:
         """Whether no rule has anything to say about this change of the commercial facts; False says nothing."""
         order, customer = candidate.order, candidate.customer
@@ -64,6 +80,19 @@ class Screening:
             candidate.fulfilment,
             candidate.settlement,
         )
+
+
+_ALONE = ("customer", "product")
+_NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitScreening:
+    """Screening of new orders: the conditions left over where customer and products were cleared by themselves."""
+
+    conditions: tuple[Condition, ...]
+    clears_customer: ClearsCustomer
+    clears_product: Callable[[Product], bool]
 
 
 NOTHING_PLAIN = Screening((), {}, None)
@@ -128,9 +157,10 @@ def screening_of(
     for rule, parameters in rules:
         if Section.ORDER not in rule.sections:
             continue
-        if rule.plain is None:
+        if rule.plain is None and rule.clears_customer is None:
             return NOTHING_PLAIN
-        conditions += conditions_of(rule.plain, parameters, f"rule {rule.code}")
+        if rule.plain is not None:
+            conditions += conditions_of(rule.plain, parameters, f"rule {rule.code}")
         if rule.clears_customer is not None:
             clearances.append(_bound(rule.clears_customer, parameters))
     # What two rules both say is looked at once.

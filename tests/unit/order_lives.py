@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import NamedTuple
 
 from schemas.allocation import rounded
 from schemas.attributes import CustomerId, OrderId, ProductId, VendorId
+from schemas.currencies import is_currency
 from schemas.models import (
     Customer,
     Fulfilment,
@@ -109,7 +110,7 @@ def goods_return(number: int, quantities: Mapping[str, str | Decimal]) -> Return
 def invoice(number: int, amount: str | Decimal, *, code: str = "380", currency: str = "EUR") -> Invoice:
     """An invoice, or with code 381 a credit note, over an amount that includes tax."""
     gross = Decimal(amount)
-    net = (gross / Decimal("1.19")).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    net = rounded(gross / Decimal("1.19"), currency if is_currency(currency) else "EUR")
     return Invoice(
         invoice_id=f"I{number}",
         invoice_type_code=code,

@@ -8,9 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.models import CapturedEvent, OrderLine, OrderState, Rejection, SalesOrder
+from schemas.topics import CUSTOMERS, PRODUCTS
 from streams.rules.catalogue import Severity
 from streams.rules.ruleset import declared_rules
 from tests.unit.order_lives import TWO_LINES, Life, line, order
+from tests.unit.order_lives import customer as sound_customer
+from tests.unit.order_lives import product as sound_product
 from tests.unit.processing_desk import Desk, known_master
 
 Story = Callable[[Life], list[CapturedEvent]]
@@ -70,10 +73,20 @@ def assert_row(case: RuleCase) -> None:
         assert len(violating.rejections) == 1
     else:
         assert violating.rejections == []
-        assert violating.warned == expected
+        assert violating.warned >= expected
     assert passing.rejections == []
-    assert passing.warned == frozenset()
+    assert case.code not in passing.warned
     assert passing.state is not None
+
+
+def knowing(customer: dict[str, Any] | None = None, product: dict[str, Any] | None = None) -> Callable[[Desk], None]:
+    """Master data in which customer C1 and product P1 differ as named."""
+
+    def prepare(desk: Desk) -> None:
+        desk.master.put(CUSTOMERS, sound_customer().model_copy(update=customer or {}))
+        desk.master.put(PRODUCTS, sound_product().model_copy(update=product or {}))
+
+    return prepare
 
 
 def only(facts: SalesOrder) -> Story:

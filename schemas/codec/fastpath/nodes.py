@@ -236,8 +236,11 @@ class NodeCompiler:
         if isinstance(node, ast.Constant):
             return self._literal(node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            zero = self._add(Operation.NUMBER_CONSTANT)
             value = self._numeric(node.operand)
+            known = self._constant_of(value)
+            if known is not None:
+                return self._number(-known)
+            zero = self._add(Operation.NUMBER_CONSTANT)
             return _Value("number", self._add(Operation.SUBTRACT, zero, value.node), value.scale)
         if isinstance(node, ast.BinOp):
             return self._calculated(node)
@@ -260,12 +263,13 @@ class NodeCompiler:
             return _Value("text", self._add(Operation.TEXT_CONSTANT, text=node.value.encode()))
         if node.value is None:
             raise self._wrong(node, "is not compared; say `is None`")
-        value = Decimal(str(node.value))
-        scale = max(0, -cast(int, value.as_tuple().exponent))
-        return _Value("number", self._add(Operation.NUMBER_CONSTANT, number=int(value.scaleb(scale))), scale)
+        return self._number(Decimal(str(node.value)))
 
     def _calculated(self, node: ast.BinOp) -> _Value:
         left, right = self._numeric(node.left), self._numeric(node.right)
+        known = self._folded(left, node.op, right)
+        if known is not None:
+            return known
         if isinstance(node.op, ast.Mult):
             scale = left.scale + right.scale
             if scale > _LARGEST_SCALE:
@@ -274,6 +278,24 @@ class NodeCompiler:
         first, second, scale = self._aligned(left, right)
         operation = Operation.ADD if isinstance(node.op, ast.Add) else Operation.SUBTRACT
         return _Value("number", self._add(operation, first, second), scale)
+
+    def _folded(self, left: _Value, operator: ast.operator, right: _Value) -> _Value | None:
+        """The value of two constants, calculated beforehand."""
+        one, other = self._constant_of(left), self._constant_of(right)
+        if one is None or other is None:
+            return None
+        value = one * other if isinstance(operator, ast.Mult) else one + other
+        if isinstance(operator, ast.Sub):
+            value = one - other
+        return self._number(value)
+
+    def _constant_of(self, value: _Value) -> Decimal | None:
+        node = self.nodes[value.node]
+        return Decimal(node[5]).scaleb(-value.scale) if node[0] == Operation.NUMBER_CONSTANT else None
+
+    def _number(self, value: Decimal) -> _Value:
+        scale = max(0, -cast(int, value.as_tuple().exponent))
+        return _Value("number", self._add(Operation.NUMBER_CONSTANT, number=int(value.scaleb(scale))), scale)
 
     def _called(self, node: ast.Call) -> _Value:
         name = cast(ast.Name, node.func).id
@@ -328,6 +350,9 @@ class NodeCompiler:
     def _scaled(self, value: _Value, scale: int) -> int:
         if value.scale == scale:
             return value.node
+        known = self._constant_of(value)
+        if known is not None:
+            return self._add(Operation.NUMBER_CONSTANT, number=int(known.scaleb(scale)))
         factor = self._add(Operation.NUMBER_CONSTANT, number=10 ** (scale - value.scale))
         return self._add(Operation.MULTIPLY, value.node, factor)
 

@@ -68,10 +68,14 @@ static int compared(const void *left, const void *right) {
     return one->last == other->last ? 0 : one->last < other->last ? -1 : 1;
 }
 
-static const Entry *found(const Node *node, Text wanted) {
+static const Entry *found(Node *node, Text wanted) {
     if (wanted.size > 16) return NULL;
     Entry entry = entry_of(wanted.at, wanted.size);
-    return bsearch(&entry, node->entries, (size_t)node->count, sizeof(Entry), compared);
+    /* Most records say what the record before them said. */
+    if (node->count > 0 && compared(&entry, &node->entries[node->recent]) == 0) return &node->entries[node->recent];
+    const Entry *among = bsearch(&entry, node->entries, (size_t)node->count, sizeof(Entry), compared);
+    if (among != NULL) node->recent = among - node->entries;
+    return among;
 }
 
 static bool matches(const Node *node, Text text) {
@@ -112,7 +116,7 @@ static i128 total(Evaluation *evaluation, const Node *node) {
 }
 
 static i128 number(Evaluation *evaluation, int index) {
-    const Node *node = &evaluation->nodes[index];
+    Node *node = &evaluation->nodes[index];
     const Slot *slot;
     const Entry *entry;
     switch (node->operation) {
@@ -138,7 +142,7 @@ static i128 number(Evaluation *evaluation, int index) {
 }
 
 bool holds(Evaluation *evaluation, int index) {
-    const Node *node = &evaluation->nodes[index];
+    Node *node = &evaluation->nodes[index];
     if (evaluation->is_unknown) return false;
     switch (node->operation) {
     case TRUTH_CONSTANT:

@@ -81,6 +81,7 @@ typedef struct {
     PyObject *text;   /* bytes */
     Entry *entries;   /* sorted */
     Py_ssize_t count; /* of entries */
+    Py_ssize_t recent; /* the entry that was found last */
     uint32_t allowed[8];
     int least, most;
 } Node;
@@ -89,7 +90,7 @@ typedef struct {
 
 /* What an evaluation looks at: the frames of all scopes, and which row of those that have many. */
 typedef struct {
-    const Node *nodes;
+    Node *nodes;
     const Frame *frames;
     Py_ssize_t row;
     bool is_unknown; /* something was null, or too big: the answer counts for nothing */
