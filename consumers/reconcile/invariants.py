@@ -27,10 +27,12 @@ class Measure(Enum):
     SHIPPING_REVENUE = "shipping_revenue_amount"
     TAX_PAYABLE = "tax_payable_amount"
     CASH = "cash_amount"
+    RECEIVABLE = "receivable_amount"
+    """What was invoiced and not yet paid; also what was refunded beyond what was received."""
     CUSTOMER = "customer_balance_amount"
     """Receivables and contract assets less contract liabilities: what the customer owes for what it has."""
     OVERDRAWN = "contract_liability_overdrawn_amount"
-    """A contract liability below nothing; it may only come from refunds beyond what was received."""
+    """A contract liability below nothing, which there must not be."""
     COST_OF_GOODS_SOLD = "cost_of_goods_sold_amount"
     IMBALANCE = "imbalance_amount"
     """Debits less credits."""
@@ -74,7 +76,7 @@ def expected_ledger(state: OrderState) -> Attributes:
             Balance(Measure.TAX_PAYABLE, currency): tax,
             Balance(Measure.CASH, currency): paid,
             Balance(Measure.CUSTOMER, currency): revenue + shipping + tax - paid,
-            Balance(Measure.OVERDRAWN, currency): max(-paid, _ZERO),
+            Balance(Measure.RECEIVABLE, currency): max(_due(state.settlement) - paid, _ZERO),
             Balance(Measure.COST_OF_GOODS_SOLD, functional): cost,
         }
     )
@@ -138,6 +140,12 @@ def _earned(
         return transferred
     less = allocate(excess, [max(part, _ZERO) for part in transferred], order.document_currency_code)
     return transferred[0] - less[0], transferred[1] - less[1], transferred[2] - less[2]
+
+
+def _due(settlement: Settlement | None) -> Decimal:
+    invoices = settlement.invoices if settlement is not None else []
+    signed = (one.payable_amount * (-1 if one.invoice_type_code == _CREDIT_NOTE else 1) for one in invoices)
+    return max(sum(signed, _ZERO), _ZERO)
 
 
 def _paid(settlement: Settlement | None) -> Decimal:

@@ -17,7 +17,12 @@ from consumers.reconcile.rows import snapshot, text_array
 from schemas.settings import DatabaseSettings
 
 # Measures by their accounts; what has a credit balance is turned round.
-_DEBIT = {Measure.CASH: ("1000",), Measure.COST_OF_GOODS_SOLD: ("5000",), Measure.CUSTOMER: ("1200", "1250", "2100")}
+_DEBIT = {
+    Measure.CASH: ("1000",),
+    Measure.COST_OF_GOODS_SOLD: ("5000",),
+    Measure.RECEIVABLE: ("1200",),
+    Measure.CUSTOMER: ("1200", "1250", "2100"),
+}
 _CREDIT = {Measure.REVENUE: ("4000",), Measure.SHIPPING_REVENUE: ("4100",), Measure.TAX_PAYABLE: ("2200",)}
 _CONTRACT_LIABILITIES = "2100"
 

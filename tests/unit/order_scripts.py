@@ -34,6 +34,7 @@ class Script:
     events: list[CapturedEvent] = field(default_factory=list)
     goods: list[Shipment | Return] = field(default_factory=list)
     papers: list[Invoice | Payment] = field(default_factory=list)
+    numbered: int = 0
 
     def __post_init__(self) -> None:
         self.events.append(self.life.ordered(self.facts))
@@ -63,12 +64,12 @@ class Script:
     def bill(self, amount: Decimal) -> None:
         """An invoice, or for a negative amount a credit note."""
         code = "380" if amount > 0 else "381"
-        self._settle(invoice(len(self.papers), abs(amount), code=code, currency=self.currency))
+        self._settle(invoice(self._number(), abs(amount), code=code, currency=self.currency))
 
     def pay(self, amount: Decimal) -> None:
         """A receipt, or for a negative amount a refund."""
         kind = "receipt" if amount > 0 else "refund"
-        self._settle(payment(len(self.papers), abs(amount), kind=kind, currency=self.currency))
+        self._settle(payment(self._number(), abs(amount), kind=kind, currency=self.currency))
 
     def completion(self) -> list[CapturedEvent]:
         """What ships, bills and collects all that is left; the returns so far are taken to have been a mistake."""
@@ -95,6 +96,11 @@ class Script:
         self.bill(-max(self.facts.payable_amount, self._billed()) + credited)
         self.pay(-self._paid())
         return self.events[done:]
+
+    def _number(self) -> int:
+        """Of the next paper; numbers of papers that were withdrawn are not given again."""
+        self.numbered += 1
+        return self.numbered
 
     def _billed(self) -> Decimal:
         return sum(

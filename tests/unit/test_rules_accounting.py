@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from schemas.models import Invoice, JournalEntry, Payment
-from streams.rules.accounting import (
+from streams.rules.accounting import positions
+from streams.rules.accounting.accounts import (
     CASH,
     CONTRACT_ASSETS,
     CONTRACT_LIABILITIES,
@@ -19,8 +20,8 @@ from streams.rules.accounting import (
     SHIPPING_REVENUE,
     TAX_PAYABLE,
     TRADE_RECEIVABLES,
-    positions,
 )
+from streams.rules.accounting.posts import Post
 from tests.unit.order_lives import (
     TWO_LINES,
     Item,
@@ -91,14 +92,19 @@ def test_life_in_the_ledgers_own_currency_by_hand() -> None:
     assert balances(desk.entries(), functional=True) == complete
 
 
-def test_invoice_before_payment_is_a_receivable_only_for_what_has_left() -> None:
+def test_invoice_before_shipment_is_a_receivable_and_a_contract_liability() -> None:
     life, desk = Life(), Desk()
     desk.take(life.ordered(order()), life.settled(invoice(1, "273.66")))
-    assert desk.entries() == [], "nothing has left, so nobody owes anything"
-    # Line 2 alone: 200.00 + 38.00
+    # IFRS 15.108: what is due without condition; nothing is earned yet.
+    assert balances(desk.entries(), functional=False) == {
+        TRADE_RECEIVABLES: D("273.66"),
+        CONTRACT_LIABILITIES: D("-273.66"),
+    }
+    # Line 2 alone: 200.00 + 38.00; 273.66 - 238.00 = 35.66 stay to be earned
     desk.take(life.handled(shipment(1, {"2": "10"})))
     assert balances(desk.entries(), functional=False) == {
-        TRADE_RECEIVABLES: D("238.00"),
+        TRADE_RECEIVABLES: D("273.66"),
+        CONTRACT_LIABILITIES: D("-35.66"),
         REVENUE: D("-200.00"),
         TAX_PAYABLE: D("-38.00"),
         COST_OF_GOODS_SOLD: D("73.33"),
@@ -257,7 +263,8 @@ def test_order_keeps_the_rate_and_the_costs_that_it_began_with() -> None:
 def test_amount_that_the_ledger_cannot_hold_refuses_the_event_only() -> None:
     life, desk = Life(), Desk()
     desk.arrive(fx_rate("USD", "999999999").model_copy(update={"rate_date": order().issue_date}))
-    desk.take(life.ordered(order([Item("1", "P1", "1", "90000000000")], currency="USD")))
+    huge = order([Item("1", "P1", "1", "90000000000")], currency="USD")
+    desk.take(life.ordered(huge.model_copy(update={"approved_by": "head of sales"})))
     desk.take(life.handled(shipment(1, {"1": "1"})), life.settled(payment(1, "0", currency="USD")))
     assert [len(rules) for rules in desk.refused_rules()] == [1]
     assert desk.versions() == [(1, "OrderPlaced"), (2, "OrderPaid")]
@@ -273,20 +280,35 @@ def test_ledger_of_any_life_balances_and_is_what_its_facts_say(script: Script) -
     assert state is not None and desk.rejections() == []
     for entry in entries:
         assert_balanced(entry)
-    sums: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    sums: defaultdict[str, defaultdict[Post, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for entry in entries:
         for line in entry.lines:
-            sums[entry.rule][line.account_code] += line.debit_amount - line.credit_amount
+            sums[entry.rule][Post(line.account_code, line.line_id or "")] += line.debit_amount - line.credit_amount
     expected = {
-        rule.name: {account: amount for account, amount in accounts.items() if amount}
-        for rule, accounts in positions(state).items()
+        rule.name: {post: amount for post, amount in position.balances.items() if amount}
+        for rule, position in positions(state).items()
     }
     for name, accounts in expected.items():
-        assert {account: amount for account, amount in sums[name].items() if amount} == accounts
+        assert {post: amount for post, amount in sums[name].items() if amount} == accounts
     again = Desk()
     again.take(*script.events)
     assert [entry.entry_id for entry in entries] == [entry.entry_id for entry in again.entries()]
     assert len({entry.entry_id for entry in entries}) == len(entries)
+
+
+@LIVES
+@given(scripts())
+def test_receivable_is_invoiced_less_paid_and_no_liability_is_negative(script: Script) -> None:
+    desk = Desk()
+    desk.take(*script.events)
+    found = balances(desk.entries(), functional=False)
+    invoices = [paper for paper in script.papers if isinstance(paper, Invoice)]
+    payments = [paper for paper in script.papers if isinstance(paper, Payment)]
+    due = sum((one.payable_amount * (1 if one.invoice_type_code == "380" else -1) for one in invoices), D(0))
+    paid = sum((one.paid_amount * (1 if one.payment_type_code == "receipt" else -1) for one in payments), D(0))
+    assert found.get(TRADE_RECEIVABLES, D(0)) == max(max(due, D(0)) - paid, D(0))
+    assert found.get(CONTRACT_LIABILITIES, D(0)) <= 0
+    assert found.get(CONTRACT_ASSETS, D(0)) >= 0
 
 
 @LIVES
