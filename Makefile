@@ -25,7 +25,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # uv comes from the hashed lock like everything else; it installs the other hundred packages ten times faster than pip.
-$(INSTALLED): $(LOCKS)/dev.txt $(LOCKS)/build.txt pyproject.toml $(wildcard schemas/codec/native/*.[ch]) | $(BIN)/python
+$(INSTALLED): $(LOCKS)/dev.txt $(LOCKS)/build.txt pyproject.toml $(wildcard schemas/codec/native/*.[ch] producers/cdc/native/*.[ch]) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCKS)/build.txt
 	$(UV) pip install --quiet --require-hashes --no-build-isolation -r $(LOCKS)/dev.txt
 	$(UV) pip install --quiet --no-deps --no-build-isolation --reinstall-package ordersync --editable .

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from producers.cdc.changes import UNCHANGED, ChangeKind, Column, Relation, Row, RowChange, completed
+from producers.cdc.native import extension
+from producers.cdc.rows import KeptRow, KeyForm, kept, values_of
 from producers.cdc.tables import Project, RowKey, TablePlan, TablePlans
 from schemas.errors import Fatal
 
@@ -28,7 +30,9 @@ class Node:
 
     __slots__ = ("children", "emitted", "row")
 
-    def __init__(self, row: Row | None, children: dict[int, dict[RowKey, Row | None]], emitted: dict[int, str]) -> None:
+    def __init__(
+        self, row: KeptRow | None, children: dict[int, dict[RowKey, KeptRow | None]], emitted: dict[int, str]
+    ) -> None:
         self.row = row
         self.children = children
         self.emitted = emitted
@@ -54,11 +58,11 @@ class NodeStore(Protocol):
         """Ids of all nodes whose id begins so; the store may be changed meanwhile."""
         ...
 
-    def parent_of(self, row_id: NodeId) -> tuple[RowKey | None, Row | None] | None:
+    def parent_of(self, row_id: NodeId) -> tuple[RowKey | None, KeptRow | None] | None:
         """What `put_parent` was told last, None if nothing."""
         ...
 
-    def put_parent(self, row_id: NodeId, parent: tuple[RowKey | None, Row | None] | None) -> None:
+    def put_parent(self, row_id: NodeId, parent: tuple[RowKey | None, KeptRow | None] | None) -> None:
         """Remember the parent's key of an indexed leaf row, and the row itself where it has no parent."""
         ...
 
@@ -68,15 +72,23 @@ class NodeStore(Protocol):
 
 
 class Assembly:
-    """Applies row changes to a store and tells which aggregates they touch. Pure; used by one thread."""
+    """Applies row changes to a store and tells which aggregates they touch. Pure; used by one thread.
 
-    def __init__(self, plans: TablePlans, store: NodeStore) -> None:
+    Rows that were sent whole, of a root table or of leaves whose key tells their parent, are applied natively where
+    that is built (`native/assembly.c`); to the same effect.
+    """
+
+    def __init__(self, plans: TablePlans, store: NodeStore, *, natively: bool = True) -> None:
         self._plans = plans
         self._store = store
         self._bound: dict[Relation, list[tuple[TablePlan, Project]]] = {}
         self._touched: dict[NodeId, None] = {}
         self.tolerated: frozenset[int] = frozenset()
         """Numbers of plans whose rows are being read again: an update of an unknown row may leave columns out."""
+        native = extension() if natively else None
+        self._native = native and native.Assembly(
+            self._change, self._native_plan, store.node, store.changed, self._touched, Node
+        )
 
     def apply(self, changes: Iterable[RowChange]) -> None:
         """Apply changes in their order; a transaction may come in several calls.
@@ -85,18 +97,24 @@ class Assembly:
             ConfigurationError: the table's columns no longer fit the mapping.
             Fatal: the kept rows do not fit the source.
         """
-        bound = self._bound
-        for kind, relation, new, old in changes:
-            for plan, project in bound.get(relation) or self._bind(relation):
-                if kind is _TRUNCATE:
-                    self._truncate(plan)
-                    continue
-                new_row = None if new is None else project(new)
-                old_row = None if old is None else project(old)
-                if plan.leaf:
-                    self._change_leaf(plan, new_row, old_row, kind is _UPDATE)
-                else:
-                    self._change_node(plan, new_row, old_row, kind is _UPDATE)
+        if self._native is not None:
+            self._native.apply(changes)
+            return
+        for change in changes:
+            self._change(change)
+
+    def _change(self, change: RowChange) -> None:
+        kind, relation, new, old = change
+        for plan, project in self._bound.get(relation) or self._bind(relation):
+            if kind is _TRUNCATE:
+                self._truncate(plan)
+                continue
+            new_row = None if new is None else project(new)
+            old_row = None if old is None else project(old)
+            if plan.leaf:
+                self._change_leaf(plan, new_row, old_row, kind is _UPDATE)
+            else:
+                self._change_node(plan, new_row, old_row, kind is _UPDATE)
 
     def put(self, plan: TablePlan, row: Row) -> None:
         """Set a row that was read from the source, in the columns of `plan.relation`; no other alias gets it."""
@@ -114,6 +132,21 @@ class Assembly:
     def _bind(self, relation: Relation) -> list[tuple[TablePlan, Project]]:
         self._bound[relation] = bound = self._plans.bound(relation)
         return bound
+
+    def _native_plan(self, relation: Relation) -> tuple[object, ...] | None:
+        """What the native part needs for rows of this relation; None where it has to leave them all to us."""
+        bound = self._bound.get(relation) or self._bind(relation)
+        if len(bound) != 1:
+            return None
+        (plan, _), *_ = bound
+        holder = plan if plan.parent is None else plan.parent
+        if plan.relation is None or holder.parent is not None or plan.indexed or plan.leaf is (plan.parent is None):
+            return None
+        places = relation.indexes_of([column.name for column in plan.relation.columns])
+        key = tuple((relation.index_of(name), KeyForm.AS_SENT.value) for name in plan.mapping.key)
+        links = () if plan.mapping.parent is None else plan.mapping.parent.columns
+        parent = tuple((relation.index_of(name), KeyForm.AS_SENT.value) for name in links)
+        return (plan.parent is None, plan.number, holder.prefix, places, key, parent)
 
     def _change_leaf(self, plan: TablePlan, new: Row | None, old: Row | None, is_update: bool) -> None:
         before = old if old is not None else new if is_update else None
@@ -135,23 +168,23 @@ class Assembly:
             self._remove_leaf(plan, old_key, old_parent)
         self._put_leaf(plan, key, parent, row)
 
-    def _parent_before(self, plan: TablePlan, key: RowKey, row: Row) -> tuple[RowKey | None, Row | None]:
+    def _parent_before(self, plan: TablePlan, key: RowKey, row: Row) -> tuple[RowKey | None, KeptRow | None]:
         if not plan.indexed:
             return plan.parent_key(row), None
         return self._store.parent_of(plan.prefix + key) or (None, None)
 
     def _put_leaf(self, plan: TablePlan, key: RowKey, parent: RowKey | None, row: Row) -> None:
         if plan.indexed:
-            self._store.put_parent(plan.prefix + key, (parent, row if parent is None else None))
+            self._store.put_parent(plan.prefix + key, (parent, kept(row) if parent is None else None))
         if parent is None:
             return
         node_id = self._holder_id(plan, parent)
         node = self._store.node(node_id)
         rows = node.children.get(plan.number)
         if rows is None:
-            node.children[plan.number] = {key: row}
+            node.children[plan.number] = {key: kept(row)}
         else:
-            rows[key] = row
+            rows[key] = kept(row)
         self._store.changed(node_id, node)
         self._touch_holder(plan, node_id, node)
 
@@ -184,14 +217,14 @@ class Assembly:
         node_id = plan.prefix + key
         node = self._store.node(node_id)
         if plan.parent is not None:
-            former = None if node.row is None else plan.parent_key(node.row)
+            former = _parent_key(plan, node)
             parent = plan.parent_key(row)
             if former is not None and former != parent:
                 self._touch(plan, node_id, node)
                 self._unlink(plan, key, former)
             if parent is not None and (former != parent):
                 self._link(plan, key, parent)
-        node.row = row
+        node.row = kept(row)
         self._store.changed(node_id, node)
         self._touch(plan, node_id, node)
 
@@ -201,7 +234,7 @@ class Assembly:
         if node.row is None:
             return
         self._touch(plan, node_id, node)
-        parent = plan.parent_key(node.row)
+        parent = _parent_key(plan, node)
         if plan.parent is not None and parent is not None:
             self._unlink(plan, key, parent)
         node.row = None
@@ -241,7 +274,7 @@ class Assembly:
     def _touch(self, plan: TablePlan, node_id: NodeId, node: Node) -> None:
         """Walk up to the root; a row whose parent is missing belongs to no aggregate yet."""
         while plan.parent is not None:
-            parent = None if node.row is None else plan.parent_key(node.row)
+            parent = _parent_key(plan, node)
             if parent is None:
                 return
             node_id = self._holder_id(plan, parent)
@@ -253,10 +286,10 @@ class Assembly:
         assert plan.parent is not None
         return plan.parent.prefix + parent
 
-    def _whole(self, plan: TablePlan, new: Row, previous: Row | None) -> Row:
+    def _whole(self, plan: TablePlan, new: Row, previous: KeptRow | None) -> Row:
         if UNCHANGED not in new:
             return new
-        row = completed(new, previous)
+        row = completed(new, None if previous is None else values_of(previous))
         if UNCHANGED in row:
             if plan.number in self.tolerated:
                 return tuple(None if value is UNCHANGED else value for value in row)
@@ -272,3 +305,7 @@ class Assembly:
 def _columns(plan: TablePlan) -> tuple[Column, ...]:
     assert plan.relation is not None
     return plan.relation.columns
+
+
+def _parent_key(plan: TablePlan, node: Node) -> RowKey | None:
+    return None if node.row is None else plan.parent_key(values_of(node.row))

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, Self
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
 from producers.cdc.aggregates import Node, NodeId
-from producers.cdc.changes import Position, Row
+from producers.cdc.changes import Position
+from producers.cdc.rows import KeptRow
 from producers.cdc.tables import RowKey
 from schemas.errors import Fatal
 
@@ -60,7 +61,7 @@ class AssemblyState:
         self._young: dict[NodeId, Node] = {}
         self._old: dict[NodeId, Node] = {}
         self._dirty: dict[NodeId, Node] = {}
-        self._dirty_parents: dict[NodeId, tuple[RowKey | None, Row | None] | None] = {}
+        self._dirty_parents: dict[NodeId, tuple[RowKey | None, KeptRow | None] | None] = {}
         self._dirty_notes: dict[bytes, bytes | None] = {}
         self._unwritten: dict[bytes, bytes | Removed] = {}
         self._durable = WriteOptions()
@@ -117,7 +118,7 @@ class AssemblyState:
         changed = {node_id for node_id in self._dirty if node_id.startswith(prefix)}
         yield from self._ids(_NODE + prefix, changed)
 
-    def parent_of(self, row_id: NodeId) -> tuple[RowKey | None, Row | None] | None:
+    def parent_of(self, row_id: NodeId) -> tuple[RowKey | None, KeptRow | None] | None:
         """See `NodeStore`."""
         if row_id in self._dirty_parents:
             return self._dirty_parents[row_id]
@@ -127,7 +128,7 @@ class AssemblyState:
         parent, row = loads(value)
         return parent, row
 
-    def put_parent(self, row_id: NodeId, parent: tuple[RowKey | None, Row | None] | None) -> None:
+    def put_parent(self, row_id: NodeId, parent: tuple[RowKey | None, KeptRow | None] | None) -> None:
         """See `NodeStore`."""
         self._dirty_parents[row_id] = parent
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Final, Literal, NamedTuple, NewType, Protocol
 
 Position = NewType("Position", int)
@@ -144,6 +144,18 @@ RowValues = Callable[[Row], dict[str, object]]
 """Turns a raw row into Python values by column name; raises InvalidValue that names the column."""
 
 
+class Held(IntEnum):
+    """What the raw bytes of a column are the text of, where that is plain enough for native code."""
+
+    INTEGER = 0
+    NUMERIC = 1
+    WORDS = 2
+    PADDED_WORDS = 3
+    TRUTH = 4
+    DATE = 5
+    MOMENT = 6
+
+
 class RowReader(Protocol):
     """Knows the source's types: prepares, once for each relation, the conversion of the wanted columns."""
 
@@ -152,6 +164,10 @@ class RowReader(Protocol):
 
         Raises ConfigurationError if the relation lacks one of them.
         """
+        ...
+
+    def held(self, type_id: int) -> Held | None:
+        """What columns of a type hold; None where only `row_values` can read them."""
         ...
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from producers.cdc.aggregates import Node, NodeId, NodeStore
-from producers.cdc.changes import Row, RowReader, RowValues
+from producers.cdc.changes import RowReader, RowValues
+from producers.cdc.rows import KeptRow, values_of
+from producers.cdc.sections import SectionBuilder, section_builder
 from producers.cdc.tables import TablePlan, TablePlans
 from schemas.attributes import CanonicalModel
 from schemas.errors import InvalidValue
@@ -16,11 +18,11 @@ from schemas.mapping import AggregateMapping, Image
 
 
 class Stated(NamedTuple):
-    """The aggregate as it now is."""
+    """The aggregate as it now is; the facts of a captured event may be in their Avro form already."""
 
     aggregate: AggregateMapping
     key: str
-    facts: CanonicalModel
+    facts: CanonicalModel | bytes
 
 
 class Withdrawn(NamedTuple):
@@ -52,7 +54,7 @@ class _Problem:
 class FactBuilder:
     """Builds the outcomes of touched roots; notes in each root's node what stands on the topics."""
 
-    def __init__(self, plans: TablePlans, reader: RowReader, store: NodeStore) -> None:
+    def __init__(self, plans: TablePlans, reader: RowReader, store: NodeStore, *, natively: bool = True) -> None:
         self._plans = plans
         self._store = store
         self._reader = reader
@@ -60,31 +62,45 @@ class FactBuilder:
             plan.number: reader.row_values(plan.relation) for plan in plans.in_reading_order if plan.relation
         }
         self._aggregates: dict[int, list[tuple[int, AggregateMapping]]] = {}
+        self._sections: dict[bytes, tuple[int, AggregateMapping, SectionBuilder]] = {}
         for number, aggregate in enumerate(plans.mapping.aggregates):
             if aggregate.root in plans.by_alias:
                 self._aggregates.setdefault(plans.by_alias[aggregate.root].number, []).append((number, aggregate))
+        for plan in plans.by_alias.values():
+            if natively and len(self._aggregates.get(plan.number, ())) == 1:
+                ((number, aggregate),) = self._aggregates[plan.number]
+                build = section_builder(aggregate, plan, reader, store.node)
+                if build is not None:
+                    self._sections[plan.prefix] = (number, aggregate, build)
 
-    def of_transaction(self, touched: Iterable[NodeId]) -> Iterator[tuple[NodeId, Outcome]]:
+    def of_transaction(self, touched: Iterable[NodeId]) -> list[tuple[NodeId, Outcome]]:
         """What a transaction changed, with the root that says it: at most one outcome for each key of a topic.
 
         Withdrawals come last: where rows exchange their keys, one states what another no longer does.
         """
-        stated: set[tuple[str, str]] = set()
-        withdrawn: list[tuple[NodeId, Withdrawn]] = []
-        for root in touched:
-            for outcome in self.outcomes(root):
-                if isinstance(outcome, Withdrawn):
-                    withdrawn.append((root, outcome))
-                    continue
-                if isinstance(outcome, Stated):
-                    stated.add((outcome.aggregate.topic.name, outcome.key))
-                yield root, outcome
-        for root, gone in withdrawn:
-            if (gone.aggregate.topic.name, gone.key) not in stated:
-                yield root, gone
+        found = [(root, outcome) for root in touched for outcome in self.outcomes(root)]
+        withdrawn = [item for item in found if item[1].__class__ is Withdrawn]
+        if not withdrawn:
+            return found
+        said = [item for item in found if item[1].__class__ is not Withdrawn]
+        stated = {(stated.aggregate.topic.name, stated.key) for _, stated in said if isinstance(stated, Stated)}
+        return said + [item for item in withdrawn if (item[1].aggregate.topic.name, item[1].key) not in stated]
 
-    def outcomes(self, root: NodeId) -> Iterator[Outcome]:
+    def outcomes(self, root: NodeId) -> list[Outcome]:
         """What the root's rows now say, for each of its aggregates in the mapping's order."""
+        native = self._sections.get(root[:2])
+        if native is not None:
+            number, aggregate, build = native
+            node = self._store.node(root)
+            built = build(node)
+            if built is not None:
+                key, section = built
+                if node.emitted.get(number) == key:
+                    return [Stated(aggregate, key, section)]
+                return [*self._moved(number, aggregate, root, node, key), Stated(aggregate, key, section)]
+        return list(self._outcomes(root))
+
+    def _outcomes(self, root: NodeId) -> Iterator[Outcome]:
         plan = self._plans.by_prefix[root[:2]]
         node = self._store.node(root)
         try:
@@ -115,16 +131,23 @@ class FactBuilder:
         except InvalidValue as exc:
             yield self._refused(aggregate, plan, node, exc)
             return
-        emitted = node.emitted.get(number)
-        if emitted != key:
-            if emitted is not None:
-                yield Withdrawn(aggregate, emitted)
-                del node.emitted[number]
-            if key is not None:
-                node.emitted[number] = key
-            self._store.changed(root, node)
+        yield from self._moved(number, aggregate, root, node, key)
         if key is not None and facts is not None:
             yield Stated(aggregate, key, facts)
+
+    def _moved(
+        self, number: int, aggregate: AggregateMapping, root: NodeId, node: Node, key: str | None
+    ) -> Iterator[Withdrawn]:
+        """Note under which key the aggregate now stands; withdraw it where it stood under another."""
+        emitted = node.emitted.get(number)
+        if emitted == key:
+            return
+        if emitted is not None:
+            yield Withdrawn(aggregate, emitted)
+            del node.emitted[number]
+        if key is not None:
+            node.emitted[number] = key
+        self._store.changed(root, node)
 
     def _image(self, plan: TablePlan, node: Node) -> Image | None:
         if plan.relation is not None and node.row is None:
@@ -136,14 +159,14 @@ class FactBuilder:
                 continue
             if child.leaf:
                 values = self._values[child.number]
-                children[child.alias] = [Image(values(row)) for row in rows.values() if row is not None]
+                children[child.alias] = [Image(values(values_of(row))) for row in rows.values() if row is not None]
             else:
                 nodes = (self._store.node(child.prefix + key) for key in rows)
                 images = [self._image(child, below) for below in nodes]
                 children[child.alias] = [image for image in images if image is not None]
         if plan.relation is not None:
             assert node.row is not None
-            return Image(self._values[plan.number](node.row), children)
+            return Image(self._values[plan.number](values_of(node.row)), children)
         return _virtual(plan, children)
 
     def _refused(self, aggregate: AggregateMapping, plan: TablePlan, node: Node, exc: InvalidValue) -> Refused:
@@ -174,13 +197,14 @@ class FactBuilder:
                     table = child.mapping.qualified_name
         return table, _Problem(reasons, readable)
 
-    def _readable(self, plan: TablePlan, row: Row) -> tuple[dict[str, object], list[InvalidValue]]:
+    def _readable(self, plan: TablePlan, row: KeptRow) -> tuple[dict[str, object], list[InvalidValue]]:
         assert plan.relation is not None
         readable: dict[str, object] = {}
         reasons: list[InvalidValue] = []
+        values = values_of(row)
         for column in plan.relation.columns:
             try:
-                readable |= self._reader.row_values(plan.relation, [column.name])(row)
+                readable |= self._reader.row_values(plan.relation, [column.name])(values)
             except InvalidValue as exc:
                 reasons.append(exc)
         return readable, reasons
@@ -190,7 +214,7 @@ class FactBuilder:
         if plan.relation is not None and node.row is not None:
             document = {
                 column.name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else None
-                for column, value in zip(plan.relation.columns, node.row, strict=True)
+                for column, value in zip(plan.relation.columns, values_of(node.row), strict=True)
             }
         for child in plan.children:
             rows = node.children.get(child.number)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from producers.cdc.deliveries import Latencies
 from producers.cdc.facts import Outcome, Refused, Withdrawn
 from producers.cdc.records import STAGE
 from schemas import metrics
@@ -27,10 +28,7 @@ class CaptureMetrics:
             metrics.DEAD_LETTERS_TOTAL.labels,
             registry=registry,
         )
-        latency = metrics.EVENT_LATENCY_SECONDS
-        self._latency = Histogram(
-            latency.name, latency.help, latency.labels, buckets=latency.buckets, registry=registry
-        ).labels(STAGE)
+        self.latencies = Latencies(metrics.EVENT_LATENCY_SECONDS, [STAGE], registry)
         retained = metrics.REPLICATION_SLOT_RETAINED_BYTES
         self._retained = Gauge(retained.name, retained.help, retained.labels, registry=registry).labels(slot)
         self._safe = Gauge(
@@ -66,8 +64,8 @@ class CaptureMetrics:
 
     def counted(self, outcomes: Sequence[Outcome]) -> None:
         """A transaction's outcomes were handed to Kafka."""
-        refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
-        withdrawn = sum(isinstance(outcome, Withdrawn) for outcome in outcomes)
+        refused = [outcome for outcome in outcomes if outcome.__class__ is Refused]
+        withdrawn = sum(outcome.__class__ is Withdrawn for outcome in outcomes)
         self._stated.inc(len(outcomes) - len(refused) - withdrawn)
         if withdrawn:
             self._withdrawn.inc(withdrawn)
@@ -76,10 +74,6 @@ class CaptureMetrics:
         for outcome in refused:
             for reason in outcome.reasons:
                 self._dead_letters.labels(reason.rule).inc()
-
-    def acknowledged(self, seconds: float) -> None:
-        """Kafka acknowledged an event so long after its source committed."""
-        self._latency.observe(max(0.0, seconds))
 
     def slot(self, retained_bytes: int, safe_bytes: int | None) -> None:
         """Log that the source keeps for the slot, and how much more it may write before it gives the slot up."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from producers.cdc.aggregates import NodeId
+from producers.cdc.deliveries import Answered, Counting
 from producers.cdc.facts import FactBuilder, Outcome, Refused
 from producers.cdc.metrics import CaptureMetrics
-from producers.cdc.publisher import Delivered, Publisher
+from producers.cdc.publisher import Publisher
 from producers.cdc.records import Moment, RecordWriter
 from schemas.errors import InvalidValue
 
@@ -22,12 +24,16 @@ class Outlet:
     publisher: Publisher
     metrics: CaptureMetrics
 
+    def answered(self, checkpoint: Counting, committed_at: datetime | None = None) -> Answered:
+        """The callback for events that a checkpoint waits for; how long they took is noted if they have a time."""
+        return self.metrics.latencies.callback(checkpoint, committed_at, self.publisher.failed)
+
     def publish(
-        self, outcomes: Sequence[tuple[NodeId, Outcome]], moment: Moment, sequence: int, delivered: Delivered
+        self, outcomes: Sequence[tuple[NodeId, Outcome]], moment: Moment, sequence: int, answered: Answered
     ) -> None:
         """Hand outcomes, each with its root, to Kafka, numbered from `sequence`.
 
-        `delivered` is called for each once the brokers have it. Raises as `Publisher.publish` does.
+        `answered` is called for each once the brokers have it or refused it. Raises as `Publisher.publish` does.
         """
         said = []
         for number, (root, outcome) in enumerate(outcomes, sequence):
@@ -38,6 +44,6 @@ class Outlet:
                     raise
                 outcome = self.facts.refusal(root, outcome, exc)
                 record = self.records.record(outcome, moment, number)
-            self.publisher.publish(record, delivered)
+            self.publisher.publish(record, answered)
             said.append(outcome)
         self.metrics.counted(said)

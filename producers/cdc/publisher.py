@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from producers.cdc.deliveries import Answered
 from producers.cdc.records import Record
 from schemas.errors import ConfigurationError, Fatal, OrdersyncError, Transient
 from schemas.kafka_codes import AWAY, REFUSED
 from schemas.settings import KafkaSettings
-
-Delivered = Callable[[Message], None]
 
 _FLUSH_SECONDS: Final = 30.0
 _METADATA_SECONDS: Final = 10.0
@@ -69,28 +67,28 @@ class Publisher:
         if missing:
             raise ConfigurationError(f"topic {', '.join(missing)} does not exist: run `ordersync topics apply`")
 
-    def publish(self, record: Record, delivered: Delivered) -> None:
-        """Hand over one record; `delivered` is called (inside `poll`) once the brokers have it.
+    def publish(self, record: Record, answered: Answered) -> None:
+        """Hand over one record; `answered` is called (inside `poll`) once the brokers have it, or refused it.
 
         Waits while too many are pending. Raises as `poll` does.
         """
-
-        def answered(error: KafkaError | None, message: Message) -> None:
-            if error is None:
-                delivered(message)
-            elif self._failure is None:
-                self._failure = kafka_error(error, f"writing to {message.topic()}")
-
+        topic, key, value = record
+        producer = self._producer
         while True:
             try:
-                self._producer.produce(record.topic, record.value, record.key, on_delivery=answered)
+                producer.produce(topic, value, key, on_delivery=answered)
                 break
             except BufferError:
                 self.poll(0.05)
             except KafkaException as exc:
-                raise kafka_error(exc, f"writing to {record.topic}") from exc
-        while len(self._producer) > self._max_pending:
+                raise kafka_error(exc, f"writing to {topic}") from exc
+        while len(producer) > self._max_pending:
             self.poll(0.05)
+
+    def failed(self, error: KafkaError, message: Message) -> None:
+        """Called for a record that the brokers did not take; the next `poll` raises what that means."""
+        if self._failure is None:
+            self._failure = kafka_error(error, f"writing to {message.topic()}")
 
     def poll(self, timeout_seconds: float = 0.0) -> None:
         """Let answers in. Raises what a failed delivery means: Transient, ConfigurationError or Fatal."""

@@ -5,20 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import uuid5
 
 from producers.cdc.changes import Position
 from producers.cdc.facts import Outcome, Refused, Stated, Withdrawn
+from producers.cdc.native import extension
 from schemas.attributes import OrderId
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
+from schemas.errors import InvalidValue
 from schemas.mapping import AggregateMapping, SourceMapping
 from schemas.models import OriginalMessage, Rejection, SourcePosition, Violation
 from schemas.models.source import EVENT_NAMESPACE, event_id_of
-from schemas.topics import REJECTED
+from schemas.topics import CAPTURED_TOPICS, LARGEST_RECORD_BYTES, REJECTED
 
 STAGE = "capture"
+_OVERHEAD_BYTES: Final = 1024
+_LARGEST_CAPTURED_BYTES: Final = 1024 * 1024 - _OVERHEAD_BYTES
+"""Kafka's own limit, which the captured topics keep, but for what a batch adds to its record."""
+_LARGEST_BYTES: Final = LARGEST_RECORD_BYTES - _OVERHEAD_BYTES
+_LARGEST_DOCUMENT_BYTES: Final = LARGEST_RECORD_BYTES // 2
+"""Of the rows of a refused event; its reasons are kept whole."""
 SNAPSHOT, UPSERTED, DELETED = "snapshot", "upserted", "deleted"
 
 
@@ -55,6 +63,14 @@ class RecordWriter:
         self._codecs: dict[str, TopicCodec[Any]] = {
             name: TopicCodec(topic_prefix + name, model, schemas) for name, model in models.items()
         }
+        native = extension()
+        self._native: dict[str, Any] = {}
+        for aggregate in mapping.aggregates:
+            if native is not None and aggregate.section is not None:
+                name = aggregate.topic.name
+                header = self._codecs[name].header
+                writer = native.EventWriter(header, name.encode(), self._system.encode(), EVENT_NAMESPACE.bytes)
+                self._native[name] = writer
 
     @property
     def topics(self) -> list[str]:
@@ -69,38 +85,68 @@ class RecordWriter:
         """
         if isinstance(outcome, Refused):
             return self._rejection(outcome, moment, sequence)
-        position = SourcePosition.trusted(
+        aggregate = outcome.aggregate
+        if aggregate.section is None:
+            return self._master(outcome, moment, self._position(moment, sequence))
+        return self._event(outcome, aggregate.section, moment, sequence)
+
+    def _event(self, outcome: Stated | Withdrawn, section: str, moment: Moment, sequence: int) -> Record:
+        topic = outcome.aggregate.topic
+        facts = outcome.facts if isinstance(outcome, Stated) else None
+        operation = DELETED if facts is None else SNAPSHOT if moment.is_snapshot else UPSERTED
+        native = self._native.get(topic.name)
+        if native is not None and (facts is None or facts.__class__ is bytes):
+            value = native.event(
+                outcome.key,
+                operation,
+                moment.transaction_id,
+                moment.position + self.shift,
+                sequence,
+                moment.committed_at,
+                moment.captured_at,
+                facts,
+            )
+            return self._fitting(topic.name, outcome.key, value)
+        position = self._position(moment, sequence)
+        event = topic.model.trusted(
+            event_id=event_id_of(topic.name, outcome.key, position),
+            order_id=OrderId(outcome.key),
+            operation=operation,
+            source=position,
+            committed_at=moment.committed_at,
+            captured_at=moment.captured_at,
+            **{section: facts},
+        )
+        return self._fitting(topic.name, outcome.key, self._codecs[topic.name].encode(event))
+
+    def _fitting(self, topic: str, key: str, value: bytes) -> Record:
+        octets = key.encode()
+        most = _LARGEST_CAPTURED_BYTES if topic in CAPTURED_TOPICS else _LARGEST_BYTES
+        if len(octets) + len(value) > most:
+            raise InvalidValue(
+                f"the event about {key} has {len(octets) + len(value):,} bytes, more than {topic} takes ({most:,}): "
+                "divide it at the source",
+                rule="record_too_large",
+            )
+        return Record(self._topic_prefix + topic, octets, value)
+
+    def _position(self, moment: Moment, sequence: int) -> SourcePosition:
+        return SourcePosition.trusted(
             system=self._system,
             transaction_id=moment.transaction_id,
             position=moment.position + self.shift,
             sequence=sequence,
         )
-        if outcome.aggregate.section is None:
-            return self._master(outcome, moment, position)
-        return self._event(outcome, outcome.aggregate.section, moment, position)
-
-    def _event(self, outcome: Stated | Withdrawn, section: str, moment: Moment, position: SourcePosition) -> Record:
-        topic = outcome.aggregate.topic
-        stated = isinstance(outcome, Stated)
-        event = topic.model.trusted(
-            event_id=event_id_of(topic.name, outcome.key, position),
-            order_id=OrderId(outcome.key),
-            operation=(SNAPSHOT if moment.is_snapshot else UPSERTED) if stated else DELETED,
-            source=position,
-            committed_at=moment.committed_at,
-            captured_at=moment.captured_at,
-            **{section: outcome.facts if isinstance(outcome, Stated) else None},
-        )
-        return Record(self._name(topic.name), outcome.key.encode(), self._codecs[topic.name].encode(event))
 
     def _master(self, outcome: Stated | Withdrawn, moment: Moment, position: SourcePosition) -> Record:
         topic = outcome.aggregate.topic.name
         key = outcome.key.encode()
         if isinstance(outcome, Withdrawn):
             return Record(self._name(topic), key, None)
+        assert not isinstance(outcome.facts, bytes)
         # The mapping leaves the fields of origin to the capture; the instance is nobody else's yet.
         outcome.facts.__dict__.update(source=position, committed_at=moment.committed_at, captured_at=moment.captured_at)
-        return Record(self._name(topic), key, self._codecs[topic].encode(outcome.facts))
+        return self._fitting(topic, outcome.key, self._codecs[topic].encode(outcome.facts))
 
     def _rejection(self, refused: Refused, moment: Moment, sequence: int) -> Record:
         origin = f"{self._system}:{refused.table}"
@@ -122,7 +168,7 @@ class RecordWriter:
                 offset=moment.position,
                 timestamp_at=moment.committed_at,
                 key=key,
-                value=refused.document,
+                value=refused.document[:_LARGEST_DOCUMENT_BYTES],
             ),
         )
         return Record(self._name(REJECTED), key, self._codecs[REJECTED].encode(rejection))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from producers.cdc.aggregates import Assembly, NodeId, NodeStore
 from producers.cdc.changes import Row
 from producers.cdc.portions import Keys, Orphans, Reading
+from producers.cdc.rows import values_of
 from producers.cdc.tables import RowKey, TablePlan
 
 RowId = tuple[int, RowKey]
@@ -132,7 +133,7 @@ class Replacement:
             if plan.parent is None:
                 return node_id
             row = self._store.node(node_id).row
-            parent = None if row is None else plan.parent_key(row)
+            parent = None if row is None else plan.parent_key(values_of(row))
         return None
 
 

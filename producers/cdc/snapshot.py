@@ -17,8 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 
-from confluent_kafka import Message
-
 from producers.cdc.aggregates import Assembly
 from producers.cdc.assembly_state import AssemblyState, SealedState, Standing
 from producers.cdc.changes import Position
@@ -49,10 +47,6 @@ class _Chunk:
     def __init__(self) -> None:
         self.outstanding = 0
         self.sealed: SealedState | None = None
-
-    def delivered(self, _: Message) -> None:
-        """Kafka has one of the events."""
-        self.outstanding -= 1
 
 
 class Snapshot:
@@ -134,9 +128,9 @@ class Snapshot:
         chunk = _Chunk()
         self._waiting.append(chunk)
         found = self._replacement.apply(top, reading, ()).roots
-        outcomes = list(self._outlet.facts.of_transaction(found))
+        outcomes = self._outlet.facts.of_transaction(found)
         chunk.outstanding = len(outcomes)
-        self._outlet.publish(outcomes, self._moment, self._sequence, chunk.delivered)
+        self._outlet.publish(outcomes, self._moment, self._sequence, self._outlet.answered(chunk))
         self._outlet.metrics.reread(reading.row_count)
         self._sequence += len(outcomes)
         return len(found)

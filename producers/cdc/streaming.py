@@ -19,10 +19,7 @@ import threading
 import time
 from collections import deque
 from datetime import UTC, datetime
-from functools import partial
 from typing import Final
-
-from confluent_kafka import Message
 
 from producers.cdc.aggregates import Assembly
 from producers.cdc.assembly_state import AssemblyState, SealedState, Standing
@@ -147,11 +144,11 @@ class Streaming:
             return
         moment = Moment(0, found.position, captured_at, captured_at, is_snapshot=True)
         checkpoint = self._current
-        outcomes = list(self._outlet.facts.of_transaction(found.roots)) + [(b"", gone) for gone in found.withdrawn]
+        outcomes = self._outlet.facts.of_transaction(found.roots) + [(b"", gone) for gone in found.withdrawn]
         checkpoint.outstanding += len(outcomes)
         checkpoint.changes += len(outcomes)
         checkpoint.position = found.position
-        self._outlet.publish(outcomes, moment, 0, partial(self._delivered, checkpoint, 0.0))
+        self._outlet.publish(outcomes, moment, 0, self._outlet.answered(checkpoint, captured_at))
 
     def _nudge(self) -> None:
         """Notes were changed beside the rows: have them sealed, although no transaction was applied."""
@@ -175,15 +172,9 @@ class Streaming:
             return
         checkpoint = self._current
         moment = Moment(part.transaction_id, part.position, part.committed_at, captured_at)
-        lag_seconds = (captured_at - part.committed_at).total_seconds()
-        delivered = partial(self._delivered, checkpoint, lag_seconds)
-        outcomes = list(self._outlet.facts.of_transaction(touched))
+        outcomes = self._outlet.facts.of_transaction(touched)
         checkpoint.outstanding += len(outcomes)
-        self._outlet.publish(outcomes, moment, 0, delivered)
-
-    def _delivered(self, checkpoint: Checkpoint, lag_seconds: float, message: Message) -> None:
-        checkpoint.outstanding -= 1
-        self._outlet.metrics.acknowledged(lag_seconds + (message.latency() or 0.0))
+        self._outlet.publish(outcomes, moment, 0, self._outlet.answered(checkpoint, part.committed_at))
 
     def _seal_when_due(self) -> None:
         current, settings = self._current, self._settings

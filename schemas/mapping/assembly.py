@@ -11,6 +11,7 @@ from schemas.attributes import CanonicalModel
 from schemas.avro import shapes_of
 from schemas.errors import ConfigurationError, InvalidValue
 from schemas.mapping.images import Builder, Image, Row, located
+from schemas.mapping.plain import Plain, PlainRecord, plain_source
 from schemas.mapping.records import Declaration, Place, RecordCompiler, RecordDeclaration
 from schemas.models import CapturedEvent, MasterRecord
 from schemas.topics import Topic
@@ -59,7 +60,7 @@ class AggregateMapping:
 
     For a captured topic (`orders.captured` ...) `section` names the field of the event that holds the facts and
     `model` is their model; for a master topic `section` is None and `model` is the topic's own model, whose
-    fields of origin the capture fills in.
+    fields of origin the capture fills in. `plain` and `plain_key` say the same as data, where it is plain enough.
     """
 
     system: str
@@ -68,6 +69,8 @@ class AggregateMapping:
     section: str | None
     model: type[CanonicalModel]
     columns: Mapping[str, frozenset[str]]
+    plain: PlainRecord | None
+    plain_key: Plain | None
     _build: Builder
     _key: Callable[[Row], Any]
     _key_where: str
@@ -89,7 +92,9 @@ class AggregateMapping:
         exec(f"def key_of(row): root = row; return {key_expression.code}", scope)  # a checked expression
         columns = {alias: frozenset(names) for alias, names in compiler.columns.items()}
         where = f"{declaration.where}: key = {key}"
-        return cls(system, topic, root, section, model, columns, build, scope["key_of"], where)
+        plain = None if section is None else compiler.plain(model, entry, root, given)
+        plain_key = plain_source(key, declaration.lookups)
+        return cls(system, topic, root, section, model, columns, plain, plain_key, build, scope["key_of"], where)
 
     def key_of(self, root: Row) -> str:
         """The Kafka key of the aggregate with this root row.

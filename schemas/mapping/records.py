@@ -14,6 +14,7 @@ from schemas.mapping.coercion import coercion
 from schemas.mapping.expressions import Expression, ListModels, parse_expression
 from schemas.mapping.functions import functions_of
 from schemas.mapping.images import Builder, Image, Row, json_list, located, own_row_list, row_list
+from schemas.mapping.plain import Plain, PlainConstant, PlainList, PlainRecord, plain_source
 
 JSON_ELEMENT = ""
 """Stands for the alias of the table where the row is an element of a JSON value."""
@@ -115,6 +116,40 @@ class RecordCompiler:
         exec(_source(codes, when, tuple(entry.lists)), scope)  # only checked expressions and our own field names
         builder: Builder = scope["build"]
         return builder
+
+    def plain(
+        self, model: type[CanonicalModel], entry: RecordDeclaration, alias: str, given: frozenset[str] = frozenset()
+    ) -> PlainRecord | None:
+        """The record as data, None where something in it is not plain; for an entry that was compiled before."""
+        if entry.when is not None:
+            return None
+        found = []
+        for shape in shapes_of(model):
+            if shape.name in given:
+                return None
+            part = self._plain_part(shape, entry, alias)
+            if part is None:
+                return None
+            found.append((shape, part))
+        return PlainRecord(model, tuple(found))
+
+    def _plain_part(
+        self, shape: FieldShape, entry: RecordDeclaration, alias: str
+    ) -> Plain | PlainRecord | PlainList | None:
+        if shape.name in entry.lists:
+            return self._plain_list(_record_of(shape), entry.lists[shape.name], alias)
+        if shape.name in entry.records:
+            return self.plain(_record_of(shape), entry.records[shape.name], alias)
+        if shape.name in entry.fields:
+            return plain_source(entry.fields[shape.name], self._declaration.lookups)
+        return PlainConstant(None if shape.is_list else _default(shape))
+
+    def _plain_list(self, model: type[CanonicalModel], entry: RecordDeclaration, alias: str) -> PlainList | None:
+        if entry.table is None or entry.table == alias:
+            return None
+        record = self.plain(model, entry, entry.table)
+        order_by = entry.order_by or self._declaration.tables[entry.table].key
+        return None if record is None else PlainList(entry.table, tuple(order_by), record)
 
     def _note(self, alias: str, columns: Iterable[str], where: str) -> None:
         if alias == JSON_ELEMENT:

@@ -154,6 +154,8 @@ def test_a_lost_slot_is_answered_by_a_snapshot_that_withdraws_what_is_gone(
         place(source, 3)
     again = world.start()
     world.wait_confirmed(again)
+    # The new slot's first position is confirmed before anything is read again.
+    wait_until(lambda: "reading again is complete" in again.log.read_text(), "everything is read again")
     assert again.terminate() == 0
     assert said(world, 2) == ["upserted", "deleted"]
     assert said(world, 3) == ["snapshot"]

@@ -20,6 +20,7 @@ from tests.unit.order_samples import order_captured, order_state
 NATIVE = [name for name in ENGINES if name != "python"]
 STATE_SECTIONS = ("order", "fulfilment", "settlement")
 
+(EXTENSION,) = (each for each in build.extensions() if each.name == "schemas.codec.native._avro")
 WITHOUT_EXTENSION = """
 import sys
 sys.modules["schemas.codec.native._avro"] = None
@@ -32,7 +33,7 @@ print(implementation)
 
 
 def test_the_native_engine_is_used_where_it_is_built() -> None:
-    assert implementation == ("native" if build.EXTENSION.exists() else "python")
+    assert implementation == ("native" if EXTENSION.target.exists() else "python")
 
 
 def test_without_the_extension_the_codec_works_in_python() -> None:
@@ -43,7 +44,7 @@ def test_without_the_extension_the_codec_works_in_python() -> None:
 def test_a_machine_without_a_compiler_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(build.BuildFailed, match="no C compiler"):
-        build.command(build.EXTENSION)
+        build.command(EXTENSION, EXTENSION.target)
 
 
 @pytest.mark.parametrize("name", ENGINES)

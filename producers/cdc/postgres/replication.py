@@ -15,6 +15,7 @@ from psycopg import pq, sql
 
 from producers.cdc.changes import Position
 from producers.cdc.postgres.errors import SlotLost, SlotMissing, mapped, mapped_errors, result_error
+from producers.cdc.postgres.libpq import quick_drain
 from producers.cdc.postgres.lsn import lsn_text, position_of
 from producers.cdc.postgres.session import connect
 from schemas.errors import ConfigurationError, OrdersyncError, Transient
@@ -178,6 +179,7 @@ class ReplicationStream:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._slot = slot
+        self._drain = quick_drain(self._pgconn)
         self._poll = select.poll()
         self._poll.register(self._pgconn.socket, select.POLLIN)
         self._received = position
@@ -207,22 +209,13 @@ class ReplicationStream:
         deadline = time.monotonic() + timeout_seconds
         messages: list[bytes] = []
         pgconn = self._pgconn
-        get, append = pgconn.get_copy_data, messages.append
         with mapped_errors(self._doing):
             pgconn.consume_input()
             refilled = False
             while True:
-                size, data = get(1)
-                if size > 0:
-                    if data[0] == 119:
-                        append(bytes(data))
-                        if len(messages) >= max_messages:
-                            break
-                    else:
-                        self._kept_alive(bytes(data))
-                elif size < 0:
-                    self._ended()
-                elif messages:
+                if not self._drained(messages, max_messages):
+                    break
+                if messages:
                     if refilled:
                         break
                     refilled = True
@@ -269,6 +262,31 @@ class ReplicationStream:
             while (result := self._pgconn.get_result()) is not None:
                 if result.status == pq.ExecStatus.FATAL_ERROR:
                     raise result_error(result)
+
+    def _drained(self, messages: list[bytes], most: int) -> bool:
+        """Take what libpq has received; False when there are `most`, True when there is nothing more now."""
+        pgconn = self._pgconn
+        while True:
+            if self._drain is not None:
+                size = self._drain(messages, most)
+                if isinstance(size, bytes):
+                    self._kept_alive(size)
+                    continue
+                if size > 0:
+                    return False
+            else:
+                size, data = pgconn.get_copy_data(1)
+                if size > 0:
+                    if data[0] != 119:
+                        self._kept_alive(bytes(data))
+                        continue
+                    messages.append(bytes(data))
+                    if len(messages) >= most:
+                        return False
+                    continue
+            if size < 0:
+                self._ended()
+            return True
 
     @property
     def _doing(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Final
 
 from producers.cdc.changes import ChangeKind, Marker, Position, Relation, RowChange, SourceTransaction
+from producers.cdc.native import extension
 from producers.cdc.postgres.messages import Begin, Commit, LogicalMessage, Origin, Truncate, TypeName
 from producers.cdc.postgres.pgoutput import Decoder
 from schemas.errors import Fatal
@@ -19,9 +20,22 @@ class TransactionAssembler:
     The server sends a transaction only once it is committed (in-progress streaming is not asked for), with
     its commit position and time first. So nothing needs to be held back: memory is bounded by one part, and
     what was rolled back or only prepared never appears.
+
+    Row changes and whole transactions are read natively where that is built (`native/wire.c`), all else here.
     """
 
-    __slots__ = ("_begin", "_changes", "_decode", "_first_sequence", "_ignored", "_max_changes", "_origin", "_parts")
+    __slots__ = (
+        "_begin",
+        "_changes",
+        "_decode",
+        "_first_sequence",
+        "_ignored",
+        "_max_changes",
+        "_native",
+        "_origin",
+        "_parts",
+        "_relations",
+    )
 
     def __init__(
         self,
@@ -29,9 +43,12 @@ class TransactionAssembler:
         *,
         ignored_origins: Collection[str] = (),
         max_changes_per_part: int = MAX_CHANGES_PER_PART,
+        natively: bool = True,
     ) -> None:
         """`ignored_origins`: replication origins whose transactions come out without changes (no loops)."""
         self._decode = decoder.decode
+        self._relations = decoder.relations
+        self._native = extension() if natively else None
         self._ignored = frozenset(ignored_origins)
         self._max_changes = max_changes_per_part
         self._begin: Begin | None = None
@@ -45,32 +62,34 @@ class TransactionAssembler:
         """Whether a transaction has begun whose end has not been received yet."""
         return self._begin is not None
 
-    def feed(self, messages: Iterable[bytes], at: int = 0) -> list[SourceTransaction | Marker]:
+    def feed(self, messages: list[bytes], at: int = 0) -> list[SourceTransaction | Marker]:
         """Everything that the messages complete, in the source's order.
 
         `at` is where the pgoutput message starts in each of them (`XLOG_HEADER_BYTES` for raw CopyData).
         Raises InvalidMessage for bytes that cannot be decoded and Fatal for messages out of place.
         """
-        decode, max_changes = self._decode, self._max_changes
-        append = self._changes.append
-        for data in messages:
-            message = decode(data, at)
-            if isinstance(message, RowChange):
-                append(message)
-                if len(self._changes) >= max_changes:
-                    self._end_part()
-                    append = self._changes.append
-            elif isinstance(message, Commit):
-                self._end_part(message.end_position)
-                self._begin = None
-                append = self._changes.append
-            elif isinstance(message, Begin) and self._begin is None:
-                self._begin, self._origin, self._first_sequence = message, None, 0
-            elif not isinstance(message, Relation):
-                self._control(message)
-                append = self._changes.append
+        if self._native is not None:
+            self._native.feed(self, self._relations, messages, at, self._max_changes)
+        else:
+            for data in messages:
+                self.feed_slowly(data, at)
         parts, self._parts = self._parts, []
         return parts
+
+    def feed_slowly(self, data: bytes, at: int) -> None:
+        """Take one message; called by the native part for each that it leaves to us."""
+        message = self._decode(data, at)
+        if isinstance(message, RowChange):
+            self._changes.append(message)
+            if len(self._changes) >= self._max_changes:
+                self._end_part()
+        elif isinstance(message, Commit):
+            self._end_part(message.end_position)
+            self._begin = None
+        elif isinstance(message, Begin) and self._begin is None:
+            self._begin, self._origin, self._first_sequence = message, None, 0
+        elif not isinstance(message, Relation):
+            self._control(message)
 
     def _control(self, message: object) -> None:
         match message:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from producers.cdc.changes import UNCHANGED, Relation, Row, RowValues
+from producers.cdc.changes import UNCHANGED, Held, Relation, Row, RowValues
 from producers.cdc.postgres.arrays import parse_array
 from schemas.errors import ConfigurationError, InvalidValue
 
@@ -136,6 +136,20 @@ _BUILT_IN: Final[Mapping[int, Converter]] = {
     2950: identifier,
     3802: document,
 }
+_HELD: Final[Mapping[int, Held]] = {
+    16: Held.TRUTH,
+    20: Held.INTEGER,
+    21: Held.INTEGER,
+    23: Held.INTEGER,
+    25: Held.WORDS,
+    700: Held.NUMERIC,
+    701: Held.NUMERIC,
+    1042: Held.PADDED_WORDS,
+    1043: Held.WORDS,
+    1082: Held.DATE,
+    1184: Held.MOMENT,
+    1700: Held.NUMERIC,
+}
 _TIMESTAMP: Final = 1114
 
 
@@ -164,6 +178,17 @@ class PostgresRowReader:
         if pg_type.element:
             return self._array(self.converter(pg_type.element), pg_type.delimiter)
         return text
+
+    def held(self, type_id: int) -> Held | None:
+        """See `RowReader`: through domains to their base, enums as text."""
+        if type_id in _HELD:
+            return _HELD[type_id]
+        pg_type = None if type_id in _BUILT_IN or type_id == _TIMESTAMP else self._types(type_id)
+        if pg_type is None:
+            return None
+        if pg_type.kind == "d":
+            return self.held(pg_type.base)
+        return Held.WORDS if pg_type.kind == "e" else None
 
     def row_values(self, relation: Relation, columns: Collection[str] | None = None) -> RowValues:
         """See `RowReader`: conversion of the wanted columns of this relation's rows."""
