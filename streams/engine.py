@@ -20,6 +20,7 @@ from streams.processing.processor import CapturedRecord, OrderProcessor, Outcome
 from streams.processing.store import PartitionStore
 from streams.processing.waiting import AwaitedKey
 from streams.rules.enrichment import EnrichmentPolicy
+from streams.rules.governance import rules_of
 from streams.settings import StreamsSettings
 from streams.transport import Assignment, Batch, Output
 
@@ -40,6 +41,7 @@ class Engine:
 
     def __init__(self, settings: StreamsSettings, output: Callable[[], Output]) -> None:
         self._settings = settings
+        self._rules = rules_of(settings.rules_file)
         self._output = output
         self._values: KeyValues | None = None
         self._state: LocalState | None = None
@@ -106,6 +108,7 @@ class Engine:
             EnrichmentPolicy(settings.functional_currency_code),
             timedelta(seconds=settings.parked_for_seconds),
             version("ordersync"),
+            self._rules,
         )
         self._processor = OrderProcessor(codecs, self._feed.tables, policy)
 

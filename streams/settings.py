@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import Field
 
@@ -31,6 +32,7 @@ class StreamsSettings(WorkerSettings):
     commit_interval_seconds: float = Field(0.1, gt=0, description="How often outputs and offsets are committed")
     functional_currency_code: str = Field("EUR", description="Currency of the ledger, ISO 4217")
     parked_for_seconds: float = Field(86_400.0, gt=0, description="How long an order waits before it is refused")
+    rules_file: Path | None = Field(None, description="Governance file of the rules; without it they are as declared")
     state_store: StateStore = Field(StateStore.ROCKSDB, description="rocksdb or memory")
     state_cache_bytes: int = Field(32 << 20, ge=0, description="Memory for the orders that were used last")
     checkpoint_interval_seconds: float = Field(
