@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "reconcile": "Compare source, state, ERP and ledger, order by order.",
     "dead-letters": "List and show refused events.",
     "orders": "Show the whole life of an order, in every system.",
+    "rules": "List and explain the rules, and try changes of them against history.",
     "stack": "Download beforehand what `up` needs.",
 }
 

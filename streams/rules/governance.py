@@ -58,6 +58,8 @@ from streams.rules.facts import Section
 from streams.rules.ruleset import Edition, RuleInForce, RuleSet, builtin_rules, declared_rules, in_force, rule_set
 from streams.rules.written import written_check
 
+_BEFORE_ANYTHING = date(1970, 1, 1)
+
 
 class TextsFile(BaseModel):
     """A set of texts that stands in a file beside the governance file: one a line, `#` begins a remark."""
@@ -130,15 +132,29 @@ def rules_of(path: Path | None) -> RuleSet:
     Raises:
         ConfigurationError: the file is missing, malformed or not approved; names the place and how to mend it.
     """
-    if path is None:
-        return builtin_rules()
+    return builtin_rules() if path is None else _rules(_file(_content(path), path), path)
+
+
+def draft_of(path: Path) -> RuleSet:
+    """The rules of a file that need not be approved yet, for trying it out; no worker runs with them.
+
+    Raises:
+        ConfigurationError: the file is missing or malformed.
+    """
+    content = _content(path)
+    content.setdefault("approved_on", _BEFORE_ANYTHING)
+    if content.get("approver") in (None, "", content.get("author")):
+        content["approver"] = "nobody yet"
+    return _rules(_file(content, path), path)
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise ConfigurationError(f"rules file {path}: {exc.strerror}; correct ORDERSYNC_RULES_FILE") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"rules file {path} is no TOML: {exc}") from exc
-    return _rules(_file(content, path), path)
 
 
 def _file(content: dict[str, Any], path: Path) -> RulesFile:

@@ -88,6 +88,12 @@ class RuleSet:
         """The rules that judge what is committed at `instant`."""
         return self.on(instant.date())
 
+    def newest_change(self) -> Edition:
+        """The last edition that differs from the rules as they are declared; the first one where none does."""
+        declared = _said_by(builtin_rules().editions[0])
+        changed = [edition for edition in self.editions if _said_by(edition) != declared]
+        return changed[-1] if changed else self.editions[0]
+
     def unscreened(self) -> RuleSet:
         """The same rules, asked about every order: what screening and fast path are compared with."""
         return replace(self, editions=tuple(replace(one, screening=NOTHING_PLAIN) for one in self.editions))
@@ -118,18 +124,15 @@ def builtin_rules() -> RuleSet:
 
 
 def _digest(editions: Iterable[Edition]) -> str:
-    said = [
-        (
-            edition.valid_from,
-            edition.valid_until,
-            [
-                (one.rule.code, one.severity.value, one.rule.statement, one.rule.plain, _said(one.parameters))
-                for one in edition.rules
-            ],
-        )
-        for edition in editions
-    ]
+    said = [(edition.valid_from, edition.valid_until, _said_by(edition)) for edition in editions]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
+
+
+def _said_by(edition: Edition) -> list[tuple[object, ...]]:
+    return [
+        (one.rule.code, one.severity.value, one.rule.statement, one.rule.plain, _said(one.parameters))
+        for one in edition.rules
+    ]
 
 
 def _said(parameters: Parameters) -> list[tuple[str, object]]:
