@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from heapq import merge
 from marshal import dumps, loads
 from pathlib import Path
@@ -189,9 +189,9 @@ class AssemblyState:
             if unwritten.get(key) is value:
                 del unwritten[key]
 
-    def write_note(self, standing: Standing, name: bytes, value: bytes) -> None:
-        """Write a single note at once, beside rows that stay as they were written last."""
-        self.write(SealedState(standing, {_NOTE + name: value}))
+    def write_notes(self, standing: Standing, notes: Mapping[bytes, bytes]) -> None:
+        """Write notes at once, beside rows that stay as they were written last."""
+        self.write(SealedState(standing, {_NOTE + name: value for name, value in notes.items()}))
 
     def _value(self, key: bytes) -> bytes | None:
         unwritten = self._unwritten.get(key)

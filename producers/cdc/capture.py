@@ -10,7 +10,7 @@ from uuid import uuid4
 from producers.cdc.aggregates import Assembly
 from producers.cdc.assembly_state import AssemblyState, Standing, remove_state
 from producers.cdc.care import Care
-from producers.cdc.claims import note_claims, standing_keys
+from producers.cdc.claims import StandingKeys, has_claims, note_claims, standing_keys
 from producers.cdc.facts import FactBuilder
 from producers.cdc.fitness import Fitness, Held, fitness, planned, unfit
 from producers.cdc.jobs import Cause, Job, Jobs
@@ -155,7 +155,7 @@ class Capture:
         if stopped:
             raise misfit_error(source.misfits) if source.misfits else ConfigurationError("; ".join(stopped.values()))
         settings = self._settings
-        stood = standing_keys(settings.kafka, self._mapping, settings.topic_prefix, self._schemas)
+        stood = self._standing_keys()
         snapshot = source.open_snapshot(1 + settings.snapshot_readers)
         try:
             standing = Standing(snapshot.position, plans.layout(), source.system_id)
@@ -169,16 +169,23 @@ class Capture:
         finally:
             snapshot.close()
 
+    def _standing_keys(self) -> StandingKeys:
+        settings = self._settings
+        return standing_keys(settings.kafka, self._mapping, settings.topic_prefix, self._schemas)
+
+    def _compare_claims(self, state: AssemblyState, plans: TablePlans) -> None:
+        trees = [plan.alias for plan in plans.roots]
+        Jobs(state).add(Job(uuid4().hex, Cause.CLAIMS, trees, gated=False, whole=False))
+
     def _note_snapshot(self, source: PostgresSource, state: AssemblyState, plans: TablePlans, claimed: bool) -> None:
         fitness(self._mapping, self._settings.mapping_path, source.relations, source.misfits, state, self._held).note(
             state
         )
-        jobs = Jobs(state)
+        if claimed:
+            self._compare_claims(state, plans)
         trees = [plan.alias for plan in plans.roots]
         expected = sum(source.estimated_rows(plan.relation.name) for plan in plans.roots if plan.relation)
-        if claimed:
-            jobs.add(Job(uuid4().hex, Cause.CLAIMS, trees, gated=False, whole=False))
-        jobs.add(Job(uuid4().hex, Cause.SNAPSHOT, trees, gated=True, whole=True, expected_roots=expected))
+        Jobs(state).add(Job(uuid4().hex, Cause.SNAPSHOT, trees, gated=True, whole=True, expected_roots=expected))
 
     def _fitted(self, source: PostgresSource, state: AssemblyState) -> Fitness:
         """What can be captured now; jobs for all that has another form than it had."""
@@ -186,6 +193,10 @@ class Capture:
         found = fitness(self._mapping, self._settings.mapping_path, source.relations, source.misfits, state, self._held)
         jobs = Jobs(state)
         jobs.leave(list(found.stopped))
+        if has_claims(state) and not any(job.cause is Cause.CLAIMS for job in jobs):
+            # Killed between saying something that was read again and keeping it.
+            self._compare_claims(state, found.plans)
+            jobs = Jobs(state)
         if jobs.current is not None and jobs.current.cause is Cause.SNAPSHOT and not jobs.current.resumed:
             self._resume_snapshot(jobs, found.plans, state)
         for alias in sorted(found.reshaped):
@@ -216,6 +227,9 @@ class Capture:
             _log.error("%s. A new slot is created; what was missed is read again while changes stream", exc)
             self._metrics.gap()
             position = source.recreate_slot()
+            stood = self._standing_keys()
+            if note_claims(state, stood.keys):
+                self._compare_claims(state, plans)
             if position <= standing.position:
                 # Streams take what has a lower position for a duplicate.
                 self._records.shift += standing.position - position + 1

@@ -113,7 +113,7 @@ class Care:
     def stopped(self, exc: SourceChanged, standing: Standing) -> Transient:
         """A table in the log no longer fits: note that, and give the error that begins another attempt without it."""
         stopped = stopped_trees(self._state) | dict.fromkeys(exc.roots, str(exc))
-        self._state.write_note(standing, STOPPED, json.dumps(stopped).encode())
+        self._state.write_notes(standing, {STOPPED: json.dumps(stopped).encode()})
         if exc.types is not None and not same_meaning(*exc.types):
             self._held.hold(exc.roots)
         _log.error("nothing is captured of %s until it is mended: %s", ", ".join(sorted(exc.roots)), exc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from producers.cdc.aggregates import NodeId
-from producers.cdc.assembly_state import AssemblyState
+from producers.cdc.assembly_state import AssemblyState, Standing
 from producers.cdc.facts import Withdrawn
 from producers.cdc.publisher import kafka_error
 from producers.cdc.records import DELETED
@@ -23,9 +24,10 @@ from schemas.settings import KafkaSettings
 _CLAIM: Final = b"claim/"
 _SLICE: Final = 5_000
 _ANSWER_SECONDS: Final = 30.0
+_BATCH_SECONDS: Final = 0.1
 
 
-class Standing(NamedTuple):
+class StandingKeys(NamedTuple):
     """The keys that stand on the topics of one source, by topic, and the greatest position said there."""
 
     keys: dict[str, set[str]]
@@ -77,6 +79,24 @@ class Claims:
                 self._state.put_note(name, None)
 
 
+def claim_before_saying(state: AssemblyState, standing: Standing, said: Iterable[tuple[str, str]]) -> None:
+    """Note durably that these keys of topics will stand, before they do; the rows that tell so are not durable yet.
+
+    The notes go with the seal that makes the rows durable. Left over after a crash, they are compared with the rows
+    that are kept then (`Cause.CLAIMS`), so that nothing stands for ever that was said just before it.
+    """
+    names = [_name(topic, key) for topic, key in said]
+    if names:
+        state.write_notes(standing, dict.fromkeys(names, b""))
+    for name in names:
+        state.put_note(name, None)
+
+
+def has_claims(state: AssemblyState) -> bool:
+    """Whether any are noted."""
+    return next(iter(state.notes(_CLAIM)), None) is not None
+
+
 def note_claims(state: AssemblyState, keys: dict[str, set[str]]) -> bool:
     """Note what stands on the topics; whether there is anything."""
     for topic, found in keys.items():
@@ -85,7 +105,7 @@ def note_claims(state: AssemblyState, keys: dict[str, set[str]]) -> bool:
     return any(keys.values())
 
 
-def standing_keys(kafka: KafkaSettings, mapping: SourceMapping, prefix: str, schemas: SchemaIds) -> Standing:
+def standing_keys(kafka: KafkaSettings, mapping: SourceMapping, prefix: str, schemas: SchemaIds) -> StandingKeys:
     """Read the mapping's topics from their beginning: what of this source was said last and not withdrawn.
 
     Raises Transient while Kafka or the registry are away.
@@ -108,7 +128,7 @@ def standing_keys(kafka: KafkaSettings, mapping: SourceMapping, prefix: str, sch
                     keys[topic].add(key)
     finally:
         consumer.close()
-    return Standing(keys, position)
+    return StandingKeys(keys, position)
 
 
 def _last_said(
@@ -125,9 +145,12 @@ def _last_said(
             if end > start:
                 left[number] = end
         consumer.assign([TopicPartition(name, number, 0) for number in left])
+        deadline = time.monotonic() + _ANSWER_SECONDS
         while left:
-            messages = consumer.consume(10_000, timeout=_ANSWER_SECONDS)
-            if not messages:
+            messages = consumer.consume(10_000, timeout=_BATCH_SECONDS)
+            if messages:
+                deadline = time.monotonic() + _ANSWER_SECONDS
+            elif time.monotonic() > deadline:
                 raise Transient(f"{doing}: Kafka does not answer; is the broker running?")
             for message in messages:
                 if (error := message.error()) is not None:

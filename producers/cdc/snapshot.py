@@ -125,10 +125,13 @@ class Snapshot:
         progress.done(roots, rows)
 
     def _state_all(self, top: TablePlan, reading: Reading) -> int:
-        chunk = _Chunk()
-        self._waiting.append(chunk)
         found = self._replacement.apply(top, reading, ()).roots
         outcomes = self._outlet.facts.of_transaction(found)
+        # What will stand on the topics is kept before it does, so that no later reading can overlook it; that it was
+        # said is kept with the job, once Kafka has it.
+        self._state.write(self._state.seal(self._standing))
+        chunk = _Chunk()
+        self._waiting.append(chunk)
         chunk.outstanding = len(outcomes)
         self._outlet.publish(outcomes, self._moment, self._sequence, self._outlet.answered(chunk))
         self._outlet.metrics.reread(reading.row_count)

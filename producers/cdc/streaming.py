@@ -25,6 +25,8 @@ from producers.cdc.aggregates import Assembly
 from producers.cdc.assembly_state import AssemblyState, SealedState, Standing
 from producers.cdc.care import Care, Restart
 from producers.cdc.changes import Marker, Position, SourceTransaction
+from producers.cdc.claims import claim_before_saying
+from producers.cdc.facts import Stated
 from producers.cdc.outlet import Outlet
 from producers.cdc.records import Moment
 from producers.cdc.settings import CaptureSettings
@@ -144,7 +146,14 @@ class Streaming:
             return
         moment = Moment(0, found.position, captured_at, captured_at, is_snapshot=True)
         checkpoint = self._current
+        stood = {root: frozenset(self._state.node(root).emitted.values()) for root in found.roots}
         outcomes = self._outlet.facts.of_transaction(found.roots) + [(b"", gone) for gone in found.withdrawn]
+        new = [
+            (said.aggregate.topic.name, said.key)
+            for root, said in outcomes
+            if isinstance(said, Stated) and said.key not in stood[root]
+        ]
+        claim_before_saying(self._state, self._standing, new)
         checkpoint.outstanding += len(outcomes)
         checkpoint.changes += len(outcomes)
         checkpoint.position = found.position
