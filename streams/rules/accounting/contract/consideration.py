@@ -123,7 +123,9 @@ def concession(state: ContractState, event: happened.Concession) -> Step:
 
 def credit_note(state: ContractState, event: happened.CreditNote) -> Step:
     """An amount due was lowered. Source: IFRS 15.108."""
-    return Step(replace(state, invoiced=state.invoiced - event.amount), rules.CREDIT_NOTE, (f"{event.amount} less",))
+    return Step(
+        replace(state, credit_notes=state.credit_notes + event.amount), rules.CREDIT_NOTE, (f"{event.amount} less",)
+    )
 
 
 def credit_loss(state: ContractState, event: happened.CreditLoss) -> Step:
@@ -165,4 +167,5 @@ def _credited(state: ContractState, amount: Decimal) -> ContractState:
     """Where invoices make amounts due, a credit note lowers them."""
     if not state.contract.is_billed_by_invoice:
         return state
-    return replace(state, invoiced=state.invoiced - min(amount, state.invoiced))
+    creditable = max(state.invoiced - state.credit_notes, ZERO)
+    return replace(state, credit_notes=state.credit_notes + min(amount, creditable))

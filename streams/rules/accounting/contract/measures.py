@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from streams.rules.accounting.contract.pricing import largest_remainder, rounded_to
 from streams.rules.accounting.contract.state import ZERO, Component, ContractState, Nature, ObligationPart
+
+_STATES = 16
+"""Of which the measures are kept: an event looks at few states, but often."""
 
 
 def allocated(component: Component, unit: Decimal) -> Mapping[str, Decimal]:
@@ -20,7 +24,8 @@ def allocated(component: Component, unit: Decimal) -> Mapping[str, Decimal]:
     return {key: sign * part for key, part in zip(keys, parts, strict=True)}
 
 
-def prices(state: ContractState, *natures: Nature) -> dict[str, Decimal]:
+@lru_cache(maxsize=_STATES)
+def prices(state: ContractState, *natures: Nature) -> Mapping[str, Decimal]:
     """Allocated transaction price by obligation part, of components of these natures or of all."""
     found = dict.fromkeys(state.parts, ZERO)
     for component in state.components.values():
@@ -30,7 +35,8 @@ def prices(state: ContractState, *natures: Nature) -> dict[str, Decimal]:
     return found
 
 
-def revenues(state: ContractState) -> dict[str, Decimal]:
+@lru_cache(maxsize=_STATES)
+def revenues(state: ContractState) -> Mapping[str, Decimal]:
     """Cumulative revenue by obligation part, before an agent's share is taken."""
     priced = prices(state)
     return {key: _revenue(part, priced[key], state.unit) for key, part in state.parts.items()}
@@ -63,7 +69,8 @@ def list_price(part: ObligationPart) -> Decimal:
     return min(part.terms.tiers, key=lambda tier: tier.from_quantity).unit_price
 
 
-def billable(state: ContractState) -> dict[str, Decimal]:
+@lru_cache(maxsize=_STATES)
+def billable(state: ContractState) -> Mapping[str, Decimal]:
     """What is due without tax for what the customer has, by obligation part: certain prices, before any rebate."""
     certain = prices(state, Nature.FIXED)
     due = {}
@@ -77,7 +84,8 @@ def billable(state: ContractState) -> dict[str, Decimal]:
     return due
 
 
-def taxes(state: ContractState) -> dict[str, Decimal]:
+@lru_cache(maxsize=_STATES)
+def taxes(state: ContractState) -> Mapping[str, Decimal]:
     """Tax by obligation part on what the customer has."""
     return {
         key: rounded_to(Fraction(amount) * Fraction(state.parts[key].terms.tax_percent) / 100, state.unit)
@@ -85,15 +93,17 @@ def taxes(state: ContractState) -> dict[str, Decimal]:
     }
 
 
+@lru_cache(maxsize=_STATES)
 def amount_due(state: ContractState) -> Decimal:
     """What the customer owed unconditionally so far, before payments."""
-    firm = state.invoiced + state.interest_due - state.written_off
+    firm = state.invoiced - state.credit_notes + state.interest_due - state.written_off
     gross = sum(billable(state).values(), ZERO) + sum(taxes(state).values(), ZERO)
     if not state.contract.is_billed_by_invoice:
         return firm + gross
     return firm + min(state.invoiced_cancellable, max(gross - state.invoiced, ZERO))
 
 
+@lru_cache(maxsize=_STATES)
 def expected_refunds(state: ContractState) -> Decimal:
     """What is expected to be given back of what is due for the goods that the customer has."""
     estimated, payable = prices(state, Nature.VARIABLE), prices(state, Nature.PAYABLE)

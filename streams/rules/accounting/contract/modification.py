@@ -189,7 +189,7 @@ def cancellation(state: ContractState, event: happened.Cancellation) -> Step:
         notes.append(f"{event.kept} need not be given back: revenue (IFRS 15.B46)")
     if state.contract.is_billed_by_invoice:
         earned = sum(billable(state).values(), ZERO) + sum(taxes(state).values(), ZERO)
-        state = replace(state, invoiced=min(state.invoiced, earned), invoiced_cancellable=ZERO)
+        state = replace(state, invoiced=min(state.invoiced, earned), invoiced_cancellable=ZERO, credit_notes=ZERO)
     return Step(state, rules.CANCELLATION, tuple(notes))
 
 

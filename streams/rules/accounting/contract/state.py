@@ -111,16 +111,20 @@ class CapitalisedCost:
     amortised: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ContractState:
-    """Everything cumulative about a contract; the balances are a function of it alone."""
+    """Everything cumulative about a contract; the balances are a function of it alone.
+
+    Equal only to itself, so that what follows from it is reckoned once.
+    """
 
     contract: ContractFile
     unit: Decimal
     parts: Mapping[str, ObligationPart]
     components: Mapping[str, Component]
     invoiced: Decimal = ZERO
-    """Firm amounts due by documents, less credit notes."""
+    """Firm amounts due by documents."""
+    credit_notes: Decimal = ZERO
     invoiced_cancellable: Decimal = ZERO
     credited: Decimal = ZERO
     """All that lowered the amount due."""
