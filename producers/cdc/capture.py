@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from marshal import dumps, loads
 from uuid import uuid4
 
 from producers.cdc.aggregates import Assembly
@@ -26,7 +27,7 @@ from producers.cdc.rereading import mark_kept, unmark
 from producers.cdc.settings import CaptureSettings
 from producers.cdc.signals import Signals
 from producers.cdc.slot_watch import Severity, SlotWatch
-from producers.cdc.snapshot import Interrupted, Snapshot
+from producers.cdc.snapshot import UNSAID, Interrupted, Snapshot
 from producers.cdc.source import PostgresSource
 from producers.cdc.streaming import Streaming
 from producers.cdc.tables import TablePlans
@@ -214,7 +215,11 @@ class Capture:
         job = jobs.current
         assert job is not None
         _log.info("the snapshot is gone on with while changes stream, from %s", job.cursor or "its beginning")
-        _write_all(state, _standing(state), mark_kept(state, plans.by_alias[job.tree]))
+        names = list(state.notes(UNSAID))
+        unsaid = {root for name in names for root in loads(state.note(name) or dumps([]))}
+        _write_all(state, _standing(state), mark_kept(state, plans.by_alias[job.tree], unsaid))
+        for name in names:
+            state.put_note(name, None)
         job.resumed = True
         jobs.save()
 

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from marshal import dumps
 from typing import Final
 
 from producers.cdc.aggregates import Assembly
@@ -29,6 +30,8 @@ from producers.cdc.records import Moment
 from producers.cdc.replacement import Replacement
 from producers.cdc.tables import TablePlan, TablePlans
 
+UNSAID: Final = b"unsaid/"
+"""Begins the names of notes with the roots of a chunk whose events Kafka does not have yet."""
 _AHEAD: Final = 2
 """Chunks that each reader may be ahead of the one that is applied."""
 
@@ -129,7 +132,10 @@ class Snapshot:
         outcomes = self._outlet.facts.of_transaction(found)
         # What will stand on the topics is kept before it does, so that no later reading can overlook it; that it was
         # said is kept with the job, once Kafka has it.
+        unsaid = UNSAID + str(self._sequence).encode()
+        self._state.put_note(unsaid, dumps(found))
         self._state.write(self._state.seal(self._standing))
+        self._state.put_note(unsaid, None)
         chunk = _Chunk()
         self._waiting.append(chunk)
         chunk.outstanding = len(outcomes)
