@@ -10,17 +10,23 @@ from schemas.errors import InvalidMessage
 from schemas.models import CapturedEvent, Customer, FxRate, OrderEvent, Product, Rejection
 from schemas.registry import SchemaRegistry
 from schemas.topics import CAPTURED_TOPICS, CUSTOMERS, FX_RATES, ORDER_EVENTS, PRODUCTS, REJECTED
+from streams.processing.codecs import Codecs
+from streams.processing.keyvalues import MemoryKeyValues
 from streams.processing.master import MasterTables
 from streams.rules.facts import EVENT_MODELS, Section
 
 
 def read_master(cluster: Cluster) -> MasterTables:
-    """The newest image of each master record.
+    """Every version of each master record that the topics have.
 
     Raises:
         Transient: the cluster or the registry does not answer.
     """
-    tables = MasterTables()
+    registry = SchemaRegistry(cluster.registry)
+    try:
+        tables = MasterTables(MemoryKeyValues(), Codecs(registry))
+    finally:
+        registry.close()
     for topic, model in ((CUSTOMERS, Customer), (PRODUCTS, Product), (FX_RATES, FxRate)):
         for record in read_topic(cluster, topic, model):
             tables.put(topic, record)

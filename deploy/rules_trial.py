@@ -69,7 +69,7 @@ class TrialResult:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Judges the past by two editions, with the master data of today."""
+    """Judges the past by two editions, with the master data of its time as far as the topics still tell it."""
 
     master: MasterData
     before: Edition
@@ -90,7 +90,7 @@ class Trial:
         candidate = merge(section_of(event), event, previous)
         if candidate.order is None:
             return
-        missing_records(candidate, self.master, policy)
+        missing_records(candidate, self.master.as_of(event.committed_at, candidate.order.issue_date), policy)
         result.events += 1
         result.orders.add(event.order_id)
         was_refused = self._judged(candidate, self.before, result.before)

@@ -9,6 +9,8 @@ from schemas import models
 from schemas.attributes import CanonicalModel
 
 DAY_MILLISECONDS = 24 * 60 * 60 * 1000
+HISTORY_MILLISECONDS = 30 * DAY_MILLISECONDS
+"""So long the topics of master data keep every image: as long as captured events live, whose time they tell of."""
 LARGEST_RECORD_BYTES = 8 * 1024 * 1024
 """Of every topic but the captured ones, which keep Kafka's 1 MiB: what follows from an event holds it and more."""
 
@@ -53,6 +55,8 @@ class Topic:
         if self.name not in CAPTURED_TOPICS:
             common["max.message.bytes"] = str(LARGEST_RECORD_BYTES)
         if self.retention is Retention.COMPACTED:
+            if self.name in MASTER_TOPICS:
+                common["min.compaction.lag.ms"] = str(HISTORY_MILLISECONDS)
             return common | {
                 "cleanup.policy": "compact",
                 "min.cleanable.dirty.ratio": "0.1",
@@ -125,8 +129,8 @@ CATALOGUE: dict[str, Topic] = {
         Topic(
             CUSTOMERS,
             models.Customer,
-            "customer_id",
-            "Customers",
+            "customer_id, or customer_id@valid_from",
+            "Customers; with a start of validity where the source dates their terms",
             Retention.COMPACTED,
             Partitioning.SINGLE,
             _CAPTURE,
@@ -135,8 +139,8 @@ CATALOGUE: dict[str, Topic] = {
         Topic(
             PRODUCTS,
             models.Product,
-            "product_id",
-            "Products",
+            "product_id, or product_id@valid_from",
+            "Products; with a start of validity where the source dates their costs and prices",
             Retention.COMPACTED,
             Partitioning.SINGLE,
             _CAPTURE,

@@ -15,7 +15,7 @@ from streams import metrics
 from streams.local_state import LocalState, open_values
 from streams.processing.codecs import Codecs
 from streams.processing.keyvalues import KeyValues
-from streams.processing.master import MasterFeed
+from streams.processing.master_feed import MasterFeed
 from streams.processing.processor import CapturedRecord, OrderProcessor, Outcome, ProcessingPolicy
 from streams.processing.store import PartitionStore
 from streams.processing.waiting import AwaitedKey
@@ -101,7 +101,7 @@ class Engine:
             self._state = LocalState(settings, self._values, codecs.parked)
         if self._feed is None:
             loop = asyncio.get_running_loop()
-            self._feed = MasterFeed(settings.kafka, codecs, lambda: _stir(loop, self._stirred))
+            self._feed = MasterFeed(settings.kafka, codecs, lambda: _stir(loop, self._stirred), self._values)
             self._feed.start()
         await asyncio.to_thread(self._feed.wait_loaded, _MASTER_LOAD_SECONDS)
         policy = ProcessingPolicy(

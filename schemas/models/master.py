@@ -38,6 +38,9 @@ class Customer(MasterRecord, owner="crm", classification="confidential"):
     tax_id: str | None = attribute("Tax number", default=None, classification="personal")
     currency_code: str | None = attribute("Usual currency, ISO 4217", default=None)
     credit_limit_amount: Amount | None = attribute("Credit limit", default=None, unit="currency_code")
+    valid_from: Day | None = attribute(
+        "First day that this version holds, where the source says so; else from its commit on", default=None, unit="UTC"
+    )
     is_blocked: bool = attribute("No new orders are accepted", default=False)
     ledger_account_key: str | None = attribute("Group of accounts for its receivables", default=None, owner="finance")
 
@@ -57,6 +60,9 @@ class Product(MasterRecord, owner="inventory", classification="internal"):
     currency_code: str | None = attribute("Currency of the list price, ISO 4217", default=None)
     tax_category_code: str | None = attribute("UN/ECE 5305 tax category", default=None)
     tax_percent: Percent | None = attribute("Usual tax rate", default=None, unit="percent")
+    valid_from: Day | None = attribute(
+        "First day that this version holds, where the source says so; else from its commit on", default=None, unit="UTC"
+    )
     is_discontinued: bool = attribute("No longer sold", default=False)
     available_quantity: Quantity | None = attribute(
         "Quantity free to promise, where the source tells it", default=None, unit="unit_code"

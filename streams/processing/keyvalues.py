@@ -42,8 +42,8 @@ class KeyValues(Protocol):
         """The value of the greatest key of the group that is not greater than `key`."""
         ...
 
-    def clear(self, group: Group) -> None:
-        """Remove a whole group."""
+    def clear(self, prefix: bytes) -> None:
+        """Remove the group of that name, and all whose names begin so."""
         ...
 
     def begin_bulk(self) -> None:
@@ -94,9 +94,10 @@ class MemoryKeyValues:
         found = max((known for known in list(entries) if known <= key), default=None)
         return None if found is None else entries.get(found)
 
-    def clear(self, group: Group) -> None:
+    def clear(self, prefix: bytes) -> None:
         """See `KeyValues`."""
-        self._groups.pop(group, None)
+        for group in [group for group in list(self._groups) if group.startswith(prefix)]:
+            self._groups.pop(group, None)
 
     def begin_bulk(self) -> None:
         """Nothing to put off."""

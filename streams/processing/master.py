@@ -1,208 +1,234 @@
-"""Master data on every worker: read from the compacted `master.*` topics, kept current by a thread of its own."""
+"""Master data on every worker, as it was at the time that an order speaks of.
+
+Each record is a history of versions. A version holds from its start to the start of the next one:
+
+| Record | Starts with | An order takes the version of |
+|---|---|---|
+| customer, product | `valid_from` where the source gives it, else the commit of the image | the commit of its event |
+| exchange rate | `rate_date` | its `issue_date` |
+
+Where all versions of a customer or product are younger than the event, the oldest counts: sources tell of an order and
+of its customer in any order. A rate younger than the order never counts; the order waits for an older one.
+
+What can be known of the past is what the topics keep: every dated version, because its key has the date, and the
+images of the last thirty days (`schemas.topics`), as long as captured events live. What is older is forgotten here as
+there, so every worker knows the same, whenever it was started.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
-from typing import Any
-
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Generic, TypeVar
 
 from schemas.attributes import CanonicalModel, CustomerId, ProductId
 from schemas.codec import TopicCodec
-from schemas.errors import Fatal, InvalidMessage, Transient
+from schemas.codec.scalars import datetime_to_micros
 from schemas.models import Customer, FxRate, Product
-from schemas.settings import KafkaSettings
-from schemas.topics import CUSTOMERS, FX_RATES, PRODUCTS
+from schemas.topics import CUSTOMERS, FX_RATES, HISTORY_MILLISECONDS, PRODUCTS
 from streams.processing.codecs import Codecs
+from streams.processing.keyvalues import Change, Group, KeyValues
+from streams.processing.recent import Recent
 from streams.processing.waiting import AwaitedKey
 
-logger = logging.getLogger(__name__)
+M = TypeVar("M", bound=CanonicalModel)
 
-_POLL_SECONDS = 0.2
-_BATCH = 1_000
-_METADATA_SECONDS = 30.0
+_HISTORY_MICROS = HISTORY_MILLISECONDS * 1_000
+_REMEMBERED = 20_000
+_LETTERS = {CUSTOMERS: b"c", PRODUCTS: b"p", FX_RATES: b"x"}
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_DAY_MICROS = timedelta(days=1) // timedelta(microseconds=1)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _History(Generic[M]):
+    """All versions of one record by their starts, in microseconds."""
+
+    starts: list[int]
+    versions: list[M]
+
+    def at(self, micros: int) -> M | None:
+        """The version in force then, or the oldest if that is younger."""
+        if not self.versions:
+            return None
+        return self.versions[max(bisect_right(self.starts, micros) - 1, 0)]
+
+
+def codecs_of_master(codecs: Codecs) -> dict[str, TopicCodec[Any]]:
+    """By topic, those of the records that orders are checked against."""
+    return {CUSTOMERS: codecs.customers, PRODUCTS: codecs.products, FX_RATES: codecs.fx_rates}
+
+
 class MasterTables:
-    """The newest image of each master record; what the rules look things up in."""
+    """Everything that the `master.*` topics say; written by the feed's thread, looked up in by the processor's.
 
-    customers: dict[str, Customer] = field(default_factory=dict)
-    products: dict[str, Product] = field(default_factory=dict)
-    fx_rates: dict[tuple[str, str], FxRate] = field(default_factory=dict)
-    revision: int = 0
-    """Another number after each change, so that others know when what they made of the tables is old."""
+    The look-ups here give the newest version; `as_of` those of a time.
+    """
+
+    def __init__(self, values: KeyValues, codecs: Codecs) -> None:
+        self.revision = 0
+        self._values = values
+        self._codecs = codecs_of_master(codecs)
+        self._histories: Recent[Group, _History[Any]] = Recent(_REMEMBERED)
+        self._rates: Recent[tuple[Group, bytes], FxRate | None] = Recent(_REMEMBERED)
+
+    # -- looked up ----------------------------------------------------------------------------------------
 
     def customer(self, customer_id: CustomerId) -> Customer | None:
-        """The customer, if known."""
-        return self.customers.get(customer_id)
+        """The newest version of a customer."""
+        return self.customer_at(customer_id, _NEWEST)
 
     def product(self, product_id: ProductId) -> Product | None:
-        """The product, if known."""
-        return self.products.get(product_id)
+        """The newest version of a product."""
+        return self.product_at(product_id, _NEWEST)
 
     def fx_rate(self, base: str, quote: str) -> FxRate | None:
-        """The newest rate of the pair, if one is known."""
-        return self.fx_rates.get((base, quote))
+        """The newest rate of a pair."""
+        return self.fx_rate_on(base, quote, date.max)
 
-    def put(self, topic: str, record: CanonicalModel) -> AwaitedKey:
-        """Take in a record; gives the key that orders wait for it by."""
-        self.revision += 1
-        if isinstance(record, Customer):
-            self.customers[record.customer_id] = record
-            return (topic, record.customer_id)
-        if isinstance(record, Product):
-            self.products[record.product_id] = record
-            return (topic, record.product_id)
-        if isinstance(record, FxRate):
-            pair = (record.base_currency_code, record.quote_currency_code)
-            known = self.fx_rates.get(pair)
-            if known is None or known.rate_date <= record.rate_date:
-                self.fx_rates[pair] = record
-            return (topic, ":".join(pair))
-        return (topic, "")
+    def customer_at(self, customer_id: CustomerId, micros: int) -> Customer | None:
+        """The customer as of a time."""
+        found: Customer | None = self._history(CUSTOMERS, customer_id).at(micros)
+        return found
+
+    def product_at(self, product_id: ProductId, micros: int) -> Product | None:
+        """The product as of a time."""
+        found: Product | None = self._history(PRODUCTS, product_id).at(micros)
+        return found
+
+    def fx_rate_on(self, base: str, quote: str, day: date) -> FxRate | None:
+        """The newest rate of a pair that is not of a later day."""
+        place = (_versions(FX_RATES, f"{base}:{quote}"), _key(_day_micros(day)))
+        found = self._rates.get(place)
+        return found if found is not None else self._rates.remember(place, lambda: self._rate(*place))
+
+    def as_of(self, at: datetime, on: date) -> MasterAsOf:
+        """What was in force for an event committed at a time, about an order of a day."""
+        return MasterAsOf(self, datetime_to_micros(at), on)
+
+    # -- written ------------------------------------------------------------------------------------------
+
+    def put(self, topic: str, record: CanonicalModel, key: str | None = None) -> AwaitedKey:
+        """Take in a version; gives the key that orders wait for it by.
+
+        `key` is that of its message on the topic; by default the one that a record without dates has.
+        """
+        name, start, is_dated = _place(record)
+        versions, index, at = _versions(topic, name), _index(topic, name if key is None else key), _key(start)
+        changes = [Change(versions, at, self._codecs[topic].encode(record)), Change(index, at, name.encode())]
+        if not is_dated:
+            changes += self._forgotten(versions, index, start)
+        self._change(versions, changes)
+        return (topic, name)
 
     def remove(self, topic: str, key: str) -> None:
-        """A tombstone: the record is gone. Rates stay, because orders were converted by them."""
+        """A tombstone: what was written with this key is gone."""
+        index = _index(topic, key)
+        for at, name in list(self._values.scan(index)):
+            versions = _versions(topic, name.decode())
+            self._change(versions, [Change(versions, at, None), Change(index, at, None)])
+
+    def clear(self, topic: str) -> None:
+        """Forget a whole topic, which is about to be read from its start."""
+        for kind in (b"m", b"k"):
+            self._values.clear(kind + _LETTERS[topic])
+        self._histories.clear()
+        self._rates.clear()
         self.revision += 1
-        tables: dict[str, dict[str, Any]] = {CUSTOMERS: self.customers, PRODUCTS: self.products}
-        tables.get(topic, {}).pop(key, None)
+
+    def _change(self, versions: Group, changes: list[Change]) -> None:
+        self._histories.forget(versions, lambda: self._values.write(changes))
+        # A new rate counts for every day up to the next one.
+        self._rates.clear()
+        self.revision += 1
+
+    def _forgotten(self, versions: Group, index: Group, start: int) -> Iterable[Change]:
+        """Images that were replaced before the history that topics keep."""
+        for (at, _), (replaced_at, _) in pairwise(self._values.scan(index)):
+            if int.from_bytes(replaced_at, "big") < start - _HISTORY_MICROS:
+                yield from (Change(versions, at, None), Change(index, at, None))
+
+    def _history(self, topic: str, name: str) -> _History[Any]:
+        versions = _versions(topic, name)
+        found = self._histories.get(versions)
+        return found if found is not None else self._histories.remember(versions, lambda: self._read(topic, versions))
+
+    def _read(self, topic: str, versions: Group) -> _History[Any]:
+        codec, found = self._codecs[topic], list(self._values.scan(versions))
+        return _History([int.from_bytes(at, "big") for at, _ in found], [codec.decode(message) for _, message in found])
+
+    def _rate(self, versions: Group, key: bytes) -> FxRate | None:
+        message = self._values.last(versions, key)
+        return None if message is None else self._codecs[FX_RATES].decode(message)
 
 
-class MasterFeed:
-    """Keeps `tables` current; `on_arrival` is called (from the feed's thread) with keys that have arrived."""
+_NEWEST = datetime_to_micros(datetime.max.replace(tzinfo=UTC))
 
-    def __init__(self, kafka: KafkaSettings, codecs: Codecs, on_arrival: Callable[[], None]) -> None:
-        self.tables = MasterTables()
-        self._config = kafka.client_config(
-            **{
-                "group.id": "ordersync-master-feed",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-                "fetch.queue.backoff.ms": 5,
-                "fetch.wait.max.ms": 100,
-            }
-        )
-        self._codecs: dict[str, TopicCodec[Any]] = {
-            CUSTOMERS: codecs.customers,
-            PRODUCTS: codecs.products,
-            FX_RATES: codecs.fx_rates,
-        }
-        self._on_arrival = on_arrival
-        self._arrived: set[AwaitedKey] = set()
-        self._lock = Lock()
-        self._stop = Event()
-        self._loaded = Event()
-        self._failure: BaseException | None = None
-        self._unread: set[tuple[str, int]] = set()
-        self._thread = Thread(target=self._run, name="master-feed", daemon=True)
 
-    def start(self) -> None:
-        """Begin to read; `wait_loaded` tells when the past is in."""
-        self._thread.start()
+@dataclass(frozen=True, slots=True)
+class MasterAsOf:
+    """Master data as it is for one event."""
 
-    def stop(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    tables: MasterTables
+    micros: int
+    day: date
 
-    def wait_loaded(self, timeout_seconds: float) -> None:
-        """Block until everything that was on the topics at the start is in.
+    @property
+    def revision(self) -> int:
+        """See `MasterData`."""
+        return self.tables.revision
 
-        Raises:
-            Transient: it takes longer.
-            Fatal: the feed has ended with an error.
-        """
-        if not self._loaded.wait(timeout_seconds):
-            raise Transient(f"master data was not read within {timeout_seconds:g} s; is Kafka running?")
-        self.check()
+    def customer(self, customer_id: CustomerId) -> Customer | None:
+        """The version of the time."""
+        return self.tables.customer_at(customer_id, self.micros)
 
-    def check(self) -> None:
-        """Raise what ended the feed, if anything did."""
-        if self._failure is not None:
-            raise Fatal(f"the master data feed ended: {self._failure}") from self._failure
+    def product(self, product_id: ProductId) -> Product | None:
+        """The version of the time."""
+        return self.tables.product_at(product_id, self.micros)
 
-    def take_arrived(self) -> set[AwaitedKey]:
-        """Keys that have arrived since the last call."""
-        with self._lock:
-            arrived, self._arrived = self._arrived, set()
-        return arrived
+    def fx_rate(self, base: str, quote: str) -> FxRate | None:
+        """The newest rate that is not of a later day."""
+        return self.tables.fx_rate_on(base, quote, self.day)
 
-    def _run(self) -> None:
-        consumer = Consumer(self._config)
-        try:
-            self._unread = self._assign(consumer)
-            while not self._stop.is_set():
-                for message in consumer.consume(_BATCH, _POLL_SECONDS):
-                    self._take(message)
-                if self._arrived:
-                    self._on_arrival()
-        except BaseException as exc:
-            self._failure = exc
-            self._loaded.set()
-            self._on_arrival()
-            raise
-        finally:
-            consumer.close()
+    def as_of(self, at: datetime, on: date) -> MasterAsOf:
+        """Of another time."""
+        return self.tables.as_of(at, on)
 
-    def _assign(self, consumer: Consumer) -> set[tuple[str, int]]:
-        """Read every partition from its start; gives them."""
-        partitions = set()
-        for topic in self._codecs:
-            found = consumer.list_topics(topic, _METADATA_SECONDS).topics[topic].partitions
-            if not found:
-                raise Fatal(f"topic {topic} does not exist; create it with `ordersync topics apply`")
-            partitions |= {(topic, number) for number in found}
-        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in partitions])
-        return partitions
 
-    def _take(self, message: Message) -> None:
-        error = message.error()
-        if error is not None:
-            if error.code() == KafkaError._PARTITION_EOF:
-                self._reached_end(message)
-                return
-            if error.fatal() or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise KafkaException(error)
-            logger.warning("master data: %s", error.str())
-            return
-        topic, key, value = message.topic(), message.key(), message.value()
-        assert topic is not None
-        if value is None:
-            self.tables.remove(topic, (key or b"").decode(errors="replace"))
-            return
-        try:
-            record = self._decoded(topic, value)
-        except InvalidMessage as exc:
-            # Nobody waits for a record that cannot be read: it stays missing, and orders that need it wait.
-            logger.error("%s offset %s is left out: %s", topic, message.offset(), exc)
-            return
-        if record is not None:
-            arrived = self.tables.put(topic, record)
-            with self._lock:
-                self._arrived.add(arrived)
+def _place(record: CanonicalModel) -> tuple[str, int, bool]:
+    """The name that orders know a record by, when this version starts, and whether the source says so."""
+    if isinstance(record, FxRate):
+        return f"{record.base_currency_code}:{record.quote_currency_code}", _day_micros(record.rate_date), True
+    assert isinstance(record, Customer | Product)
+    name = record.customer_id if isinstance(record, Customer) else record.product_id
+    if record.valid_from is not None:
+        return name, _day_micros(record.valid_from), True
+    return name, datetime_to_micros(record.committed_at), False
 
-    def _decoded(self, topic: str, value: bytes) -> CanonicalModel | None:
-        """The record, once the registry has told its schema; None where the feed is stopped before."""
-        while not self._stop.is_set():
-            try:
-                record: CanonicalModel = self._codecs[topic].decode(value)
-            except Transient as exc:
-                logger.warning("%s waits: %s", topic, exc)
-                self._stop.wait(exc.retry_after_seconds)
-            else:
-                return record
-        return None
 
-    def _reached_end(self, message: Message) -> None:
-        topic, number = message.topic(), message.partition()
-        assert topic is not None and number is not None
-        self._unread.discard((topic, number))
-        if not self._unread:
-            self._loaded.set()
+def _day_micros(day: date) -> int:
+    """The begin of a day, in UTC."""
+    return (day.toordinal() - _EPOCH_ORDINAL) * _DAY_MICROS
+
+
+def _key(micros: int) -> bytes:
+    # Nothing of business started before 1970; what claims so started then.
+    return max(micros, 0).to_bytes(8, "big")
+
+
+def _versions(topic: str, name: str) -> Group:
+    """The versions of one record, by start."""
+    return b"m" + _LETTERS[topic] + _counted(name)
+
+
+def _index(topic: str, key: str) -> Group:
+    """What was written with one key of the topic: start and name of each version."""
+    return b"k" + _LETTERS[topic] + _counted(key)
+
+
+def _counted(name: str) -> bytes:
+    written = name.encode()
+    return len(written).to_bytes(2, "big") + written

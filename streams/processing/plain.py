@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 from schemas.attributes import CanonicalModel, CustomerId, ProductId
@@ -24,14 +25,14 @@ from schemas.codec.fastpath import (
     encoded_attribute,
     is_available,
 )
-from schemas.conditions import Vocabulary
+from schemas.conditions import Condition, Vocabulary, parse_conditions
 from schemas.models import Customer, FxRate, OrderCaptured, OrderEvent, OrderState, Product
 from schemas.topics import ORDERS_CAPTURED
 from streams.processing.codecs import Codecs
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.facts import MasterData, Section
 from streams.rules.ruleset import Edition, RuleSet
-from streams.rules.screening import ABSENT, OPTIONAL, SplitScreening
+from streams.rules.screening import ABSENT, OPTIONAL, RECORDS, SplitScreening
 
 _REMEMBERED = 100_000
 """So many encoded master records are kept at most."""
@@ -145,7 +146,7 @@ class PlainOrders:
                 "product": LookedUp(Product, "line.product_id", self._products),
                 "rate": LookedUp(FxRate, "order.document_currency_code", self._rates),
             },
-            conditions=self._screening.conditions,
+            conditions=(*self._screening.conditions, *_in_force()),
             vocabulary=vocabulary,
             outputs=(
                 OutputDeclaration(header, OrderState, self._state()),
@@ -187,6 +188,18 @@ class PlainOrders:
             "fulfilment": Given(None),
             "settlement": Given(None),
         }
+
+
+@cache
+def _in_force() -> list[Condition]:
+    """That the newest master records, which the fast path looks up, are those of the order's time."""
+    rules = [
+        f"({record}.valid_from is None and {record}.committed_at <= event.committed_at"
+        f" or {record}.valid_from is not None and midnight({record}.valid_from) <= event.committed_at)"
+        for record in ("customer", "product")
+    ]
+    text = " and ".join([*rules, "(rate is None or rate.rate_date <= order.issue_date)"])
+    return parse_conditions(text, RECORDS, {}, "the fast path", {})
 
 
 _EVENT: Projection = {

@@ -71,7 +71,7 @@ class Recovery:
         if not self._stopped.is_set():
             seconds = monotonic() - started
             logger.info(
-                "loaded the state of %d partitions: %d records read in %.1f s (%.0f/s)",
+                "loaded the state of %d partitions: %d records read in %.2f s (%.0f/s)",
                 len(self.partitions),
                 reading.read,
                 seconds,

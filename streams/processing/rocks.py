@@ -91,9 +91,9 @@ class RocksKeyValues:
         found: Any = self._guarded(lambda: next(self._db.items(backwards=True, from_key=group + key), None))
         return found[1] if found is not None and found[0].startswith(group) else None
 
-    def clear(self, group: Group) -> None:
+    def clear(self, prefix: bytes) -> None:
         """See `KeyValues`."""
-        self._guarded(lambda: self._db.delete_range(group, _after(group), self._write_options))
+        self._guarded(lambda: self._db.delete_range(prefix, _after(prefix), self._write_options))
 
     def begin_bulk(self) -> None:
         """See `KeyValues`."""
@@ -184,10 +184,8 @@ def _options() -> Options:
     table.set_bloom_filter(10, False)
     table.set_block_size(8_192)
     table.set_format_version(5)
-    # Everything that grows with the state is in this cache, so memory has one bound.
+    # Filters and indexes stay beside this cache: a few bytes an order, which in the cache would drive one another out.
     table.set_block_cache(Cache(_BLOCK_CACHE_BYTES))
-    table.set_cache_index_and_filter_blocks(True)
-    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_block_based_table_factory(table)
@@ -195,7 +193,7 @@ def _options() -> Options:
     options.set_write_buffer_size(_MEMTABLE_BYTES)
     options.set_max_write_buffer_number(3)
     options.set_max_background_jobs(2)
-    options.set_max_open_files(256)
+    options.set_max_open_files(1_000)
     options.set_keep_log_file_num(2)
     options.set_stats_dump_period_sec(0)
     # Writers must not wait for compaction: a worker that stands still loses its partitions.

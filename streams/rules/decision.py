@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from schemas.errors import InvalidValue
@@ -89,6 +89,8 @@ def decide(
     candidate, policy = merge(section, event, previous), knowledge.policy
     if section is Section.ORDER and candidate.order is None:
         return NEVER_PLACED
+    if candidate.order is not None:
+        knowledge = replace(knowledge, master=knowledge.master.as_of(event.committed_at, candidate.order.issue_date))
     try:
         missing = missing_records(candidate, knowledge.master, policy)
         violations, warnings = judge(candidate, knowledge.rules.at(event.committed_at))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Protocol
@@ -41,7 +42,7 @@ EVENT_MODELS: Mapping[Section, type[CapturedEvent]] = {
 
 
 class MasterData(Protocol):
-    """The master data that is known now."""
+    """The master data that is known now: the newest of everything, or what was in force at a time."""
 
     @property
     def revision(self) -> int:
@@ -58,6 +59,10 @@ class MasterData(Protocol):
 
     def fx_rate(self, base: str, quote: str) -> FxRate | None:
         """The newest rate of the pair, if one is known."""
+        ...
+
+    def as_of(self, at: datetime, on: date) -> MasterData:
+        """Customers and products as they were in force at a time, and the rates of a day."""
         ...
 
 

@@ -68,6 +68,11 @@ class EveryRecord:
         "captured_at": NOW,
     }
 
+    revision = 0
+
+    def as_of(self, at: datetime, on: date) -> EveryRecord:
+        return self
+
     def customer(self, customer_id: CustomerId) -> Customer | None:
         return Customer(customer_id=customer_id, name=f"Customer {customer_id}", region="North", **self._header)
 

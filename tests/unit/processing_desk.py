@@ -60,10 +60,16 @@ def codec_of(topic: str) -> TopicCodec[CanonicalModel]:
     return TopicCodec(topic, models[topic], SCHEMAS)
 
 
-def known_master() -> MasterTables:
-    """A customer, two products, and rates of the dollar, the yen and the dinar."""
-    tables = MasterTables()
-    tables.put(CUSTOMERS, customer())
+def empty_master() -> MasterTables:
+    """Nothing is known."""
+    return MasterTables(MemoryKeyValues(), codecs())
+
+
+def known_master(*, with_customer: bool = True) -> MasterTables:
+    """A customer (if wanted), two products, and rates of the dollar, the yen and the dinar."""
+    tables = empty_master()
+    if with_customer:
+        tables.put(CUSTOMERS, customer())
     tables.put(PRODUCTS, product("P1", cost="4.00"))
     tables.put(PRODUCTS, product("P2", cost="7.333333"))
     for currency, rate in (("USD", "0.9"), ("JPY", "0.0061234"), ("KWD", "3.0101")):

@@ -162,10 +162,10 @@ def test_a_decimal_beyond_its_precision(name: str, unscaled: bytes) -> None:
 @pytest.mark.parametrize("flag", [2, 3, 128, 255])
 def test_a_boolean_is_zero_or_one(name: str, flag: int) -> None:
     model_engine: Engine[Any] = engine(name, Customer)
-    body = TEXT + varint(0) * 5 + TEXT * 2 + ABSENT * 6
-    assert model_engine.decode(body + b"\x01", 0).is_blocked is True
-    assert model_engine.decode(body + b"\x00", 0).is_blocked is False
-    assert outcome(model_engine.decode, body + bytes([flag])) is None
+    body = TEXT + varint(0) * 5 + TEXT * 2 + ABSENT * 7
+    assert model_engine.decode(body + b"\x01" + ABSENT, 0).is_blocked is True
+    assert model_engine.decode(body + b"\x00" + ABSENT, 0).is_blocked is False
+    assert outcome(model_engine.decode, body + bytes([flag]) + ABSENT) is None
 
 
 @pytest.mark.parametrize("name", ENGINES)

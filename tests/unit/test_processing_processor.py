@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.attributes import CustomerId, OrderId
+from schemas.attributes import OrderId
 from schemas.codec.wire import frame
 from schemas.errors import Transient
 from schemas.models import OriginalMessage, Rejection, SalesOrder
@@ -424,17 +424,6 @@ def test_waiting_orders_are_released_longest_waiting_first() -> None:
         desk.now += timedelta(seconds=1)
     desk.arrive(customer("C9"))
     assert [event.state.order_id for event in desk.events()] == names
-
-
-def test_rate_that_is_newest_counts_and_tombstones_take_master_records_away() -> None:
-    tables = known_master()
-    tables.put(FX_RATES, fx_rate("USD", "0.5", day=order().issue_date))
-    tables.put(FX_RATES, fx_rate("USD", "0.1", day=order().issue_date - timedelta(days=30)))
-    rate = tables.fx_rate("USD", "EUR")
-    assert rate is not None and rate.rate == D("0.5")
-    tables.remove(CUSTOMERS, "C1")
-    tables.remove(FX_RATES, "USD:EUR:2026-11-21")
-    assert tables.customer(CustomerId("C1")) is None and tables.fx_rate("USD", "EUR") is not None
 
 
 def assert_original(rejection: Rejection, record: CapturedRecord) -> None:

@@ -79,9 +79,9 @@ class CrashingValues(MemoryKeyValues):
         self.log.append(lambda values: values.write(made))
         super().write(made)
 
-    def clear(self, group: bytes) -> None:
-        self.log.append(lambda values: values.clear(group))
-        super().clear(group)
+    def clear(self, prefix: bytes) -> None:
+        self.log.append(lambda values: values.clear(prefix))
+        super().clear(prefix)
 
     def after_crash(self, surviving: int) -> CrashingValues:
         """What is found again when only so many writes came to the disk."""

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.models import CapturedEvent
+from schemas.topics import CUSTOMERS
 from streams.rules.facts import Section
 from tests.unit.order_lives import Item, Life, customer, goods_return, invoice, order, payment, shipment
 from tests.unit.order_scripts import Script, scripts
-from tests.unit.processing_desk import Desk, balances, section_of
+from tests.unit.processing_desk import Desk, balances, known_master, section_of
 
 Owners = list[list[CapturedEvent]]
 TWO = [Item("1", "P1", "3", "9.99"), Item("2", "P2", "10", "20.00")]
@@ -102,15 +103,13 @@ def test_every_interleaving_of_owners_gives_the_same_order(history) -> None:  # 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.__name__.strip("_"))
 def test_master_data_that_comes_last_changes_nothing(history) -> None:  # type: ignore[no-untyped-def]
-    whole, late = Desk(), Desk()
-    customers = dict(late.master.customers)
-    late.master.customers.clear()
+    whole, late = Desk(), Desk(master=known_master(with_customer=False))
     events = [event for owner in history(Life()) for event in owner]
     whole.take(*events)
     for event in reversed(history(Life())):
         late.take(*event)
     assert late.state() is None and late.parked() is not None
-    late.arrive(*customers.values())
+    late.arrive(customer())
     assert outcome_of(late) == outcome_of(whole)
 
 
@@ -169,7 +168,7 @@ def test_deletion_needs_no_master_data_and_one_of_an_unknown_order_has_no_effect
     desk.take(life.ordered(None))
     assert desk.written == [] and desk.places == {}
     desk.take(life.ordered(order()))
-    desk.master.customers.clear()
+    desk.master.remove(CUSTOMERS, "C1")
     desk.take(life.ordered(None))
     state = desk.state()
     assert state is not None and state.order_status == "deleted"

@@ -15,7 +15,7 @@ from schemas.settings import KafkaSettings, RegistrySettings
 from schemas.topics import CAPTURED_TOPICS, ORDER_EVENTS, ORDER_STATE, PARKED, POSTINGS, REJECTED
 from streams.processing.codecs import Codecs
 from streams.processing.keyvalues import MemoryKeyValues
-from streams.processing.master import MasterFeed
+from streams.processing.master_feed import MasterFeed
 from streams.processing.processor import CapturedRecord, OrderProcessor, ProcessingPolicy
 from streams.processing.store import WorkerState
 
@@ -44,7 +44,7 @@ _outputs = {
 
 
 def _processor(codecs: Codecs) -> OrderProcessor:
-    feed = MasterFeed(_kafka, codecs, lambda: None)
+    feed = MasterFeed(_kafka, codecs, lambda: None, MemoryKeyValues())
     feed.start()
     feed.wait_loaded(60)
     return OrderProcessor(codecs, feed.tables, ProcessingPolicy())
