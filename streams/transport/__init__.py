@@ -12,15 +12,15 @@ the entry-point namespace `faust.transports`. `new_app` makes an app with the se
             computed = compute(batch)                     # may await, may take long
             async with output.ours(batch) as ours:        # waits for a running commit
                 if ours:                                  # else another worker has the partition: drop it
-                    for topic, value, key in computed.outputs:
-                        output.produce(topic, value, key, partition=batch.partition)
+                    output.produce_many(computed.outputs, batch.partition)
                     state.apply(computed.changes)
 
 `faust -A module worker` and `run_worker(app)` both run it.
 
 What it promises
     * Exactly once: the outputs of a batch and its offsets are in one Kafka transaction, one each commit interval for
-      all partitions. Readers that use `read_committed` see each output once. `Delivery.AT_LEAST_ONCE` is a setting.
+      all partitions, sooner where nothing more waits. Readers that use `read_committed` see each output once.
+      `Delivery.AT_LEAST_ONCE` is a setting.
     * Fencing: the transaction carries the group's real generation and member, as the consumer itself gives them, so the
       brokers refuse what a worker writes whose partitions have moved on.
     * Nothing is skipped: only the finished prefix of what was handed out in the present generation is committed. A

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NewType
 
@@ -17,11 +17,13 @@ UNKNOWN_GENERATION = -1
 class Record(NamedTuple):
     """One consumed record; `timestamp` is in milliseconds since the epoch."""
 
+    topic: str
+    partition: int
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Headers | None
+    headers: Sequence[tuple[str, str | bytes | None]]
 
 
 @dataclass(slots=True, eq=False)

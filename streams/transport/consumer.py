@@ -14,6 +14,7 @@ from faust.app import App
 from faust.tables.manager import TableManager
 from faust.types import TP, ConsumerMessage, Message
 from faust.types.transports import TPorTopicSet
+from mode import Service
 
 from schemas.errors import Fatal, PositionConflict
 from streams.transport.batch import UNKNOWN_GENERATION, Assignment, Batch, Generation
@@ -21,6 +22,7 @@ from streams.transport.books import Books
 from streams.transport.errors import DeliveryFailed, FencedByGroup
 from streams.transport.options import Delivery, PartitionHooks, TransportOptions
 from streams.transport.output import FlushedOutput, Output, TransactionalOutput, uncancelled
+from streams.transport.pace import CommitPace
 from streams.transport.poller import Poller
 from streams.transport.positions import Positions
 from streams.transport.topology import check_agents, check_assignment, check_topics
@@ -53,6 +55,7 @@ class Consumer(UnusedFetching):
         self._last: tuple[int, Mapping[TP, int]] = (UNKNOWN_GENERATION, {})
         self._rewinds: deque[float] = deque(maxlen=_REWIND_LIMIT)
         self._left = False
+        self._pace = CommitPace(options.idle_commit_interval_seconds, options.commit_interval_seconds)
 
     # -- life ---------------------------------------------------------------------------------------------
 
@@ -171,7 +174,8 @@ class Consumer(UnusedFetching):
         self._last = (UNKNOWN_GENERATION, {})
         async with self.output.lock:
             generation.alive = False
-            clean = not lost and await self._commit_if_possible(generation)
+            # A producer that a commit left behind, and that is not replaced yet, has nothing to commit with.
+            clean = not lost and self.output.is_open and await self._commit_if_possible(generation)
             if clean:
                 self._last = (generation.number, dict(self._books.committed))
             else:
@@ -209,8 +213,15 @@ class Consumer(UnusedFetching):
 
     # -- commits ------------------------------------------------------------------------------------------
 
+    @Service.task
+    async def _commit_handler(self) -> None:
+        """In the place of Faust's, which goes by the clock alone."""
+        while not self.should_stop:
+            await self._pace.until_due()
+            await self.commit()
+
     async def commit(self, topics: TPorTopicSet | None = None, start_new_transaction: bool = True) -> bool:
-        """Commit what is finished; called each commit interval by Faust's commit task."""
+        """Commit what is finished; called at the pace that the options name."""
         generation = self._generation
         if generation is None or not generation.alive or not self._entered:
             return False
@@ -303,6 +314,8 @@ class Consumer(UnusedFetching):
     def release(self, batch: Batch) -> None:
         """The agent is done with the batch; called by `batches`, never by handlers."""
         self._poller.drained(len(batch))
+        if not self._poller.has_handed_out:
+            self._pace.all_done()
 
     def ack(self, message: Message) -> bool:
         """Refused: Faust acknowledges a batch also when its handler failed, which would lose records."""

@@ -63,6 +63,7 @@ class TransportOptions:
     delivery: Delivery = Delivery.EXACTLY_ONCE
     slot: str | None = None
     commit_interval_seconds: float = 0.2
+    idle_commit_interval_seconds: float = 0.015
     transaction_timeout_seconds: float = 10.0
     session_timeout_seconds: float = 6.0
     heartbeat_interval_seconds: float = 1.0

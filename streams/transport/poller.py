@@ -104,6 +104,11 @@ class Poller(threading.Thread):
             self._buffered -= records
             self._woken.notify()
 
+    @property
+    def has_handed_out(self) -> bool:
+        """Whether records were handed out that are not done with."""
+        return self._buffered > 0
+
     def stop(self) -> None:
         """Leave the group and close the consumer; blocks until that is done."""
         self._leaving.set()
@@ -180,9 +185,10 @@ class Poller(threading.Thread):
             if error is not None:
                 self._examine(error)
                 continue
-            place = (message.topic(), message.partition())
-            fields = (message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers())
-            record = new_tuple(Record, fields)
+            place = topic, partition = message.topic(), message.partition()
+            timestamp = message.timestamp()[1]
+            key, value, headers = message.key(), message.value(), message.headers()
+            record = new_tuple(Record, (topic, partition, message.offset(), timestamp, key, value, headers or ()))
             try:
                 by_partition[place].append(record)
             except KeyError:

@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import threading
 import time
+import uuid
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ class Feed:
 
     def parked_and_released(self) -> float:
         """Seconds from the awaited customer to the last of the orders that waited for it."""
-        customer_id = CustomerId(f"C-late-{self._number}")
+        customer_id = CustomerId(f"C-late-{uuid.uuid4().hex[:8]}")
         orders = TopicCodec(ORDERS_CAPTURED, OrderCaptured, self._registry)
         keys = []
         for number in range(self._number, self._number + _PARKED_ORDERS):

@@ -122,11 +122,12 @@ async def copy(stream):  # type: ignore[no-untyped-def]
             grown[record.key] += 1
             number = counts[record.key] + grown[record.key]
             place = f"{batch.topic}:{batch.partition}:{record.offset}:{number}:".encode()
-            copies.append((place + record.value, record.key))
+            copies.append((OUTPUT, record.key, place + record.value))
         async with output.ours(batch) as ours:
             if ours:
-                for value, key in copies:
-                    output.produce(OUTPUT, value, key, partition=batch.partition)
+                (topic, key, value), *others = copies
+                output.produce(topic, value, key, partition=batch.partition)
+                output.produce_many(others, batch.partition)
                 stop_myself_in_the_middle(batch)
                 counts.update(grown)
 

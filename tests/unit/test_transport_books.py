@@ -22,7 +22,9 @@ GENERATION = Generation(7, frozenset({ORDERS}), b"")
 
 def batch(first: int, last: int) -> Batch:
     """A batch of `orders[0]` with these offsets."""
-    return Batch("orders", 0, GENERATION, [Record(offset, 0, None, b"", None) for offset in range(first, last + 1)])
+    return Batch(
+        "orders", 0, GENERATION, [Record("orders", 0, offset, 0, None, b"", ()) for offset in range(first, last + 1)]
+    )
 
 
 def test_a_later_batch_waits_for_the_earlier_ones() -> None:
