@@ -160,6 +160,8 @@ def _commercial(state: OrderState) -> Row:
         address.country_code,
         order.sales_channel,
         order.salesperson_id,
+        order.created_by,
+        order.approved_by,
         order.payment_terms_code,
         order.note,
         order.line_extension_amount,

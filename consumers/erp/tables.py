@@ -34,6 +34,8 @@ COMMERCIAL = (
     "delivery_country_code",
     "sales_channel",
     "salesperson_id",
+    "created_by",
+    "approved_by",
     "payment_terms_code",
     "note",
     "line_extension_amount",

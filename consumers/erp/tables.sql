@@ -31,6 +31,8 @@ CREATE TABLE IF NOT EXISTS sales_order (
     delivery_country_code text,
     sales_channel text,
     salesperson_id text,
+    created_by text,
+    approved_by text,
     payment_terms_code text,
     note text,
     line_extension_amount numeric(19, 4),

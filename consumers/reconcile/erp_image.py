@@ -16,8 +16,8 @@ STATE_COLUMNS = (
 )  # fmt: skip
 ORDER_COLUMNS = (
     "customer_reference", "issue_date", "requested_delivery_date", "document_currency_code", "buyer_customer_party_id",
-    "delivery_name", "sales_channel", "salesperson_id", "payment_terms_code", "note", "line_extension_amount",
-    "charge_total_amount", "tax_exclusive_amount", "tax_amount", "payable_amount",
+    "delivery_name", "sales_channel", "salesperson_id", "created_by", "approved_by", "payment_terms_code", "note",
+    "line_extension_amount", "charge_total_amount", "tax_exclusive_amount", "tax_amount", "payable_amount",
 )  # fmt: skip
 ADDRESS_COLUMNS = ("street_name", "city_name", "postal_zone", "country_subentity", "country_code")
 ENRICHMENT_COLUMNS = (

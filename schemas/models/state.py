@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.attributes import (
+    Amount,
     CanonicalModel,
     Day,
     EventId,
@@ -31,6 +32,21 @@ class EnrichedLine(CanonicalModel):
     standard_cost_amount: UnitPrice = attribute(
         "Cost of one unit", owner="inventory", classification="confidential", unit="functional currency"
     )
+    margin_amount: Amount | None = attribute(
+        "Amount of the line less the cost of its goods; null where the product has no cost",
+        default=None,
+        owner="finance",
+        classification="confidential",
+        unit="functional currency",
+    )
+    promised_date: Day | None = attribute(
+        "Date of the order and the product's lead time; null where that is unknown", default=None, owner="inventory"
+    )
+    tax_category_code: str | None = attribute("The product's usual tax category", default=None, owner="inventory")
+    ledger_account_key: str | None = attribute("Group of accounts for revenue and cost", default=None, owner="finance")
+    product_source: SourcePosition | None = attribute(
+        "Image of the product that this was taken from", default=None, owner="inventory"
+    )
 
 
 class Enrichment(CanonicalModel):
@@ -46,6 +62,17 @@ class Enrichment(CanonicalModel):
     )
     exchange_rate_date: Day = attribute("Day of that rate", owner="finance")
     exchange_rate_provider: str = attribute("Who published that rate", owner="finance")
+    exchange_rate_source: SourcePosition | None = attribute(
+        "Image of the rate that it was taken from; null for the functional currency itself",
+        default=None,
+        owner="finance",
+    )
+    customer_ledger_account_key: str | None = attribute(
+        "Group of accounts for receivables", default=None, owner="finance"
+    )
+    customer_source: SourcePosition | None = attribute(
+        "Image of the customer that this was taken from", default=None, owner="crm"
+    )
     lines: list[EnrichedLine] = attribute("One for each order line, in the same order")
 
 

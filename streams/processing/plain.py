@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from schemas.attributes import CanonicalModel, CustomerId, ProductId
 from schemas.codec import TopicCodec
 from schemas.codec.fastpath import (
     Argument,
+    Computed,
     Copy,
     Each,
     FastPath,
@@ -29,7 +30,7 @@ from schemas.conditions import Condition, Vocabulary, parse_conditions
 from schemas.models import Customer, FxRate, OrderCaptured, OrderEvent, OrderState, Product
 from schemas.topics import ORDERS_CAPTURED
 from streams.processing.codecs import Codecs
-from streams.rules.enrichment import EnrichmentPolicy
+from streams.rules.enrichment import LONGEST_LEAD_DAYS, MARGIN_LIMIT, EnrichmentPolicy
 from streams.rules.facts import MasterData, Section
 from streams.rules.ruleset import Edition, RuleSet
 from streams.rules.screening import ABSENT, OPTIONAL, RECORDS, SplitScreening
@@ -37,6 +38,8 @@ from streams.rules.screening import ABSENT, OPTIONAL, RECORDS, SplitScreening
 _REMEMBERED = 100_000
 """So many encoded master records are kept at most."""
 
+_COST = "product.standard_cost_amount * line.quantity"
+_DAYS_TO_THE_LAST = (date.max - date(1970, 1, 1)).days + 1
 _ENRICHED_LINE: Projection = {
     "line_id": Copy("line.line_id"),
     "product_id": Copy("line.product_id"),
@@ -44,6 +47,17 @@ _ENRICHED_LINE: Projection = {
     "category": Copy("product.category"),
     "vendor_id": Copy("product.vendor_id"),
     "standard_cost_amount": Copy("product.standard_cost_amount", default=Decimal(0)),
+    "margin_amount": IfFound(
+        "rate",
+        Computed(f"line.line_extension_amount * rate.rate - {_COST}", "product.standard_cost_amount", MARGIN_LIMIT),
+        Computed(f"line.line_extension_amount - {_COST}", "product.standard_cost_amount", MARGIN_LIMIT),
+    ),
+    "promised_date": Computed(
+        "later(order.issue_date, product.lead_time_days)", "product.lead_time_days", _DAYS_TO_THE_LAST
+    ),
+    "tax_category_code": Copy("product.tax_category_code"),
+    "ledger_account_key": Copy("product.ledger_account_key"),
+    "product_source": Copy("product.source"),
 }
 
 
@@ -117,7 +131,7 @@ class PlainOrders:
         assert self._screening is not None
         if isinstance(record, Customer):
             return self._screening.clears_customer(record)
-        return not isinstance(record, Product) or self._screening.clears_product(record)
+        return not isinstance(record, Product) or (self._screening.clears_product(record) and _is_prompt(record))
 
     def _path_of(self, edition: Edition) -> FastPath | None:
         if not is_available or edition.screening.predicate is None:
@@ -182,12 +196,19 @@ class PlainOrders:
                 "exchange_rate": IfFound("rate", Copy("rate.rate"), Given(Decimal(1))),
                 "exchange_rate_date": IfFound("rate", Copy("rate.rate_date"), Copy("order.issue_date")),
                 "exchange_rate_provider": IfFound("rate", Copy("rate.provider"), Given("same currency")),
+                "exchange_rate_source": IfFound("rate", Copy("rate.source"), Given(None)),
+                "customer_ledger_account_key": Copy("customer.ledger_account_key"),
+                "customer_source": Copy("customer.source"),
                 "lines": Each(_ENRICHED_LINE),
             },
             "order": Copy("event.order"),
             "fulfilment": Given(None),
             "settlement": Given(None),
         }
+
+
+def _is_prompt(product: Product) -> bool:
+    return product.lead_time_days is None or 0 <= product.lead_time_days <= LONGEST_LEAD_DAYS
 
 
 @cache

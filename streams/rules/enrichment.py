@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 from schemas.currencies import is_currency
-from schemas.models import AwaitedRecord, EnrichedLine, Enrichment, SalesOrder
+from schemas.models import AwaitedRecord, EnrichedLine, Enrichment, OrderLine, Product, SalesOrder, SourcePosition
 from schemas.topics import CUSTOMERS, FX_RATES, ORDERS_CAPTURED, PRODUCTS
 from streams.rules.facts import Candidate, MasterData, Section
 from streams.rules.quantities import ZERO, handlings
+
+MARGIN_LIMIT = 10**15
+"""Beyond which a margin is no amount any more."""
+LONGEST_LEAD_DAYS = 3_650
+"""A longer lead time promises nothing."""
+_AMOUNT = Decimal("0.0001")
+_EXACT = Context(prec=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +57,47 @@ def enrich(candidate: Candidate, master: MasterData, policy: EnrichmentPolicy) -
         exchange_rate=rate.rate,
         exchange_rate_date=rate.rate_date,
         exchange_rate_provider=rate.provider,
+        exchange_rate_source=rate.source,
+        customer_ledger_account_key=customer.ledger_account_key,
+        customer_source=customer.source,
         lines=[
-            EnrichedLine.trusted(
-                line_id=line.line_id,
-                product_id=line.product_id,
-                product_name=(product := products[line.product_id]).name,
-                category=product.category,
-                vendor_id=product.vendor_id,
-                standard_cost_amount=costs.get((line.line_id, line.product_id), product.standard_cost_amount or ZERO),
-            )
+            _line(order, line, products[line.product_id], costs.get((line.line_id, line.product_id)), rate.rate)
             for line in order.order_lines
         ],
     )
+
+
+def _line(
+    order: SalesOrder, line: OrderLine, product: Product, known_cost: Decimal | None, rate: Decimal
+) -> EnrichedLine:
+    cost = product.standard_cost_amount if known_cost is None else known_cost
+    return EnrichedLine.trusted(
+        line_id=line.line_id,
+        product_id=line.product_id,
+        product_name=product.name,
+        category=product.category,
+        vendor_id=product.vendor_id,
+        standard_cost_amount=cost or ZERO,
+        margin_amount=None if product.standard_cost_amount is None else _margin(line, cost or ZERO, rate),
+        promised_date=_promised(order, product),
+        tax_category_code=product.tax_category_code,
+        ledger_account_key=product.ledger_account_key,
+        product_source=product.source,
+    )
+
+
+def _margin(line: OrderLine, cost: Decimal, rate: Decimal) -> Decimal | None:
+    """In the functional currency; None where it is beyond what an amount can be."""
+    amount = _EXACT.multiply(line.line_extension_amount, rate)
+    margin = _EXACT.subtract(amount, _EXACT.multiply(cost, line.quantity)).quantize(_AMOUNT, ROUND_HALF_UP, _EXACT)
+    return margin if abs(margin) < MARGIN_LIMIT else None
+
+
+def _promised(order: SalesOrder, product: Product) -> date | None:
+    if product.lead_time_days is None or not 0 <= product.lead_time_days <= LONGEST_LEAD_DAYS:
+        return None
+    day = order.issue_date.toordinal() + product.lead_time_days
+    return date.fromordinal(day) if day <= date.max.toordinal() else None
 
 
 def _missing_master(
@@ -93,6 +129,7 @@ class _Rate:
     rate: Decimal
     rate_date: date
     provider: str
+    source: SourcePosition | None
 
 
 def _rate(candidate: Candidate, order: SalesOrder, master: MasterData, policy: EnrichmentPolicy) -> _Rate:
@@ -101,12 +138,14 @@ def _rate(candidate: Candidate, order: SalesOrder, master: MasterData, policy: E
     currency, functional = order.document_currency_code, policy.functional_currency_code
     known = candidate.previous.order if candidate.previous is not None else None
     if before is not None and known is not None and known.document_currency_code == currency:
-        return _Rate(before.exchange_rate, before.exchange_rate_date, before.exchange_rate_provider)
+        return _Rate(
+            before.exchange_rate, before.exchange_rate_date, before.exchange_rate_provider, before.exchange_rate_source
+        )
     if currency == functional:
-        return _Rate(Decimal(1), order.issue_date, "same currency")
+        return _Rate(Decimal(1), order.issue_date, "same currency", None)
     found = master.fx_rate(currency, functional)
     assert found is not None, "an order in a currency without a rate waits"
-    return _Rate(found.rate, found.rate_date, found.provider)
+    return _Rate(found.rate, found.rate_date, found.provider, found.source)
 
 
 def _known_costs(candidate: Candidate) -> dict[tuple[str, str], Decimal]:

@@ -88,6 +88,8 @@ LINES = [
     [Item("1", "P1", "3", "9.99"), Item("2", "P2", "10", "20.00"), Item("3", "P1", "0.5", "0.02")],
     [Item("1", "P9", "1", "1.00")],
     [Item("1", "P404", "1", "1.00")],
+    [Item("1", "P3", "3", "9.99"), Item("2", "P3", "7", "12345.67")],
+    [Item("1", "P4", "1", "9.99")],
     [Item(str(number), "P2", "1", "3.00") for number in range(70)],
 ]
 
@@ -97,6 +99,9 @@ def desk_with_everybody() -> Desk:
     master = known_master()
     master.put(CUSTOMERS, customer("C9", is_blocked=True))
     master.put(PRODUCTS, product("P9", is_discontinued=True))
+    prompt = {"lead_time_days": 7, "tax_category_code": "S", "tax_percent": Decimal(19), "ledger_account_key": "tools"}
+    master.put(PRODUCTS, product("P3").model_copy(update=prompt))
+    master.put(PRODUCTS, product("P4", cost=None).model_copy(update={"lead_time_days": 9_999_999}))
     return Desk(master=master)
 
 
@@ -137,10 +142,10 @@ def test_damaged_messages_are_refused_alike(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("currency", ["EUR", "USD", "JPY"])
-@pytest.mark.parametrize("items", LINES[:2] + LINES[4:], ids=len)
+@pytest.mark.parametrize("items", LINES[:2] + LINES[4:5] + LINES[-1:], ids=len)
 def test_plain_orders_do_take_the_fast_path(items: list[Item], currency: str) -> None:
     items = [item._replace(quantity="4", price="2000") for item in items]
-    assert fast(Desk(), Life().ordered(order(items, currency=currency))) == 1
+    assert fast(desk_with_everybody(), Life().ordered(order(items, currency=currency))) == 1
 
 
 def test_changes_duplicates_and_other_keys_go_the_ordinary_way() -> None:

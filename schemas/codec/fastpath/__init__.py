@@ -16,6 +16,7 @@ from schemas.codec.engine import implementation
 from schemas.codec.fastpath.nodes import NodeCompiler, Scope
 from schemas.codec.fastpath.projection import (
     Argument,
+    Computed,
     Copy,
     Each,
     Given,
@@ -31,6 +32,7 @@ from schemas.conditions import Condition, Vocabulary, parse_conditions
 
 __all__ = [
     "Argument",
+    "Computed",
     "Copy",
     "Each",
     "FastPath",
@@ -116,7 +118,8 @@ class FastPath:
         ]
         conditions = (*given, *declaration.conditions)
         once, each = compiler.compile(conditions, frozenset(per_item | {declaration.items}))
-        projections = ProjectionCompiler(scopes)
+        projections = ProjectionCompiler(scopes, compiler)
+        outputs = tuple(projections.compile(output) for output in declaration.outputs)
         self._native = _avro.FastPath(
             declaration.prefix,
             native_engine(declaration.model),
@@ -135,7 +138,7 @@ class FastPath:
             tuple(compiler.nodes),
             once,
             each,
-            tuple(projections.compile(output) for output in declaration.outputs),
+            outputs,
         )
         self.take = self._native.take
         """`take(message, key, arguments)`: the outputs and the instant; or what to look up before it is tried again,

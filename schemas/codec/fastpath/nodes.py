@@ -121,6 +121,16 @@ class NodeCompiler:
                 once = value.node if once < 0 else self._add(Operation.AND, once, value.node)
         return once, each
 
+    def compile_value(self, expression: str) -> tuple[Kind, int, int]:
+        """Kind, node and scale of a value that is calculated.
+
+        Raises:
+            ConfigurationError: the records have no such attribute, or the kinds of two values do not fit.
+        """
+        self._where = expression
+        value = self._value(ast.parse(expression, mode="eval").body)
+        return value.kind, value.node, value.scale
+
     # -- truths ---------------------------------------------------------------------------------------------
 
     def _truth(self, node: ast.expr) -> _Value:

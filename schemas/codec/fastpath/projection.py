@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from enum import IntEnum, auto
 from io import BytesIO
 from typing import Any
@@ -12,7 +15,7 @@ from fastavro import schemaless_writer
 
 from schemas.attributes import CanonicalModel
 from schemas.avro import FieldShape, attribute_schema, shapes_of
-from schemas.codec.fastpath.nodes import Scope
+from schemas.codec.fastpath.nodes import NodeCompiler, Scope
 from schemas.codec.fastpath.slots import SlotPlace
 from schemas.errors import ConfigurationError
 
@@ -62,9 +65,22 @@ class Whole:
     output: int
 
 
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A number or day calculated in the language of conditions, for an optional attribute; null where `given` is.
+
+    Rounded half up to the attribute's decimals; a record for which it is at `limit` or beyond is not for the fast path.
+    """
+
+    expression: str
+    given: str
+    limit: int
+
+
 Projection = Mapping[str, "Part"]
-Part = Copy | Given | Argument | Each | IfFound | Whole | Mapping[str, Any]
+Part = Computed | Copy | Given | Argument | Each | IfFound | Whole | Mapping[str, Any]
 Piece = tuple[int, int, int, int, bytes]
+_LEAVES: Mapping[str, type] = {"number": Decimal, "day": date}
 
 
 class PieceKind(IntEnum):
@@ -77,6 +93,7 @@ class PieceKind(IntEnum):
     EACH_ITEM = auto()
     IF_FOUND = auto()
     OUTPUT = auto()
+    COMPUTED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +108,9 @@ class OutputDeclaration:
 class ProjectionCompiler:
     """Compiles the outputs of one fast path, in their order."""
 
-    def __init__(self, scopes: Mapping[str, Scope]) -> None:
+    def __init__(self, scopes: Mapping[str, Scope], compiler: NodeCompiler) -> None:
         self._scopes = scopes
+        self._compiler = compiler
         self._prefixes: list[bytes] = []
 
     def compile(self, output: OutputDeclaration) -> tuple[Piece, ...]:
@@ -118,6 +136,8 @@ class ProjectionCompiler:
             yield from self._copied(model, shape, part)
         elif isinstance(part, Given):
             yield _constant(encoded_attribute(model, shape.name, part.value))
+        elif isinstance(part, Computed):
+            yield self._computed(model, shape, part)
         elif isinstance(part, Argument):
             yield (PieceKind.ARGUMENT, 0, 0, part.number, b"")
         elif isinstance(part, Whole):
@@ -144,6 +164,15 @@ class ProjectionCompiler:
         yield from found
         yield (PieceKind.IF_FOUND, scope, 1, len(otherwise), b"")
         yield from otherwise
+
+    def _computed(self, model: type[CanonicalModel], shape: FieldShape, part: Computed) -> Piece:
+        scope, place = self._origin(part.given)
+        kind, node, scale = self._compiler.compile_value(part.expression)
+        wanted = shape.decimal.scale if shape.decimal is not None else 0
+        if not shape.is_optional or shape.leaf is not _LEAVES.get(kind) or scale < wanted:
+            raise ConfigurationError(f"{model.__name__}.{shape.name} cannot be the {kind} {part.expression}")
+        form = struct.pack("=QQQ", 10 ** (scale - wanted), part.limit * 10**wanted, shape.decimal is not None)
+        return (PieceKind.COMPUTED, scope, place.number, node, form)
 
     def _copied(self, model: type[CanonicalModel], shape: FieldShape, part: Copy) -> Iterator[Piece]:
         scope, place = self._origin(part.path)

@@ -167,6 +167,8 @@ int decimals_prepare(void);
 /* NULL without an exception: no bytes, or more digits than the precision. */
 PyObject *decimal_from(const Program *program, const Op *op, const uint8_t *data, Py_ssize_t size);
 enum Outcome put_decimal(const Program *program, const Op *op, Writer *writer, PyObject *value);
+/* The octets of a decimal's unscaled value, with their length. */
+enum Outcome put_unscaled(Writer *writer, bool is_negative, u128 magnitude);
 u128 power_of_ten(int exponent);
 
 extern PyTypeObject ProgramType;

@@ -102,20 +102,19 @@ static bool is_unique(Evaluation *evaluation, const Node *node) {
     return is_unique;
 }
 
-static i128 number(Evaluation *evaluation, int index);
 
 static i128 total(Evaluation *evaluation, const Node *node) {
     Py_ssize_t before = evaluation->row;
     i128 result = 0;
     for (Py_ssize_t row = 0; row < evaluation->frames[node->scope].rows; row++) {
         evaluation->row = row;
-        result = sum(evaluation, result, number(evaluation, node->left));
+        result = sum(evaluation, result, number_of(evaluation, node->left));
     }
     evaluation->row = before;
     return result;
 }
 
-static i128 number(Evaluation *evaluation, int index) {
+i128 number_of(Evaluation *evaluation, int index) {
     Node *node = &evaluation->nodes[index];
     const Slot *slot;
     const Entry *entry;
@@ -126,11 +125,11 @@ static i128 number(Evaluation *evaluation, int index) {
         slot = slot_of(evaluation, node);
         return slot->is_null ? unknown(evaluation) : slot->number;
     case ADD:
-        return sum(evaluation, number(evaluation, node->left), number(evaluation, node->right));
+        return sum(evaluation, number_of(evaluation, node->left), number_of(evaluation, node->right));
     case SUBTRACT:
-        return sum(evaluation, number(evaluation, node->left), -number(evaluation, node->right));
+        return sum(evaluation, number_of(evaluation, node->left), -number_of(evaluation, node->right));
     case MULTIPLY:
-        return product(evaluation, number(evaluation, node->left), number(evaluation, node->right));
+        return product(evaluation, number_of(evaluation, node->left), number_of(evaluation, node->right));
     case TOTAL:
         return total(evaluation, node);
     case COUNT:
@@ -148,7 +147,7 @@ bool holds(Evaluation *evaluation, int index) {
     case TRUTH_CONSTANT:
         return node->number != 0;
     case TRUTH_SLOT:
-        return number(evaluation, node->left) != 0;
+        return number_of(evaluation, node->left) != 0;
     case AND:
         return holds(evaluation, node->left) && holds(evaluation, node->right);
     case OR:
@@ -156,11 +155,11 @@ bool holds(Evaluation *evaluation, int index) {
     case NOT:
         return !holds(evaluation, node->left);
     case EQUAL:
-        return number(evaluation, node->left) == number(evaluation, node->right);
+        return number_of(evaluation, node->left) == number_of(evaluation, node->right);
     case BELOW:
-        return number(evaluation, node->left) < number(evaluation, node->right);
+        return number_of(evaluation, node->left) < number_of(evaluation, node->right);
     case AT_MOST:
-        return number(evaluation, node->left) <= number(evaluation, node->right);
+        return number_of(evaluation, node->left) <= number_of(evaluation, node->right);
     case SAME_TEXT:
         return same(text(evaluation, node->left), text(evaluation, node->right));
     case AMONG:
@@ -172,7 +171,7 @@ bool holds(Evaluation *evaluation, int index) {
     case UNIQUE:
         return is_unique(evaluation, node);
     default: { /* WHOLE */
-        i128 divisor = number(evaluation, node->right), value = number(evaluation, node->left);
+        i128 divisor = number_of(evaluation, node->right), value = number_of(evaluation, node->left);
         if (divisor <= 0) return false;
         /* A division of 64 bits takes a tenth of the time of one of 128. */
         return (int64_t)value == value ? (int64_t)value % (int64_t)divisor == 0 : value % divisor == 0;

@@ -106,7 +106,7 @@ static enum Outcome put_by_python(const Op *op, Writer *writer, PyObject *value)
 }
 
 /* Two's complement in as few bytes as hold the magnitude and a sign. */
-static enum Outcome put_unscaled(Writer *writer, bool is_negative, u128 magnitude) {
+enum Outcome put_unscaled(Writer *writer, bool is_negative, u128 magnitude) {
     int bits = magnitude >> 64 ? 128 - __builtin_clzll((uint64_t)(magnitude >> 64))
                                : (magnitude ? 64 - __builtin_clzll((uint64_t)magnitude) : 0);
     int size = (bits + 8) / 8;

@@ -2,16 +2,22 @@
    See schemas.codec.fastpath for what it is told and what it promises. */
 #include "scan.h"
 
-enum PieceKind { CONSTANT, FIELD, VALUE, ARGUMENT, EACH_ITEM, IF_FOUND, OUTPUT, PIECE_KINDS };
+enum PieceKind { CONSTANT, FIELD, VALUE, ARGUMENT, EACH_ITEM, IF_FOUND, OUTPUT, COMPUTED, PIECE_KINDS };
 
 /* A part of an output. `number`: an argument's or output's place, or how many pieces follow that belong to it.
-   IF_FOUND with slot 1 means: where nothing was found. */
+   IF_FOUND with slot 1 means: where nothing was found. COMPUTED writes the number of a node into an optional field, null
+   where its slot is null; its bytes are a `Form`. */
 typedef struct {
     enum PieceKind kind;
     int scope, slot;
     Py_ssize_t number;
     PyObject *bytes;
 } Piece;
+
+/* How a calculated number is written: rounded half up by `divisor`, as a decimal or a plain number below `limit`. */
+typedef struct {
+    uint64_t divisor, limit, is_decimal;
+} Form;
 
 typedef struct {
     Piece *pieces;
@@ -134,6 +140,22 @@ static const Slot *slot_of(const Writing *writing, const Piece *piece, Py_ssize_
     return row_of(&writing->path->frames[piece->scope], row) + piece->slot;
 }
 
+/* False without an exception: the number is unknown or too big, and the record is not plain. */
+static bool write_computed(const Writing *writing, const Piece *piece, Py_ssize_t row) {
+    Form form;
+    memcpy(&form, PyBytes_AS_STRING(piece->bytes), sizeof form);
+    if (slot_of(writing, piece, row)->is_null) return put(writing->writer, "", 1);
+    Evaluation evaluation = {.nodes = writing->path->nodes, .frames = writing->path->frames, .row = row};
+    i128 number = number_of(&evaluation, (int)piece->number);
+    u128 magnitude = ((u128)(number < 0 ? -number : number) + form.divisor / 2) / form.divisor;
+    if (evaluation.is_unknown || magnitude >= form.limit) return false;
+    if (!put(writing->writer, "\x02", 1)) return false;
+    if (form.is_decimal) return put_unscaled(writing->writer, number < 0 && magnitude, magnitude) == WRITTEN;
+    if (!reserve(writing->writer, 10)) return false;
+    put_long(writing->writer, number < 0 ? -(int64_t)magnitude : (int64_t)magnitude);
+    return true;
+}
+
 static bool write_piece(const Writing *writing, const Piece *piece, Py_ssize_t row) {
     const Slot *slot;
     switch (piece->kind) {
@@ -146,6 +168,8 @@ static bool write_piece(const Writing *writing, const Piece *piece, Py_ssize_t r
         slot = slot_of(writing, piece, row);
         if (slot->is_null) return put_bytes_of(writing->writer, piece->bytes);
         return put(writing->writer, slot->value, slot->end - slot->value);
+    case COMPUTED:
+        return write_computed(writing, piece, row);
     case ARGUMENT:
         return put_bytes_of(writing->writer, PyTuple_GET_ITEM(writing->arguments, piece->number));
     default: { /* OUTPUT: without its prefix */
@@ -240,7 +264,10 @@ static PyObject *fastpath_take(FastPath *self, PyObject *const *args, Py_ssize_t
         answer = look_up(self, index, &missing);
     if (answer == PLAIN && missing != NULL) return missing;
     Py_XDECREF(missing);
-    if (answer == PLAIN && is_plain(self)) return all_written(self, args[2]);
+    if (answer == PLAIN && is_plain(self)) {
+        PyObject *outputs = all_written(self, args[2]);
+        if (outputs != NULL || PyErr_Occurred()) return outputs;
+    }
     if (answer == BROKEN) return NULL;
     Py_RETURN_NONE;
 }
@@ -260,7 +287,9 @@ static bool set_piece(FastPath *self, Piece *piece, PyObject *declared, Py_ssize
     bool is_known = kind >= 0 && kind < PIECE_KINDS && piece->scope >= 0 && piece->scope < SCOPES &&
                     piece->slot >= 0 && piece->slot < (self->frames[piece->scope].width | 1) && piece->number >= 0 &&
                     ((kind != EACH_ITEM && kind != IF_FOUND) || piece->number <= rest) &&
-                    (kind != OUTPUT || piece->number < output);
+                    (kind != OUTPUT || piece->number < output) &&
+                    (kind != COMPUTED || (piece->number < self->node_count &&
+                                          PyBytes_GET_SIZE(piece->bytes) == (Py_ssize_t)sizeof(Form)));
     if (!is_known) PyErr_Format(PyExc_ValueError, "%R is no piece", declared);
     return is_known;
 }

@@ -97,6 +97,7 @@ typedef struct {
 } Evaluation;
 
 bool holds(Evaluation *evaluation, int node);
+i128 number_of(Evaluation *evaluation, int node);
 
 bool set_node(Node *node, PyObject *declared, Py_ssize_t number);
 void clear_node(Node *node);
