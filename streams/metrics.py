@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from schemas import metrics
 from schemas.codec.scalars import datetime_to_micros
+from streams.latencies import Latencies
 from streams.processing.processor import Outcome
 
 STAGE = "streams"
 
 _EVENTS = Counter(metrics.EVENTS_TOTAL.name, metrics.EVENTS_TOTAL.help, metrics.EVENTS_TOTAL.labels)
-_LATENCY = Histogram(
-    metrics.EVENT_LATENCY_SECONDS.name,
-    metrics.EVENT_LATENCY_SECONDS.help,
-    metrics.EVENT_LATENCY_SECONDS.labels,
-    buckets=metrics.EVENT_LATENCY_SECONDS.buckets,
-).labels(STAGE)
+_LATENCIES = Latencies(STAGE)
 _DEAD_LETTERS = Counter(
     metrics.DEAD_LETTERS_TOTAL.name, metrics.DEAD_LETTERS_TOTAL.help, metrics.DEAD_LETTERS_TOTAL.labels
 )
@@ -32,6 +28,5 @@ def count(outcome: Outcome, now: datetime) -> None:
         _EVENTS.labels(STAGE, name).inc(number)
     for rule, number in outcome.violated.items():
         _DEAD_LETTERS.labels(rule).inc(number)
-    now_micros = datetime_to_micros(now)
-    for committed_at in outcome.committed_at:
-        _LATENCY.observe(max(0, now_micros - committed_at) / 1_000_000)
+    if outcome.committed_at:
+        _LATENCIES.count(outcome.committed_at, datetime_to_micros(now))

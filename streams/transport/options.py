@@ -57,6 +57,9 @@ class TransportOptions:
     left empty, the broker's URL is used. `slot` names the worker's place in the deployment (a StatefulSet's
     ordinal): a restarted worker with the same slot ends its predecessor's open transaction at once. Two living
     workers must never share one. Without a slot the id is unique for the process.
+
+    Under load a commit comes each `commit_interval_seconds`; where all records that came are done, as soon as
+    `idle_commit_interval_seconds` have passed since the last.
     """
 
     client_config: Mapping[str, Any] = field(default_factory=dict)
