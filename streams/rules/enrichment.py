@@ -158,4 +158,7 @@ def _has_unknown_lines(candidate: Candidate) -> bool:
     if candidate.order is None:
         return False
     known = {line.line_id for line in candidate.order.order_lines}
+    if candidate.previous is not None:
+        # A line that was shipped and then removed is known; its return must not wait for ever.
+        known |= {line.line_id for event in handlings(candidate.previous.fulfilment) for line in event.lines}
     return any(line.line_id not in known for event in handlings(candidate.fulfilment) for line in event.lines)

@@ -8,9 +8,20 @@ are the same whatever the order in which events of different owners arrive.
 | a payment, invoice or shipment comes before its order | it waits for the order (parked), then counts |
 | a shipment of a line that the order does not have yet | it waits for the change of the order |
 | a cancellation crosses a shipment | both are kept; warning `lifecycle.cancelled_but_shipped` until it comes back |
-| a return comes before its shipment was seen | both are in inventory's full image; never seen apart |
+| a cancellation crosses a payment or an invoice | both are kept; warnings `lifecycle.cancelled_but_paid` and
+`lifecycle.cancelled_but_billed` until it is refunded and credited |
+| a return comes before its shipment was seen | both are in inventory's full image; never seen apart. An image with the
+return alone is refused (`fulfilment.returned_quantity`), and the next whole one counts |
+| a line is removed that was shipped | both are kept; warning `lifecycle.shipped_line_removed` until it comes back |
+| a line is removed, and its shipment comes later | the shipment waits until the line is put back, or its deadline |
+| the currency changes after a payment | the change is refused (`lifecycle.currency_fixed`); cancel and order anew |
+| the currency changed, and a payment in the old one comes | the payment is refused (`settlement.currency`) |
 | a deletion at the source | the last facts stay, the order is `deleted`, later facts still count |
 | a duplicate, or an image older than the merged one | no effect |
+
+Warnings are merged like facts: those about one section stay until that section changes, and those about several are
+judged anew with each change; so they too are the same whatever came first. Only where a change would take back what
+another owner has already acted upon (the last lines about removed lines and currencies) does the first to come decide.
 """
 
 from __future__ import annotations

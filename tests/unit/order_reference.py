@@ -95,6 +95,9 @@ class Reference:
             return "waits"
         if isinstance(facts, Fulfilment) and isinstance(order, SalesOrder):
             lines = {line.line_id for line in order.order_lines}
+            handled = known.facts.get(FulfilmentCaptured)
+            if isinstance(handled, Fulfilment):
+                lines |= {line.line_id for sent in [*handled.shipments, *handled.returns] for line in sent.lines}
             if any(line.line_id not in lines for sent in facts.shipments for line in sent.lines):
                 return "waits"
         if isinstance(event, OrderCaptured):
