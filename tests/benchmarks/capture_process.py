@@ -57,7 +57,9 @@ class OrdersyncCapture:
     def create_topics(self, registry: SchemaRegistry) -> None:
         """Every topic that it may write to."""
         topics = [
-            replace(topic, name=self.prefix + name) for name, topic in CATALOGUE.items() if "capture" in topic.writers
+            replace(topic, name=self.prefix + name)
+            for name, topic in CATALOGUE.items()
+            if "capture" in (*topic.writers, *topic.readers)
         ]
         apply_topics(self.stack.kafka(), registry, TopicLayout(PARTITIONS), topics)
 
