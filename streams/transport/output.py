@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -75,9 +75,8 @@ class Output(ABC):
         Blocks briefly when the client's buffer is full. Raises `Fatal` outside `ours`, and where an operator must help.
         A failure that doing the work again can mend is not raised here: the next commit finds it and rewinds.
         """
-        if (producer := self._writing_producer()) is None:
+        if (producer := self._producer_for(1)) is None:
             return
-        self.uncommitted += 1
         # Arguments by name cost as much again as the call, so they are left out where they say nothing.
         named: dict[str, Any] = {}
         if timestamp:
@@ -86,16 +85,15 @@ class Output(ABC):
             named["headers"] = headers
         self._produce(lambda: producer.produce(topic, value, key, partition, **named), producer, topic)
 
-    def produce_many(self, records: Iterable[tuple[str, bytes | None, bytes | None]], partition: int) -> None:
+    def produce_many(self, records: Collection[tuple[str, bytes | None, bytes | None]], partition: int) -> None:
         """Write records without headers, each as (topic, key, value), to that partition of their topics.
 
         As `produce` for each of them in turn, with less to pay for each.
         """
-        if (producer := self._writing_producer()) is None:
+        if (producer := self._producer_for(len(records))) is None:
             return
         produce = producer.produce
         for topic, key, value in records:
-            self.uncommitted += 1
             try:
                 produce(topic, value, key, partition)
             except (BufferError, KafkaException):
@@ -104,15 +102,16 @@ class Output(ABC):
                 if self._failed is not None:
                     return
 
-    def _writing_producer(self) -> Producer | None:
-        """The producer within its transaction; None where nothing can be written any more until the next commit."""
+    def _producer_for(self, records: int) -> Producer | None:
+        """The producer, in a transaction; None without records, or where writing is of no use until the next commit."""
         if not self._writing:
             raise Fatal("Output.produce was called outside `async with output.ours(batch)`: move the call there.")
-        if self._failed is not None:
+        if records == 0 or self._failed is not None:
             return None
         producer = self._open_producer()
         if self.uncommitted == 0:
             self._begin(producer)
+        self.uncommitted += records
         return producer
 
     def _produce(self, produce: Callable[[], None], producer: Producer, topic: str) -> None:

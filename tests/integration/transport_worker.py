@@ -125,6 +125,7 @@ async def copy(stream):  # type: ignore[no-untyped-def]
             copies.append((OUTPUT, record.key, place + record.value))
         async with output.ours(batch) as ours:
             if ours:
+                output.produce_many([], batch.partition)
                 (topic, key, value), *others = copies
                 output.produce(topic, value, key, partition=batch.partition)
                 output.produce_many(others, batch.partition)
