@@ -7,9 +7,9 @@ from deploy.rules_trial import History, RefusedEvent
 from deploy.topic_reading import read_topic
 from schemas.codec import TopicCodec
 from schemas.errors import InvalidMessage
-from schemas.models import CapturedEvent, Customer, FxRate, OrderEvent, Product, Rejection
+from schemas.models import CapturedEvent, Customer, FxRate, OrderEvent, OrderState, Product, Rejection
 from schemas.registry import SchemaRegistry
-from schemas.topics import CAPTURED_TOPICS, CUSTOMERS, FX_RATES, ORDER_EVENTS, PRODUCTS, REJECTED
+from schemas.topics import CAPTURED_TOPICS, CUSTOMERS, FX_RATES, ORDER_EVENTS, ORDER_STATE, PRODUCTS, REJECTED
 from streams.processing.codecs import Codecs
 from streams.processing.keyvalues import MemoryKeyValues
 from streams.processing.master import MasterTables
@@ -31,6 +31,11 @@ def read_master(cluster: Cluster) -> MasterTables:
         for record in read_topic(cluster, topic, model):
             tables.put(topic, record)
     return tables
+
+
+def read_states(cluster: Cluster) -> list[OrderState]:
+    """The latest version of each order. Raises as `read_master` does."""
+    return list({state.order_id: state for state in read_topic(cluster, ORDER_STATE, OrderState)}.values())
 
 
 def read_history(cluster: Cluster) -> History:

@@ -14,6 +14,7 @@ from deploy.commands.options import home_option, json_option, print_json
 from deploy.rules_reference import check_reference, sections_of, shown, write_reference
 from deploy.rules_trial import TrialResult
 from schemas.errors import ConfigurationError
+from streams.rules.duplicates import duplicates
 from streams.rules.governance import draft_of, rules_of
 from streams.rules.ruleset import Edition, RuleInForce, RuleSet, builtin_rules
 
@@ -110,6 +111,30 @@ def test(
         print_json(_result(result, drafted))
         return
     _print_result(result)
+
+
+@command.command("duplicates")
+@home_option
+@json_option
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="How far apart two orders may be.")
+def list_duplicates(home: Path, as_json: bool, days: int) -> None:
+    """Orders of the same customer, reference and amount as an earlier one: probably entered twice."""
+    # Only here: it needs the Kafka client.
+    from deploy.commands.options import cluster_of
+    from deploy.rules_history import read_states
+
+    found = duplicates(read_states(cluster_of(home)), timedelta(days=days))
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    table = Table("placed at", "order", "repeats", "customer", "reference", "amount", box=None, header_style="bold")
+    for one in found:
+        said = one.fingerprint
+        amount = f"{said.payable_amount:f} {said.currency_code}"
+        placed_at = one.placed_at.isoformat(timespec="seconds")
+        table.add_row(placed_at, one.order_id, one.repeats, said.customer_id, said.customer_reference, amount)
+    Console(highlight=False, soft_wrap=True).print(table)
+    click.echo(f"{len(found)} orders repeat another", err=True)
 
 
 @command.command("write")
