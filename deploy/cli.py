@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "capture": "Ask a running capture to read part of its source again.",
     "mappings": "Check a mapping file, also against its database.",
     "reconcile": "Compare source, state, ERP and ledger, order by order.",
-    "dead-letters": "List and show refused events.",
+    "dead-letters": "List, show, mend and replay refused events.",
     "orders": "Show the whole life of an order, in every system.",
     "rules": "List and explain the rules, and try changes of them against history.",
     "stack": "Download beforehand what `up` needs.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -18,6 +19,7 @@ from schemas.registry import SchemaRegistry
 M = TypeVar("M", bound=CanonicalModel)
 
 _TIMEOUT_SECONDS = 15.0
+_WAIT_SECONDS = 0.05
 _BATCH = 5_000
 
 
@@ -80,9 +82,12 @@ def _messages(consumer: Consumer, topic: str) -> Iterator[Message]:
         raise ConfigurationError(f"the cluster has no topic {topic}; run `ordersync topics apply`")
     open_partitions = set(found.partitions)
     consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in open_partitions])
+    heard = monotonic()
     while open_partitions:
-        messages = consumer.consume(_BATCH, _TIMEOUT_SECONDS)
-        if not messages:
+        # The client waits for as many as are asked for, so it is asked for a short while only.
+        messages = consumer.consume(_BATCH, _WAIT_SECONDS)
+        heard = monotonic() if messages else heard
+        if monotonic() - heard > _TIMEOUT_SECONDS:
             raise Transient(f"reading {topic}: nothing came for {_TIMEOUT_SECONDS:.0f} s; is the broker running?")
         for message in messages:
             error = message.error()

@@ -1,21 +1,45 @@
-"""`ordersync dead-letters`: the refused events, with every reason and the original bytes."""
+"""`ordersync dead-letters`: the refused events with every reason, and how they are mended and replayed."""
 
 from __future__ import annotations
 
+import getpass
+import json
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.options import cluster_of, home_option, json_option, print_json
+from deploy.commands.options import Cluster, cluster_of, home_option, json_option, print_json
 from schemas.errors import ConfigurationError
 from schemas.models import Rejection
+
+if TYPE_CHECKING:
+    from deploy.mending import MendedEvent
+    from schemas.codec import TopicCodec
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group("dead-letters")
 def command() -> None:
-    """List and show refused events."""
+    """List, show, mend and replay refused events."""
+
+
+def deed_options(function: F) -> F:
+    """`--reason`, `--actor`, `--dry-run`: what a deed needs that is audited."""
+    function = click.option("--dry-run", is_flag=True, help="Check it and say what would be written.")(function)
+    function = click.option("--actor", default=None, help="Who does it; by default this account at this machine.")(
+        function
+    )
+    return click.option("--reason", required=True, help="Why; kept in audit.events and in the event's headers.")(
+        function
+    )
 
 
 @command.command("list")
@@ -28,7 +52,7 @@ def list_letters(home: Path, as_json: bool, rule: str | None, order_id: str | No
     """Refused events, newest first."""
     letters = [
         letter
-        for letter in _letters(home)
+        for letter in _letters(cluster_of(home))
         if (rule is None or any(violation.rule == rule for violation in letter.violations))
         and (order_id is None or letter.order_id == order_id)
     ]
@@ -49,21 +73,133 @@ def list_letters(home: Path, as_json: bool, rule: str | None, order_id: str | No
 @home_option
 @click.argument("rejection_id")
 def show(home: Path, rejection_id: str) -> None:
-    """One refused event as JSON: reasons, origin, and the original key and value in hexadecimal."""
-    for letter in _letters(home):
+    """One refused event as JSON: reasons, origin, what was replayed of it, and the original to the byte."""
+    # Only here: they need the Kafka client.
+    from deploy.topic_reading import read_topic
+    from schemas.models import AuditEvent
+    from schemas.topics import AUDIT
+
+    cluster = cluster_of(home)
+    letter = _letter(cluster, rejection_id)
+    deeds = [deed for deed in read_topic(cluster, AUDIT, AuditEvent) if deed.reference == rejection_id]
+    print_json(
+        _summary(letter) | {"replays": [deed.model_dump(mode="json") for deed in deeds], "original": _original(letter)}
+    )
+
+
+@command.command("edit")
+@home_option
+@json_option
+@deed_options
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="As in order.order_lines.0.quantity=3.")
+@click.option("--file", "source", type=click.File("rb"), help="The mended event as JSON; - reads standard input.")
+@click.argument("rejection_id")
+def edit(
+    home: Path,
+    as_json: bool,
+    reason: str,
+    actor: str | None,
+    dry_run: bool,
+    settings: tuple[str, ...],
+    source: Any,
+    rejection_id: str,
+) -> None:
+    """Mend a refused event and replay it, in an editor or by --set or --file.
+
+    The event keeps its place: its topic, its key, and its position in the source's log. Where a newer image of the
+    order was accepted since, that one wins.
+    """
+
+    def mend(letter: Rejection, codec: TopicCodec[Any]) -> MendedEvent:
+        from deploy.mending import mended, readable, with_values
+
+        if source is not None:
+            return mended(letter, _parsed(source.read()), codec)
+        document = readable(letter, codec)
+        if document is None:
+            raise ConfigurationError(f"the bytes of {rejection_id} are no event: give the whole event with --file")
+        if settings:
+            return mended(letter, with_values(document, settings), codec)
+        text = click.edit(json.dumps(document, indent=2, ensure_ascii=False), extension=".json")
+        return mended(letter, document if text is None else _parsed(text), codec)
+
+    _put_back(cluster_of(home), rejection_id, mend, _Deed(reason, actor, dry_run, as_json))
+
+
+@command.command("replay")
+@home_option
+@json_option
+@deed_options
+@click.argument("rejection_id")
+def replay(home: Path, as_json: bool, reason: str, actor: str | None, dry_run: bool, rejection_id: str) -> None:
+    """Replay a refused event as it came, for example when its customer or product is known now."""
+
+    def keep(letter: Rejection, _codec: TopicCodec[Any]) -> MendedEvent:
+        from deploy.mending import unchanged
+
+        return unchanged(letter)
+
+    _put_back(cluster_of(home), rejection_id, keep, _Deed(reason, actor, dry_run, as_json))
+
+
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """Who puts an event back and why, and how that is told."""
+
+    reason: str
+    actor: str | None
+    is_dry_run: bool
+    as_json: bool
+
+
+def _put_back(
+    cluster: Cluster, rejection_id: str, make: Callable[[Rejection, TopicCodec[Any]], MendedEvent], deed: _Deed
+) -> None:
+    # Only here: they need the Kafka client.
+    from deploy.mending import check_replayable
+    from deploy.replaying import Replay, perform
+    from schemas.codec import TopicCodec
+    from schemas.registry import SchemaRegistry
+    from schemas.topics import CATALOGUE
+
+    letter = _letter(cluster, rejection_id)
+    check_replayable(letter)
+    with closing(SchemaRegistry(cluster.registry)) as registry:
+        topic = letter.original.topic
+        event = make(letter, TopicCodec(topic, CATALOGUE[topic].model, registry))
+    planned = Replay(letter, event, deed.actor or f"{getpass.getuser()}@{socket.gethostname()}", deed.reason)
+    done = None if deed.is_dry_run else perform(planned, cluster)
+    outcome = "not replayed (dry run)" if deed.is_dry_run else "replayed" if done else "was replayed before"
+    if deed.as_json:
+        print_json({"rejection_id": rejection_id, "outcome": outcome, "audit": planned.audit().model_dump(mode="json")})
+        return
+    for change in event.changes:
+        click.echo(f"  {change}")
+    click.echo(f"{letter.order_id or rejection_id} {outcome} on {topic}")
+
+
+def _parsed(text: str | bytes) -> Any:
+    try:
+        # Money must not pass through a float.
+        return json.loads(text, parse_float=str)
+    except ValueError as exc:
+        raise ConfigurationError(f"the mended event is not JSON: {exc}") from exc
+
+
+def _letter(cluster: Cluster, rejection_id: str) -> Rejection:
+    for letter in _letters(cluster):
         if letter.rejection_id == rejection_id:
-            print_json(_summary(letter) | {"original": _original(letter)})
-            return
+            return letter
     raise ConfigurationError(f"there is no dead letter {rejection_id}; `ordersync dead-letters list` shows their ids")
 
 
-def _letters(home: Path) -> list[Rejection]:
+def _letters(cluster: Cluster) -> list[Rejection]:
     # Only here: they need the Kafka client.
     from deploy.topic_reading import read_topic
     from schemas.topics import REJECTED
 
     # A crash may repeat a letter; its id stays the same.
-    return list({letter.rejection_id: letter for letter in read_topic(cluster_of(home), REJECTED, Rejection)}.values())
+    return list({letter.rejection_id: letter for letter in read_topic(cluster, REJECTED, Rejection)}.values())
 
 
 def _summary(letter: Rejection) -> dict[str, object]:

@@ -1,0 +1,139 @@
+"""Refused events that are mended and replayed, on a real broker and with a real stream worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from deploy.cli import run
+from deploy.local.endpoints import Endpoints
+from deploy.replaying import REPLAY_OF, REPLAY_REASON
+from schemas.attributes import OrderId
+from schemas.topics import AUDIT, ORDER_EVENTS, ORDERS_CAPTURED, REJECTED
+from tests.integration.conftest import LAYOUT
+from tests.integration.streams_harness import Scene, Subscriber, wait_until
+from tests.unit.order_lives import Item, Life, customer, order, product
+
+ITEMS = [Item("1", "P1", "3", "9.99")]
+
+
+@pytest.fixture(scope="module")
+def scene(fresh_topics: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One worker for all tests of the module."""
+    made = Scene(fresh_topics, tmp_path_factory.mktemp("letters"), "tests-dead-letters", fresh_topics.registry_url)
+    try:
+        made.master(customer("C1"), product("P1"))
+        made.working()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(autouse=True)
+def cluster(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in scene.stack.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def wrong(life: Life, note: str = "first") -> Any:
+    """An order with a total that no rule lets pass."""
+    facts = order(ITEMS, order_id=life.order_id, note=note)
+    return life.ordered(facts.model_copy(update={"payable_amount": facts.payable_amount + 1}))
+
+
+def letters(rejected: Subscriber, order_id: OrderId, count: int = 1) -> list[str]:
+    """Ids of the dead letters about an order, once there are so many."""
+    wait_until(lambda: len(rejected.of(order_id)) == count, 30, lambda: f"{rejected.seen}")
+    return [letter.rejection_id for letter in rejected.of(order_id)]
+
+
+def captured(scene: Scene, order_id: OrderId) -> list[dict[str, Any]]:
+    """Headers of each captured record of an order."""
+    consumer = Consumer(scene.stack.kafka().client_config(**{"group.id": "tests", "isolation.level": "read_committed"}))
+    consumer.assign([TopicPartition(ORDERS_CAPTURED, n, OFFSET_BEGINNING) for n in range(LAYOUT.order_partitions)])
+    parts = [TopicPartition(ORDERS_CAPTURED, number) for number in range(LAYOUT.order_partitions)]
+    ends = [consumer.get_watermark_offsets(part, 10)[1] for part in parts]
+    found: list[dict[str, Any]] = []
+
+    def has_all() -> bool:
+        messages = consumer.consume(100, 0.1)
+        found.extend(dict(message.headers() or []) for message in messages if message.key() == order_id.encode())
+        return all(end in (0, part.offset) for end, part in zip(ends, consumer.position(parts), strict=True))
+
+    wait_until(has_all, 20, "all captured records")
+    consumer.close()
+    return found
+
+
+def test_mended_event_becomes_a_version_and_mending_it_again_changes_nothing(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life, rejected, events = (
+        Life(order_id=OrderId("crm:mended")),
+        scene.subscribe(REJECTED),
+        scene.subscribe(ORDER_EVENTS),
+    )
+    audits = scene.subscribe(AUDIT)
+    event = wrong(life)
+    scene.capture(event)
+    [letter] = letters(rejected, life.order_id)
+    right = order(ITEMS, order_id=life.order_id).payable_amount
+    mend = ["dead-letters", "edit", letter, "--set", f"order.payable_amount={right}", "--reason", "typo", "--json"]
+    assert run([*mend, "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["outcome"] == "not replayed (dry run)"
+    for expected in ("replayed", "was replayed before", "was replayed before"):
+        assert run(mend) == 0
+        assert json.loads(capsys.readouterr().out)["outcome"] == expected
+    wait_until(lambda: len(events.of(life.order_id)) == 1, 30, scene.workers[0].log)
+    # What comes after it in its partition is there, so nothing more can come of the replays.
+    scene.capture(life.ordered(order(ITEMS, order_id=life.order_id, note="later")))
+    wait_until(lambda: len(events.of(life.order_id)) == 2, 30, scene.workers[0].log)
+    first, second = events.of(life.order_id)
+    assert (first.state.version, second.state.version, second.state.order.note) == (1, 2, "later")
+    assert first.state.event_id == event.event_id and first.state.order_source == event.source
+    _, replayed, _ = captured(scene, life.order_id)
+    assert (replayed[REPLAY_OF], replayed[REPLAY_REASON]) == (letter.encode(), b"typo")
+    wait_until(lambda: bool(audits.of(life.order_id)), 10, "the audit")
+    [audit] = audits.of(life.order_id)
+    assert (audit.action, audit.reference, audit.reason) == ("DeadLetterMended", letter, "typo")
+    assert len(audit.changes) == 1 and audit.changes[0].startswith("order.payable_amount: ")
+    assert letters(rejected, life.order_id) == [letter]
+    assert run(["dead-letters", "show", letter]) == 0
+    assert [deed["audit_id"] for deed in json.loads(capsys.readouterr().out)["replays"]] == [audit.audit_id]
+
+
+def test_newer_image_that_was_accepted_since_wins_over_a_replay(scene: Scene) -> None:
+    life, rejected, events = (
+        Life(order_id=OrderId("crm:crossed")),
+        scene.subscribe(REJECTED),
+        scene.subscribe(ORDER_EVENTS),
+    )
+    scene.capture(wrong(life), life.ordered(order(ITEMS, order_id=life.order_id, note="newer")))
+    [letter] = letters(rejected, life.order_id)
+    wait_until(lambda: len(events.of(life.order_id)) == 1, 30, scene.workers[0].log)
+    right = order(ITEMS, order_id=life.order_id).payable_amount
+    settings = ["--set", f"order.payable_amount={right}", "--set", "order.note=older"]
+    assert run(["dead-letters", "edit", letter, *settings, "--reason", "late"]) == 0
+    scene.capture(life.ordered(order(ITEMS, order_id=life.order_id, note="newest")))
+    wait_until(lambda: len(events.of(life.order_id)) == 2, 30, scene.workers[0].log)
+    assert [event.state.order.note for event in events.of(life.order_id)] == ["newer", "newest"]
+
+
+def test_replay_as_it_came_is_refused_again_until_what_it_needs_is_there(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life, rejected = Life(order_id=OrderId("crm:again")), scene.subscribe(REJECTED)
+    scene.capture(wrong(life))
+    [letter] = letters(rejected, life.order_id)
+    assert run(["dead-letters", "replay", letter, "--reason", "try"]) == 0
+    first, second = letters(rejected, life.order_id, 2)
+    assert first == letter != second
+    capsys.readouterr()
+    assert run(["dead-letters", "replay", letter, "--reason", "try again", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outcome"] == "was replayed before"
+    assert run(["dead-letters", "replay", "none", "--reason", "x"]) == 2
+    assert run(["dead-letters", "replay", letter]) == 2, "without a reason"
