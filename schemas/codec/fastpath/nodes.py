@@ -102,6 +102,7 @@ class NodeCompiler:
         self._vocabulary = vocabulary
         self._where = ""
         self.nodes: list[Node] = []
+        self._places: dict[tuple[object, ...], int] = {}
 
     def compile(self, conditions: Iterable[Condition], per_item: frozenset[str]) -> tuple[int, int]:
         """The nodes that must hold once and for each item (for those that name one of `per_item`); -1 for none.
@@ -403,8 +404,13 @@ class NodeCompiler:
         least: int = 0,
         most: int = 0,
     ) -> int:
-        self.nodes.append((operation, left, right, scope, slot, number, text, entries or {}, least, most))
-        return len(self.nodes) - 1
+        node = (operation, left, right, scope, slot, number, text, entries or {}, least, most)
+        # What was said before is not said again: fewer nodes stay nearer to the processor.
+        key = (*node[:7], tuple(sorted(node[7].items())), least, most)
+        if key not in self._places:
+            self._places[key] = len(self.nodes)
+            self.nodes.append(node)
+        return self._places[key]
 
     def _wrong(self, node: ast.expr, what: str) -> ConfigurationError:
         return ConfigurationError(f"condition {self._where!r}: {ast.unparse(node)} {what}")

@@ -102,34 +102,41 @@ static bool is_unique(Evaluation *evaluation, const Node *node) {
     return is_unique;
 }
 
+static i128 calculated(Evaluation *evaluation, Node *node);
+
+/* Most numbers are fields and constants, which are not worth a call. */
+static inline i128 number(Evaluation *evaluation, int index) {
+    Node *node = &evaluation->nodes[index];
+    if (node->operation == NUMBER_CONSTANT) return node->number;
+    if (node->operation != NUMBER_SLOT) return calculated(evaluation, node);
+    const Slot *slot = slot_of(evaluation, node);
+    return slot->is_null ? unknown(evaluation) : slot->number;
+}
+
+i128 number_of(Evaluation *evaluation, int index) {
+    return number(evaluation, index);
+}
 
 static i128 total(Evaluation *evaluation, const Node *node) {
     Py_ssize_t before = evaluation->row;
     i128 result = 0;
     for (Py_ssize_t row = 0; row < evaluation->frames[node->scope].rows; row++) {
         evaluation->row = row;
-        result = sum(evaluation, result, number_of(evaluation, node->left));
+        result = sum(evaluation, result, number(evaluation, node->left));
     }
     evaluation->row = before;
     return result;
 }
 
-i128 number_of(Evaluation *evaluation, int index) {
-    Node *node = &evaluation->nodes[index];
-    const Slot *slot;
+static i128 calculated(Evaluation *evaluation, Node *node) {
     const Entry *entry;
     switch (node->operation) {
-    case NUMBER_CONSTANT:
-        return node->number;
-    case NUMBER_SLOT:
-        slot = slot_of(evaluation, node);
-        return slot->is_null ? unknown(evaluation) : slot->number;
     case ADD:
-        return sum(evaluation, number_of(evaluation, node->left), number_of(evaluation, node->right));
+        return sum(evaluation, number(evaluation, node->left), number(evaluation, node->right));
     case SUBTRACT:
-        return sum(evaluation, number_of(evaluation, node->left), -number_of(evaluation, node->right));
+        return sum(evaluation, number(evaluation, node->left), -number(evaluation, node->right));
     case MULTIPLY:
-        return product(evaluation, number_of(evaluation, node->left), number_of(evaluation, node->right));
+        return product(evaluation, number(evaluation, node->left), number(evaluation, node->right));
     case TOTAL:
         return total(evaluation, node);
     case COUNT:
@@ -147,7 +154,7 @@ bool holds(Evaluation *evaluation, int index) {
     case TRUTH_CONSTANT:
         return node->number != 0;
     case TRUTH_SLOT:
-        return number_of(evaluation, node->left) != 0;
+        return number(evaluation, node->left) != 0;
     case AND:
         return holds(evaluation, node->left) && holds(evaluation, node->right);
     case OR:
@@ -155,11 +162,11 @@ bool holds(Evaluation *evaluation, int index) {
     case NOT:
         return !holds(evaluation, node->left);
     case EQUAL:
-        return number_of(evaluation, node->left) == number_of(evaluation, node->right);
+        return number(evaluation, node->left) == number(evaluation, node->right);
     case BELOW:
-        return number_of(evaluation, node->left) < number_of(evaluation, node->right);
+        return number(evaluation, node->left) < number(evaluation, node->right);
     case AT_MOST:
-        return number_of(evaluation, node->left) <= number_of(evaluation, node->right);
+        return number(evaluation, node->left) <= number(evaluation, node->right);
     case SAME_TEXT:
         return same(text(evaluation, node->left), text(evaluation, node->right));
     case AMONG:
@@ -171,7 +178,7 @@ bool holds(Evaluation *evaluation, int index) {
     case UNIQUE:
         return is_unique(evaluation, node);
     default: { /* WHOLE */
-        i128 divisor = number_of(evaluation, node->right), value = number_of(evaluation, node->left);
+        i128 divisor = number(evaluation, node->right), value = number(evaluation, node->left);
         if (divisor <= 0) return false;
         /* A division of 64 bits takes a tenth of the time of one of 128. */
         return (int64_t)value == value ? (int64_t)value % (int64_t)divisor == 0 : value % divisor == 0;
