@@ -29,17 +29,17 @@ _CONTRACT_LIABILITIES = "2100"
 _BY_ORDER = (
     (Measure.IMBALANCE, "sum(debit_amount - credit_amount)"),
     *(
-        (measure, f"sum({sign}) FILTER (WHERE account_code IN ({', '.join(map(repr, accounts))}))")
+        (measure, f"sum({sign}) FILTER (WHERE control_code IN ({', '.join(map(repr, accounts))}))")
         for sign, measures in (("debit_amount - credit_amount", _DEBIT), ("credit_amount - debit_amount", _CREDIT))
         for measure, accounts in measures.items()
     ),
     (
         Measure.OVERDRAWN,
-        f"greatest(sum(debit_amount - credit_amount) FILTER (WHERE account_code = {_CONTRACT_LIABILITIES!r}), 0)",
+        f"greatest(sum(debit_amount - credit_amount) FILTER (WHERE control_code = {_CONTRACT_LIABILITIES!r}), 0)",
     ),
 )
 _FUNCTIONAL = "sum(functional_debit_amount - functional_credit_amount)"
-_LINES = "journal_line JOIN journal_entry USING (entry_id)"
+_LINES = "journal_line JOIN journal_entry USING (entry_id, period) JOIN account USING (account_code)"
 
 
 class LedgerReader:
@@ -64,7 +64,9 @@ class LedgerReader:
             "GROUP BY 1, 2, 3 ORDER BY 1"
         ).format(measures, sql.SQL(_LINES), where)
         with snapshot(self._settings) as ledger:
-            for order_id, rows in groupby(ledger.rows(query, ["journal_entry", "journal_line"]), key=itemgetter(0)):
+            for order_id, rows in groupby(
+                ledger.rows(query, ["journal_entry", "journal_line", "account"]), key=itemgetter(0)
+            ):
                 balances = _balances(rows)
                 if balances:
                     yield order_id, balances

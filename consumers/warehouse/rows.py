@@ -1,16 +1,15 @@
-"""Tables of the ledger, and journal entries as their rows; pure."""
+"""Tables of the ledger, and journal entries as their rows in COPY's text format; pure."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
-from importlib.resources.abc import Traversable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
 
 from consumers.postgres.bulk import Table
+from consumers.warehouse.chart import ChartOfAccounts
 from schemas.models import JournalEntry
-
-Row = tuple[Any, ...]
 
 JOURNAL_ENTRY = Table(
     "journal_entry",
@@ -22,11 +21,19 @@ JOURNAL_ENTRY = Table(
         "rule",
         "standard_reference",
         "posting_date",
-        "period",
         "currency_code",
         "functional_currency_code",
         "exchange_rate",
+        "exchange_rate_date",
+        "exchange_rate_provider",
         "description",
+        "explanation",
+        "refers_to_entry_id",
+        "due_date",
+        "customer_id",
+        "customer_segment",
+        "customer_region",
+        "sales_channel",
         "committed_at",
         "processed_at",
         "line_count",
@@ -41,48 +48,76 @@ JOURNAL_LINE = Table(
         "credit_amount",
         "functional_debit_amount",
         "functional_credit_amount",
+        "line_id",
+        "product_id",
+        "product_category",
+        "quantity",
     ),
 )
 
+_NULL: Final = "\\N"
+_SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
-def entry_rows(entries: Sequence[JournalEntry]) -> Iterator[Row]:
-    """Rows of `journal_entry`."""
+
+def entry_text(entries: Iterable[JournalEntry]) -> Iterator[str]:
+    """Rows of `journal_entry`, each ending with a line feed."""
     for entry in entries:
-        yield (
-            entry.entry_id,
-            entry.order_id,
-            entry.order_version,
-            entry.event_id,
-            entry.rule,
-            entry.standard_reference,
-            entry.posting_date,
-            entry.period,
-            entry.currency_code,
-            entry.functional_currency_code,
-            entry.exchange_rate,
-            entry.description,
-            entry.committed_at,
-            entry.processed_at,
-            len(entry.lines),
+        yield "\t".join(
+            (
+                _text(entry.entry_id),
+                _text(entry.order_id),
+                str(entry.order_version),
+                _text(entry.event_id),
+                _text(entry.rule),
+                _text(entry.standard_reference),
+                _time(entry.posting_date),
+                _text(entry.currency_code),
+                _text(entry.functional_currency_code),
+                str(entry.exchange_rate),
+                _time(entry.exchange_rate_date),
+                _text(entry.exchange_rate_provider),
+                _text(entry.description),
+                _text(entry.explanation),
+                _text(entry.refers_to_entry_id),
+                _time(entry.due_date),
+                _text(entry.customer_id),
+                _text(entry.customer_segment),
+                _text(entry.customer_region),
+                _text(entry.sales_channel),
+                _time(entry.committed_at),
+                _time(entry.processed_at),
+                f"{len(entry.lines)}\n",
+            )
         )
 
 
-def line_rows(entries: Sequence[JournalEntry]) -> Iterator[Row]:
-    """Rows of `journal_line`, numbered from 1 in each entry."""
+def line_text(entries: Iterable[JournalEntry], chart: ChartOfAccounts) -> Iterator[str]:
+    """Rows of `journal_line`, numbered from 1 in each entry, on the accounts that the chart assigns."""
+    account_for = chart.account_for
     for entry in entries:
+        entry_id, region = _text(entry.entry_id), entry.customer_region
         for number, line in enumerate(entry.lines, 1):
+            account = account_for(line.account_code, line.product_category, region)
             yield (
-                entry.entry_id,
-                number,
-                line.account_code,
-                line.debit_amount,
-                line.credit_amount,
-                line.functional_debit_amount,
-                line.functional_credit_amount,
+                f"{entry_id}\t{number}\t{_text(account)}\t{_amount(line.debit_amount)}\t{_amount(line.credit_amount)}\t"
+                f"{_amount(line.functional_debit_amount)}\t{_amount(line.functional_credit_amount)}\t"
+                f"{_text(line.line_id)}\t{_text(line.product_id)}\t{_text(line.product_category)}\t{_quantity(line.quantity)}\n"
             )
 
 
-def chart_of_accounts(source: Traversable) -> list[Row]:
-    """The accounts of a CSV file with the columns code, name, type and normal_side."""
-    rows = csv.DictReader(source.read_text(encoding="utf-8").splitlines())
-    return [(row["code"], row["name"], row["type"], row["normal_side"]) for row in rows]
+def _amount(amount: Decimal) -> str:
+    return str(amount) if amount else "0"
+
+
+def _quantity(quantity: Decimal | None) -> str:
+    return _NULL if quantity is None else str(quantity)
+
+
+def _text(value: str | None) -> str:
+    if value is None:
+        return _NULL
+    return value if value.isprintable() and "\\" not in value else value.translate(_SPECIAL)
+
+
+def _time(value: date | datetime | None) -> str:
+    return _NULL if value is None else value.isoformat()

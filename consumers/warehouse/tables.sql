@@ -1,81 +1,150 @@
 -- The general ledger: entries are appended, never changed; each balances in both currencies.
 
 CREATE TABLE IF NOT EXISTS account (
-    account_code text PRIMARY KEY,
+    account_code text COLLATE "C" PRIMARY KEY,
     account_name text NOT NULL,
     account_type text NOT NULL CHECK (account_type IN ('asset', 'liability', 'equity', 'income', 'expense')),
-    normal_side text NOT NULL CHECK (normal_side IN ('debit', 'credit'))
+    normal_side text NOT NULL CHECK (normal_side IN ('debit', 'credit')),
+    control_code text COLLATE "C" NOT NULL,
+    cash_flow text NOT NULL CHECK (cash_flow IN ('cash', 'operating', 'investing', 'financing'))
 );
 
+CREATE TABLE IF NOT EXISTS closed_period (
+    period text COLLATE "C" PRIMARY KEY CHECK (period ~ '^\d{4}-(0[1-9]|1[0-2])$'),
+    closed_at timestamptz NOT NULL DEFAULT now(),
+    closed_by text NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS budget (
+    period text COLLATE "C" NOT NULL CHECK (period ~ '^\d{4}-(0[1-9]|1[0-2])$'),
+    product_category text NOT NULL,
+    quantity numeric(19, 6) NOT NULL CHECK (quantity >= 0),
+    unit_price_amount numeric(19, 6) NOT NULL CHECK (unit_price_amount >= 0), -- functional currency
+    PRIMARY KEY (period, product_category)
+);
+
+-- Each accounting period is a partition of its own; `open_period` creates it when its first entry comes.
 CREATE TABLE IF NOT EXISTS journal_entry (
-    entry_id text PRIMARY KEY,
-    order_id text NOT NULL,
+    entry_id text COLLATE "C" NOT NULL,
+    period text COLLATE "C" NOT NULL,
+    order_id text COLLATE "C" NOT NULL,
     order_version bigint NOT NULL,
-    event_id text NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
     rule text NOT NULL,
     standard_reference text NOT NULL,
     posting_date date NOT NULL,
-    period text NOT NULL,
+    effective_date date NOT NULL, -- earlier than posting_date where the period of the event was closed
     currency_code text NOT NULL,
     functional_currency_code text NOT NULL,
     exchange_rate numeric(19, 10) NOT NULL,
+    exchange_rate_date date,
+    exchange_rate_provider text,
     description text NOT NULL,
+    explanation text,
+    refers_to_entry_id text COLLATE "C",
+    due_date date,
+    customer_id text,
+    customer_segment text,
+    customer_region text,
+    sales_channel text,
     committed_at timestamptz NOT NULL,
     processed_at timestamptz NOT NULL,
     line_count integer NOT NULL CHECK (line_count >= 2),
-    recorded_at timestamptz NOT NULL DEFAULT now()
-);
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (entry_id, period),
+    CHECK (to_char(posting_date, 'YYYY-MM') = period)
+) PARTITION BY LIST (period);
 CREATE INDEX IF NOT EXISTS journal_entry_order ON journal_entry (order_id);
-CREATE INDEX IF NOT EXISTS journal_entry_period ON journal_entry (period);
 
 CREATE TABLE IF NOT EXISTS journal_line (
-    entry_id text NOT NULL,
+    entry_id text COLLATE "C" NOT NULL,
     line_number integer NOT NULL,
-    account_code text NOT NULL REFERENCES account,
-    debit_amount numeric(19, 4) NOT NULL CHECK (debit_amount >= 0),
-    credit_amount numeric(19, 4) NOT NULL CHECK (credit_amount >= 0),
-    functional_debit_amount numeric(19, 4) NOT NULL CHECK (functional_debit_amount >= 0),
-    functional_credit_amount numeric(19, 4) NOT NULL CHECK (functional_credit_amount >= 0),
-    PRIMARY KEY (entry_id, line_number),
-    CHECK (least(debit_amount, credit_amount) = 0),
-    CHECK (least(functional_debit_amount, functional_credit_amount) = 0)
-);
+    period text COLLATE "C" NOT NULL,
+    account_code text COLLATE "C" NOT NULL,
+    debit_amount numeric(19, 4) NOT NULL,
+    credit_amount numeric(19, 4) NOT NULL,
+    functional_debit_amount numeric(19, 4) NOT NULL,
+    functional_credit_amount numeric(19, 4) NOT NULL,
+    line_id text,
+    product_id text,
+    product_category text,
+    quantity numeric(19, 6),
+    PRIMARY KEY (entry_id, line_number, period),
+    CONSTRAINT journal_line_one_side CHECK (
+        debit_amount >= 0 AND credit_amount >= 0 AND (debit_amount = 0 OR credit_amount = 0)),
+    CONSTRAINT journal_line_one_functional_side CHECK (
+        functional_debit_amount >= 0 AND functional_credit_amount >= 0
+        AND (functional_debit_amount = 0 OR functional_credit_amount = 0))
+) PARTITION BY LIST (period);
 
--- At commit each new entry must have all its lines and balance.
-CREATE OR REPLACE FUNCTION refuse_unbalanced_entry() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    lines bigint;
-    difference numeric;
-    functional_difference numeric;
+-- Runs with the owner's rights: the writer may not create tables. A period's partitions are made once.
+CREATE OR REPLACE FUNCTION open_period(wanted text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    SELECT count(*), coalesce(sum(debit_amount - credit_amount), 0),
-           coalesce(sum(functional_debit_amount - functional_credit_amount), 0)
-    INTO lines, difference, functional_difference
-    FROM journal_line WHERE entry_id = NEW.entry_id;
-    IF lines <> NEW.line_count OR difference <> 0 OR functional_difference <> 0 THEN
-        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_balanced', MESSAGE = format(
-            'journal entry %s of order %s does not balance: %s of %s lines, debits less credits %s %s and %s %s',
-            NEW.entry_id, NEW.order_id, lines, NEW.line_count, difference, NEW.currency_code,
-            functional_difference, NEW.functional_currency_code);
+    IF wanted !~ '^\d{4}-(0[1-9]|1[0-2])$' THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_period',
+            MESSAGE = format('%L is no accounting period; a period is written YYYY-MM', wanted);
+    END IF;
+    IF to_regclass(format('journal_line_%s', replace(wanted, '-', '_'))) IS NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtext('ordersync open_period'));
+        EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF journal_entry FOR VALUES IN (%L)',
+            'journal_entry_' || replace(wanted, '-', '_'), wanted);
+        EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF journal_line FOR VALUES IN (%L)',
+            'journal_line_' || replace(wanted, '-', '_'), wanted);
+    END IF;
+END $$;
+
+-- The day that an entry of `wanted` is posted on: that day, or the first one after the closed periods.
+CREATE OR REPLACE FUNCTION open_day(wanted date) RETURNS date LANGUAGE sql STABLE AS $$
+    SELECT greatest(wanted, (SELECT (to_date(max(period), 'YYYY-MM') + interval '1 month')::date FROM closed_period))
+$$;
+
+-- The lines of an entry come in one statement, after the entry, all of them, and balance in both currencies.
+CREATE OR REPLACE FUNCTION refuse_unbalanced_lines() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    wrong record;
+BEGIN
+    SELECT entry_id, lines, difference, functional_difference, entry.line_count INTO wrong
+    FROM (SELECT entry_id, period, count(*) AS lines, sum(debit_amount - credit_amount) AS difference,
+              sum(functional_debit_amount - functional_credit_amount) AS functional_difference
+          FROM added GROUP BY entry_id, period) AS told
+    LEFT JOIN journal_entry AS entry USING (entry_id, period)
+    WHERE difference <> 0 OR functional_difference <> 0 OR entry.line_count IS DISTINCT FROM lines
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_line_of_entry', MESSAGE = format(
+            'journal entry %s does not balance or is not there: %s of %s lines, debits less credits %s, functional %s; '
+            'an entry is written at once, with all its lines', wrong.entry_id, wrong.lines, wrong.line_count,
+            wrong.difference, wrong.functional_difference);
+    END IF;
+    IF EXISTS (SELECT FROM added LEFT JOIN account USING (account_code) WHERE account.account_code IS NULL) THEN
+        RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'journal_line_account', MESSAGE = format(
+            'account %s is not in the chart of accounts', (SELECT account_code FROM added
+                LEFT JOIN account USING (account_code) WHERE account.account_code IS NULL LIMIT 1));
     END IF;
     RETURN NULL;
 END $$;
 
--- A line may only come with the entry that counts it: one more afterwards is one too many.
-CREATE OR REPLACE FUNCTION refuse_stray_line() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    stray text;
+-- At commit each new entry has its lines; they were refused if they were not all of them or did not balance.
+CREATE OR REPLACE FUNCTION refuse_entry_without_lines() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT touched.entry_id INTO stray
-    FROM (SELECT DISTINCT entry_id FROM added) AS touched
-    LEFT JOIN journal_entry AS entry USING (entry_id)
-    WHERE entry.line_count IS DISTINCT FROM
-        (SELECT count(*) FROM journal_line AS line WHERE line.entry_id = touched.entry_id)
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_line_of_entry', MESSAGE = format(
-            'journal entry %s does not exist or has another number of lines: an entry is written at once, with all '
-            'its lines', stray);
+    PERFORM FROM journal_line WHERE entry_id = NEW.entry_id AND line_number = 1 AND period = NEW.period;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_balanced', MESSAGE = format(
+            'journal entry %s of order %s does not balance: it has no lines', NEW.entry_id, NEW.order_id);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Asked again at each statement: who closed a period meanwhile makes the writer begin anew.
+CREATE OR REPLACE FUNCTION refuse_closed_period() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    closed text;
+BEGIN
+    SELECT max(period) INTO closed FROM closed_period;
+    IF closed IS NOT NULL AND EXISTS (SELECT FROM added WHERE period <= closed) THEN
+        RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = format(
+            'period %s is closed: post to the first open one and refer to the day that it is about', closed);
     END IF;
     RETURN NULL;
 END $$;
@@ -90,32 +159,16 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'journal_entry_balanced'
                    AND tgrelid = 'journal_entry'::regclass) THEN
         CREATE CONSTRAINT TRIGGER journal_entry_balanced AFTER INSERT ON journal_entry
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_unbalanced_entry();
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_entry_without_lines();
+        CREATE TRIGGER journal_entry_open_period AFTER INSERT ON journal_entry
+            REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_closed_period();
         CREATE TRIGGER journal_line_of_entry AFTER INSERT ON journal_line
-            REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_stray_line();
+            REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_unbalanced_lines();
         CREATE TRIGGER journal_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_entry
             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
         CREATE TRIGGER journal_line_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_line
             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+        CREATE TRIGGER closed_period_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON closed_period
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
     END IF;
 END $$;
-
-CREATE OR REPLACE VIEW trial_balance AS
-SELECT currency_code, functional_currency_code, account_code, account_name, account_type,
-    sum(debit_amount) AS debit_amount,
-    sum(credit_amount) AS credit_amount,
-    sum(debit_amount - credit_amount) AS balance_amount,
-    sum(functional_debit_amount) AS functional_debit_amount,
-    sum(functional_credit_amount) AS functional_credit_amount,
-    sum(functional_debit_amount - functional_credit_amount) AS functional_balance_amount
-FROM journal_line JOIN journal_entry USING (entry_id) JOIN account USING (account_code)
-GROUP BY currency_code, functional_currency_code, account_code, account_name, account_type;
-
-CREATE OR REPLACE VIEW order_balance AS
-SELECT order_id, currency_code, functional_currency_code, account_code,
-    sum(debit_amount) AS debit_amount,
-    sum(credit_amount) AS credit_amount,
-    sum(debit_amount - credit_amount) AS balance_amount,
-    sum(functional_debit_amount - functional_credit_amount) AS functional_balance_amount
-FROM journal_line JOIN journal_entry USING (entry_id)
-GROUP BY order_id, currency_code, functional_currency_code, account_code;

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from schemas.attributes import Amount, CanonicalModel, Day, EventId, ExchangeRate, Instant, OrderId, attribute
+from schemas.attributes import (
+    Amount,
+    CanonicalModel,
+    Day,
+    EventId,
+    ExchangeRate,
+    Instant,
+    OrderId,
+    Quantity,
+    attribute,
+)
 
 
 class JournalLine(CanonicalModel, owner="finance", classification="confidential"):
@@ -16,6 +26,9 @@ class JournalLine(CanonicalModel, owner="finance", classification="confidential"
     line_id: str | None = attribute("The order line, or the obligation of a contract, that it is about", default=None)
     product_id: str | None = attribute("Product of that line", default=None)
     product_category: str | None = attribute("Product group of that line", default=None)
+    quantity: Quantity | None = attribute(
+        "Units whose revenue it is; negative where they came back", default=None, unit="unit of the order line"
+    )
 
 
 class JournalEntry(CanonicalModel, owner="finance", classification="confidential"):
@@ -37,6 +50,7 @@ class JournalEntry(CanonicalModel, owner="finance", classification="confidential
     description: str = attribute("What happened, for people")
     explanation: str | None = attribute("The arithmetic that led to the amounts, one step a line", default=None)
     refers_to_entry_id: EventId | None = attribute("The entry that this one reverses or posts anew", default=None)
+    due_date: Day | None = attribute("When the amount that an invoice made due is to be paid", default=None)
     customer_id: str | None = attribute("Customer of the order", default=None)
     customer_segment: str | None = attribute("Customer segment", default=None)
     customer_region: str | None = attribute("Sales region", default=None)

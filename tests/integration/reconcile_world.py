@@ -17,14 +17,15 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 import consumers.erp
-import consumers.warehouse
 from consumers.erp.rows import OrderRows
 from consumers.postgres.bulk import Table
 from consumers.reconcile import ReconcileSettings, SourceSettings
 from consumers.reconcile.facts import Facts
 from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.source import SourceReader
-from consumers.warehouse.rows import JOURNAL_ENTRY, JOURNAL_LINE, chart_of_accounts, entry_rows, line_rows
+from consumers.sink import Advance, Batch, Partition
+from consumers.warehouse.settings import WarehouseSettings
+from consumers.warehouse.sink import WarehouseSink
 from deploy.local.endpoints import Endpoints
 from deploy.topics import TopicLayout, apply_topics
 from schemas.attributes import CustomerId, OrderId, ProductId
@@ -45,7 +46,7 @@ from schemas.models import (
 from schemas.models.source import event_id_of
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings, KafkaSettings
-from schemas.topics import CATALOGUE, ORDER_STATE, PARKED
+from schemas.topics import CATALOGUE, ORDER_STATE, PARKED, POSTINGS
 from streams.rules import facts as rules
 from streams.rules.decision import Accepted, Knowledge, decide
 from streams.rules.enrichment import EnrichmentPolicy
@@ -194,13 +195,12 @@ class World:
                 _copy(connection, table, rows)
 
     def write_ledger(self, entries: list[JournalEntry]) -> None:
-        accounts = chart_of_accounts(files(consumers.warehouse) / "accounts.csv")
-        with psycopg.connect(self.settings.ledger.conninfo()) as connection:
-            connection.execute((files(consumers.warehouse) / "tables.sql").read_bytes())
-            for account in accounts:
-                connection.execute("INSERT INTO account VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING", account)
-            _copy(connection, JOURNAL_ENTRY, entry_rows(entries))
-            _copy(connection, JOURNAL_LINE, line_rows(entries))
+        ledger = WarehouseSettings(database=self.settings.ledger, writer_role=None)
+        with closing(WarehouseSink(ledger, self.registry)) as sink:
+            sink.prepare()
+            place = Partition(POSTINGS, 0)
+            known = sink.positions([place]).get(place)
+            sink.write(Batch(entries, {place: Advance(known, (known or 0) + len(entries))}, None))
 
     def execute(self, database: DatabaseSettings, *statements: str) -> None:
         """Change a database by hand, past all triggers."""
@@ -251,7 +251,9 @@ def _copy(connection: psycopg.Connection[Any], table: Table, rows: Iterable[tupl
 def _contents(database: DatabaseSettings) -> dict[str, bytes]:
     """All rows of each table, as COPY gives them."""
     with psycopg.connect(database.conninfo()) as connection, connection.cursor() as cursor:
-        names = cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        names = cursor.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        ).fetchall()
         contents = {}
         for (name,) in names:
             with cursor.copy(sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(name))) as copy:

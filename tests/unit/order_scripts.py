@@ -129,7 +129,7 @@ class Script:
     def _move(self, quantities: dict[str, Decimal], kind: type[Shipment] | type[Return]) -> None:
         moved: dict[str, str | Decimal] = {name: quantity for name, quantity in quantities.items() if quantity > 0}
         if moved:
-            number = len(self.goods)
+            number = self._number()
             self.goods.append(shipment(number, moved) if kind is Shipment else goods_return(number, moved))
             self.events.append(self.life.handled(*self.goods))
 

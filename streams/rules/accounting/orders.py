@@ -21,8 +21,9 @@ what was invoiced or paid and is not yet earned a contract liability, which is n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from uuid import uuid5
 
@@ -60,6 +61,8 @@ class Position:
 
     balances: Balances
     arithmetic: tuple[str, ...]
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    """Units that the revenue is about, by order line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,14 @@ def journal_entries(previous: OrderState | None, current: OrderState) -> list[Jo
     before = {} if previous is None else positions(previous)
     entries = []
     for rule, position in positions(current).items():
-        was = before[rule].balances if rule in before else {}
-        moved = difference(was, position.balances)
+        was = before.get(rule, _NOTHING)
+        moved = difference(was.balances, position.balances)
         if moved:
             entries.append(_entry(rule, moved, was, position, current))
     return entries
+
+
+_NOTHING = Position({}, ())
 
 
 def _never_moved(previous: OrderState | None) -> bool:
@@ -123,7 +129,7 @@ def _claims(earned: Decimal, state: OrderState) -> dict[AccountingRule, Position
     return {
         BILLING: Position(
             {Post(TRADE_RECEIVABLES): due, Post(CONTRACT_LIABILITIES): -due},
-            (f"invoiced {invoiced} - credited {credited} = due {due}",),
+            (f"invoiced {as_text(invoiced)} - credited {as_text(credited)} = due {as_text(due)}",),
         ),
         CASH_RECEIPT: Position(
             {
@@ -131,11 +137,17 @@ def _claims(earned: Decimal, state: OrderState) -> dict[AccountingRule, Position
                 Post(TRADE_RECEIVABLES): -collected,
                 Post(CONTRACT_LIABILITIES): collected - paid,
             },
-            (f"received {received} - refunded {refunded} = paid {paid}, of which {collected} was due",),
+            (
+                f"received {as_text(received)} - refunded {as_text(refunded)} = paid {as_text(paid)}, of which "
+                f"{as_text(collected)} was due",
+            ),
         ),
         SETTLEMENT: Position(
             {Post(CONTRACT_LIABILITIES): settled, Post(CONTRACT_ASSETS): -settled},
-            (f"the lesser of earned {earned} and the greater of due {due} and paid {paid} = {settled}",),
+            (
+                f"the lesser of earned {as_text(earned)} and the greater of due {as_text(due)} and paid "
+                f"{as_text(paid)} = {as_text(settled)}",
+            ),
         ),
     }
 
@@ -144,17 +156,21 @@ def _transfer(earned: _Earned, order: SalesOrder, state: OrderState) -> Position
     balances = {Post(CONTRACT_ASSETS): earned.total}
     balances |= {Post(REVENUE, line_id): -amount for line_id, amount in earned.lines.items()}
     balances |= {Post(SHIPPING_REVENUE): -earned.shipping, Post(TAX_PAYABLE): -earned.tax}
-    return Position(balances, tuple(_revenue_arithmetic(earned, order, state)))
+    kept = {line.line_id: sent - back for line, sent, back in _movements(order, state)} if earned.lines else {}
+    return Position(balances, tuple(_revenue_arithmetic(earned, order, state)), kept)
 
 
 def _revenue_arithmetic(earned: _Earned, order: SalesOrder, state: OrderState) -> Iterator[str]:
     for line, sent, back in _movements(order, state) if earned.lines else ():
         kept = as_text(sent - back)
         yield (
-            f"line {line.line_id}: {kept} of {as_text(line.quantity)} of {line.line_extension_amount} = "
-            f"{earned.lines[line.line_id]}"
+            f"line {line.line_id}: {kept} of {as_text(line.quantity)} of "
+            f"{as_text(line.line_extension_amount)} = {as_text(earned.lines[line.line_id])}"
         )
-    yield f"shipping {earned.shipping} of {order.charge_total_amount}, tax {earned.tax} of {order.tax_amount}"
+    yield (
+        f"shipping {as_text(earned.shipping)} of {as_text(order.charge_total_amount)}, tax {as_text(earned.tax)} of "
+        f"{as_text(order.tax_amount)}"
+    )
 
 
 def _transferred(order: SalesOrder, state: OrderState) -> _Earned:
@@ -217,13 +233,13 @@ def _costs(order: SalesOrder, enrichment: Enrichment, state: OrderState) -> Posi
         balances[Post(COST_OF_GOODS_SOLD, line.line_id)] = cost
         total += cost
         if cost:
-            arithmetic.append(f"line {line.line_id}: {as_text(sent - back)} x {as_text(unit_cost)} = {cost}")
+            arithmetic.append(f"line {line.line_id}: {as_text(sent - back)} x {as_text(unit_cost)} = {as_text(cost)}")
     balances[Post(INVENTORY)] = -total
     return Position(balances, tuple(arithmetic))
 
 
 def _entry(
-    rule: AccountingRule, moved: Balances, before: Balances, position: Position, state: OrderState
+    rule: AccountingRule, moved: Balances, before: Position, position: Position, state: OrderState
 ) -> JournalEntry:
     order, enrichment = state.order, state.enrichment
     assert order is not None and enrichment is not None
@@ -232,7 +248,8 @@ def _entry(
     currency = functional_currency if is_functional else order.document_currency_code
     rate = Decimal(1) if is_functional else enrichment.exchange_rate
     functional = difference(
-        _converted(before, rate, functional_currency), _converted(position.balances, rate, functional_currency)
+        _converted(before.balances, rate, functional_currency),
+        _converted(position.balances, rate, functional_currency),
     )
     committed_at = state.committed_at
     return JournalEntry.trusted(
@@ -252,17 +269,34 @@ def _entry(
         description=rule.description,
         explanation="\n".join(position.arithmetic),
         refers_to_entry_id=None,
+        due_date=_due_date(state) if rule is BILLING else None,
         customer_id=order.buyer_customer_party_id,
         customer_segment=enrichment.customer_segment,
         customer_region=enrichment.customer_region,
         sales_channel=order.sales_channel,
         committed_at=committed_at,
         processed_at=state.processed_at,
-        lines=_lines(moved, functional, enrichment),
+        lines=_lines(moved, functional, _units(before, position), enrichment),
     )
 
 
-def _lines(moved: Balances, functional: Balances, enrichment: Enrichment) -> list[JournalLine]:
+def _due_date(state: OrderState) -> date | None:
+    """When the newest invoice is to be paid."""
+    invoices = state.settlement.invoices if state.settlement is not None else []
+    return invoices[-1].due_date if invoices else None
+
+
+def _units(before: Position, now: Position) -> dict[Post, Decimal]:
+    """Units that moved, by the revenue post that they belong to."""
+    return {
+        Post(REVENUE, line_id): now.quantities.get(line_id, ZERO) - before.quantities.get(line_id, ZERO)
+        for line_id in {**before.quantities, **now.quantities}
+    }
+
+
+def _lines(
+    moved: Balances, functional: Balances, units: Mapping[Post, Decimal], enrichment: Enrichment
+) -> list[JournalLine]:
     products = {line.line_id: line for line in enrichment.lines}
     lines = []
     for post in sorted({**moved, **functional}):
@@ -278,6 +312,7 @@ def _lines(moved: Balances, functional: Balances, enrichment: Enrichment) -> lis
                 line_id=post.obligation or None,
                 product_id=product.product_id if product is not None else None,
                 product_category=product.category if product is not None else None,
+                quantity=units.get(post),
             )
         )
     return lines

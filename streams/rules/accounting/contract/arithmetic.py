@@ -22,7 +22,6 @@ def arithmetic(before: ContractState, after: ContractState) -> Iterator[str]:
     """One line for each figure that changed."""
     yield from _revenue(before, after)
     yield from _tax(before, after)
-    yield from _costs(before, after)
     refunds = expected_refunds(before), expected_refunds(after)
     if refunds[0] != refunds[1]:
         yield f"expected to be refunded: {refunds[1]} (before {refunds[0]})"
@@ -77,7 +76,8 @@ def _tax(before: ContractState, after: ContractState) -> Iterator[str]:
             yield f"tax {key}: {after.parts[key].terms.tax_percent} % = {amount}"
 
 
-def _costs(before: ContractState, after: ContractState) -> Iterator[str]:
+def cost_arithmetic(before: ContractState, after: ContractState) -> Iterator[str]:
+    """One line for each obligation whose cost moved."""
     for key, part in after.parts.items():
         old = before.parts.get(key)
         moved = old is None or (old.transferred, old.expected_back, old.returned) != (

@@ -14,7 +14,7 @@ from schemas.errors import InvalidValue
 from schemas.models import JournalEntry
 from streams.rules.accounting import catalogue as rules
 from streams.rules.accounting.catalogue import AccountingRule
-from streams.rules.accounting.contract.arithmetic import arithmetic
+from streams.rules.accounting.contract.arithmetic import arithmetic, cost_arithmetic
 from streams.rules.accounting.contract.balances import balances, cost_balances
 from streams.rules.accounting.contract.currency import Carried, converted, rate_on, remeasured
 from streams.rules.accounting.contract.entries import EntryDraft, as_posted, reposted, reversal
@@ -121,6 +121,7 @@ def _account(books: _Books, event: Event, event_id: str) -> tuple[_Books, _Accou
     try:
         for step in steps_of(state, event):
             lines = (*step.notes, *arithmetic(state, step.state))
+            cost_lines = tuple(cost_arithmetic(state, step.state)) or step.notes
             moved = difference(balances(state), balances(step.state))
             costs = difference(cost_balances(state), cost_balances(step.state))
             if moved:
@@ -131,7 +132,7 @@ def _account(books: _Books, event: Event, event_id: str) -> tuple[_Books, _Accou
             if costs:
                 own = rate_on(contract.model_copy(update={"currency": contract.functional}), event.on)
                 rule = _cost_rule(step.rule)
-                drafts.append(EntryDraft(rule, event.on, contract.functional, own, costs, costs, lines))
+                drafts.append(EntryDraft(rule, event.on, contract.functional, own, costs, costs, cost_lines))
             if not moved and not costs:
                 notes += [f"no entry ({step.rule.standard_reference})", *lines] if lines else []
             state = step.state

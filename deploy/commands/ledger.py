@@ -1,0 +1,144 @@
+"""`ordersync ledger`: what the general ledger says, and why; `explain` also of a contract file, without any server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from deploy.commands.options import home_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from schemas.settings import DatabaseSettings
+
+_VIEWS = (
+    "revenue",
+    "receivables",
+    "open-receivables",
+    "cash-flow",
+    "budget-variance",
+    "profitability",
+    "sales-lines",
+)
+
+
+@click.group("ledger")
+def command() -> None:
+    """Explain journal entries; balances, periods, planning figures."""
+
+
+@command.command("explain")
+@click.argument("subject", metavar="ORDER|FILE")
+@home_option
+@json_option
+def explain(subject: str, home: Path, as_json: bool) -> None:
+    """Every journal entry with its rule, paragraph and arithmetic.
+
+    FILE is a contract file (.toml or .json, see deploy/guide/ledger.md) and needs no server; ORDER is an order id such
+    as crm:42, read from the ledger's database.
+    """
+    if Path(subject).suffix in (".toml", ".json"):
+        _explain_contract(Path(subject), as_json)
+        return
+    # Only here: a contract file needs no database.
+    from deploy.ledger.explanation import entries_as_json, show_entries
+    from deploy.ledger.queries import entries_of_order
+
+    entries = entries_of_order(_database(home), subject)
+    if as_json:
+        print_json(entries_as_json(entries))
+    else:
+        show_entries(entries, Console(highlight=False))
+
+
+def _explain_contract(path: Path, as_json: bool) -> None:
+    from deploy.ledger.contract_files import read_contract
+    from deploy.ledger.explanation import journal_as_json, show_journal
+    from streams.rules.accounting.contract.journal import journal_of
+
+    journal = journal_of(read_contract(path))
+    if as_json:
+        print_json(journal_as_json(journal))
+    else:
+        show_journal(journal, Console(highlight=False))
+
+
+@command.command("trial-balance")
+@click.option("--period", help="Up to and including this period, YYYY-MM; everything where missing.")
+@home_option
+@json_option
+def trial_balance(period: str | None, home: Path, as_json: bool) -> None:
+    """Debits, credits and balance of every account, by currency."""
+    from deploy.ledger import queries
+
+    _show("trial balance", queries.trial_balance(_database(home), period), as_json)
+
+
+@command.command("tie-out")
+@home_option
+@json_option
+def tie_out(home: Path, as_json: bool) -> None:
+    """Receivables in the ledger against what the orders' invoices and payments leave open."""
+    _show_view("tie-out", home, as_json)
+
+
+@command.command("close-period")
+@click.argument("period")
+@click.option("--by", "closed_by", required=True, help="Who closes it.")
+@home_option
+def close_period(period: str, closed_by: str, home: Path) -> None:
+    """Close PERIOD (YYYY-MM) and all before it; late entries go to the first open day and keep the day of the event."""
+    from deploy.ledger import queries
+
+    queries.close_period(_database(home), period, closed_by)
+    click.echo(f"{period} is closed")
+
+
+@command.command("metrics")
+@home_option
+@json_option
+def metrics(home: Path, as_json: bool) -> None:
+    """Net sales, net income and operating cash flow by period, and both as a ratio to sales."""
+    _show_view("metrics", home, as_json)
+
+
+@command.command("view")
+@click.argument("name", type=click.Choice(_VIEWS))
+@home_option
+@json_option
+def view(name: str, home: Path, as_json: bool) -> None:
+    """One view of finance planning."""
+    _show_view(name, home, as_json)
+
+
+@command.command("budget")
+@click.argument("file", type=click.Path(path_type=Path))
+@home_option
+def budget(file: Path, home: Path) -> None:
+    """Take over a budget: a CSV with period, product_category, quantity, unit_price_amount (functional currency)."""
+    from deploy.ledger import queries
+
+    click.echo(f"{queries.load_budget(_database(home), file)} budget rows")
+
+
+def _database(home: Path) -> DatabaseSettings:
+    from deploy.commands.systems import systems_of
+
+    return systems_of(home).ledger
+
+
+def _show_view(name: str, home: Path, as_json: bool) -> None:
+    from deploy.ledger import queries
+
+    _show(name, queries.view(_database(home), name), as_json)
+
+
+def _show(title: str, rows: list[dict[str, object]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+        return
+    from deploy.ledger.explanation import show_rows
+
+    show_rows(title, rows, Console(highlight=False))

@@ -1,0 +1,1 @@
+"""What `ordersync ledger` reads and shows."""
