@@ -19,7 +19,7 @@ from schemas.registry import SchemaRegistry
 from schemas.settings import KafkaSettings, RegistrySettings
 from tests.benchmarks import stream_latency
 from tests.benchmarks.peers import kafka_streams, quix
-from tests.benchmarks.report import Figure, Peer, publish
+from tests.benchmarks.report import Figure, publish
 from tests.benchmarks.stream_load import prepare
 from tests.benchmarks.stream_runs import PeerMissing, Program, Run, new_group, our_worker, run_together
 
@@ -149,52 +149,61 @@ def _rates(runs: dict[str, list[Run]]) -> list[Figure]:
     figures = []
     for name, found in runs.items():
         goal = ORDERS_PER_SECOND_GOAL if name == OURS else None
-        figures.append(Figure(f"{name}: orders", _rate(found), "1/s", goal))
-        figures.append(Figure(f"{name}: orders, second half", _warm_rate(found), "1/s"))
         cpu = statistics.median(each.cpu_micros for each in found)
-        figures.append(Figure(f"{name}: processor time of an order", cpu, "us", is_cost=True))
-        figures.append(Figure(f"{name}: peak resident memory", _peak(found), "MiB", is_cost=True))
+        figures += [
+            Figure(f"{name}: orders", _rate(found), "1/s", goal),
+            Figure("  second half", _warm_rate(found), "1/s"),
+            Figure("  processor time of an order", cpu, "us", is_cost=True),
+            Figure("  peak resident memory", _peak(found), "MiB", is_cost=True),
+        ]
     return figures
 
 
 def _comparisons(runs: dict[str, list[Run]]) -> list[Figure]:
-    """Ours against each peer; the second half against Kafka Streams, whose first warms up."""
-    ours = runs.get(OURS)
-    if ours is None:
+    """Ours against each peer; Kafka Streams' two threads use both cores, and so may two of our workers."""
+    if OURS not in runs:
         return []
-    figures = []
-    for peer, goal in (
-        (PLAIN_FAUST, TIMES_PLAIN_FAUST_GOAL),
-        (QUIX, TIMES_QUIX_GOAL),
-        (QUIX_EXACTLY_ONCE, TIMES_QUIX_GOAL),
-    ):
-        if peer in runs:
-            times = _rate(ours) / _rate(runs[peer])
-            figures.append(Figure(f"times {peer}", times, "x", goal, Peer(peer, 1.0)))
-    if KAFKA_STREAMS in runs:
-        warm, cold = _warm_rate(runs[KAFKA_STREAMS]), _rate(runs[KAFKA_STREAMS])
-        # Its two threads use both cores: so may two of our workers.
-        for name in (OURS, TWO_WORKERS):
-            if name in runs:
-                goal = TIMES_KAFKA_STREAMS_GOAL
-                figures.append(Figure(f"{name}, times {KAFKA_STREAMS}, whole run", _rate(runs[name]) / cold, "x", goal))
-                figures.append(Figure(f"{name}, times it, second half", _warm_rate(runs[name]) / warm, "x", goal))
-                memory = _peak(runs[name]) / _peak(runs[KAFKA_STREAMS])
-                figures.append(
-                    Figure(f"{name}, part of its memory", memory, "x", MEMORY_OF_KAFKA_STREAMS_GOAL, is_cost=True)
-                )
+    ours = _rate(runs[OURS])
+    figures = [
+        Figure(f"times {peer}", ours / _rate(runs[peer]), "x", goal)
+        for peer, goal in (
+            (PLAIN_FAUST, TIMES_PLAIN_FAUST_GOAL),
+            (QUIX, TIMES_QUIX_GOAL),
+            (QUIX_EXACTLY_ONCE, TIMES_QUIX_GOAL),
+        )
+        if peer in runs
+    ]
+    for name, short in ((OURS, "one worker"), (TWO_WORKERS, "two workers")):
+        if name in runs and KAFKA_STREAMS in runs:
+            figures += _against_kafka_streams(short, runs[name], runs[KAFKA_STREAMS])
     if TWO_WORKERS in runs:
-        figures.append(Figure("two workers, times one", _rate(runs[TWO_WORKERS]) / _rate(ours), "x"))
+        figures.append(Figure("two workers, times one", _rate(runs[TWO_WORKERS]) / ours, "x"))
     return figures
+
+
+def _against_kafka_streams(name: str, ours: list[Run], peer: list[Run]) -> list[Figure]:
+    goal = TIMES_KAFKA_STREAMS_GOAL
+    memory = _peak(ours) / _peak(peer)
+    return [
+        Figure(f"{name}, times Kafka Streams, whole run", _rate(ours) / _rate(peer), "x", goal),
+        Figure(f"{name}, times Kafka Streams, second half", _warm_rate(ours) / _warm_rate(peer), "x", goal),
+        Figure(f"{name}, memory of Kafka Streams'", memory, "x", MEMORY_OF_KAFKA_STREAMS_GOAL, is_cost=True),
+    ]
 
 
 def _latencies(endpoints: Endpoints, arguments: argparse.Namespace, home: Path) -> list[Figure]:
     found = stream_latency.measure(endpoints, home / "latency", LATENCY_ORDERS_PER_SECOND, arguments.latency_seconds)
-    at_pace = f"latency to a read_committed subscriber at {LATENCY_ORDERS_PER_SECOND:,} orders/s"
+    at_pace = f"broker in to read_committed subscriber, {LATENCY_ORDERS_PER_SECOND:,} orders/s"
     return [
         Figure(f"{at_pace}, median", found.median * 1000, "ms", MEDIAN_MS_GOAL, is_cost=True),
         Figure(f"{at_pace}, p99", found.p99 * 1000, "ms", P99_MS_GOAL, is_cost=True),
-        Figure("the last of 200 parked orders released after", found.parked * 1000, "ms", PARKED_MS_GOAL, is_cost=True),
+        Figure(
+            "200 parked orders released after their customer came",
+            found.parked * 1000,
+            "ms",
+            PARKED_MS_GOAL,
+            is_cost=True,
+        ),
     ]
 
 

@@ -35,12 +35,11 @@ def work() -> int:
     @app.agent(batch_topic(app, settings["input"]))
     async def copy(stream):  # type: ignore[no-untyped-def]
         output = output_of(app)
-        produce = output.produce
         async for batch in batches(stream):
             async with output.ours(batch) as ours:
                 if ours:
-                    for record in batch.records:
-                        produce(settings["output"], record.value, record.key, partition=batch.partition)
+                    copies = [(settings["output"], record.key, record.value) for record in batch.records]
+                    output.produce_many(copies, batch.partition)
 
     return run_worker(app, "WARNING")
 
