@@ -15,6 +15,7 @@ from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, Writ
 from producers.cdc.aggregates import Node, NodeId
 from producers.cdc.changes import Position
 from producers.cdc.rows import KeptRow
+from producers.cdc.spilling import MOVING, Spill, moving
 from producers.cdc.tables import RowKey
 from schemas.errors import Fatal
 
@@ -44,6 +45,8 @@ class SealedState(NamedTuple):
 
     standing: Standing
     values: dict[bytes, bytes | Removed]
+    generation: int = 0
+    """Of the values that were spilled before, 0 if none were."""
 
 
 class AssemblyState:
@@ -64,6 +67,8 @@ class AssemblyState:
         self._dirty_parents: dict[NodeId, tuple[RowKey | None, KeptRow | None] | None] = {}
         self._dirty_notes: dict[bytes, bytes | None] = {}
         self._unwritten: dict[bytes, bytes | Removed] = {}
+        self._spill = Spill(self._db)
+        self._generation = 0
         self._durable = WriteOptions()
         self._durable.sync = True
 
@@ -154,6 +159,27 @@ class AssemblyState:
             if self.note(name) is not None:
                 yield name
 
+    def spill(self) -> None:
+        """Put the changed nodes on disk, so that a large transaction is not held in memory; they stay unsealed.
+
+        Called within a transaction. What follows a crash is as if nothing of it had come.
+        """
+        values: dict[bytes, bytes | None] = {}
+        for node_id, node in self._dirty.items():
+            whole = (node.row, node.children, node.emitted)
+            values[_NODE + node_id] = None if node.empty else _bytes_of(whole)
+        for row_id, parent in self._dirty_parents.items():
+            values[_PARENT + row_id] = None if parent is None else _bytes_of(parent)
+        self._generation = self._generation or self._spill.begin()
+        self._spill.put(self._generation, values)
+        for key in values:
+            # An older value, sealed but not written yet, must not be found before the spilled one.
+            self._unwritten.pop(key, None)
+        self._dirty.clear()
+        self._dirty_parents.clear()
+        self._young.clear()
+        self._old.clear()
+
     def seal(self, standing: Standing) -> SealedState:
         """All changes since the last seal, for `write`; called where no source transaction is half applied."""
         removed = Removed()
@@ -169,21 +195,31 @@ class AssemblyState:
         self._dirty.clear()
         self._dirty_parents.clear()
         self._dirty_notes.clear()
-        return SealedState(standing, values)
+        generation, self._generation = self._generation, 0
+        return SealedState(standing, values, generation)
 
     def write(self, sealed: SealedState, *, durable: bool = True) -> None:
         """Write changes and position in one batch; seals are written in their order."""
         batch = WriteBatch(raw_mode=True)
+        spilled: dict[bytes, bytes | None] = {}
         for key, value in sealed.values.items():
             if isinstance(value, Removed):
                 batch.delete(key)
             else:
                 batch.put(key, value)
+            if sealed.generation:
+                spilled[key] = None if isinstance(value, Removed) else value
         batch.put(_META, _bytes_of(_plain(sealed.standing)))
+        if sealed.generation:
+            # The move must not bring back what was spilled before it was changed once more.
+            self._spill.put(sealed.generation, spilled)
+            batch.put(MOVING, moving(sealed.generation))
         if durable:
             self._db.write(batch, self._durable)
         else:
             self._db.write(batch)
+        if sealed.generation:
+            self._spill.move(sealed.generation)
         unwritten = self._unwritten
         for key, value in sealed.values.items():
             if unwritten.get(key) is value:
@@ -197,12 +233,15 @@ class AssemblyState:
         unwritten = self._unwritten.get(key)
         if unwritten is not None:
             return None if isinstance(unwritten, Removed) else unwritten
+        spilled = self._spill.get(key)
+        if spilled is not None:
+            return spilled[0]
         value: bytes | None = self._db.get(key)
         return value
 
     def _ids(self, prefix: bytes, changed: set[NodeId]) -> Iterator[NodeId]:
         """Every id once, in order, so that a transaction applied again after a crash meets them in the same order."""
-        unwritten = {key[1:] for key in self._unwritten if key.startswith(prefix)}
+        unwritten = {key[1:] for key in self._unwritten if key.startswith(prefix)} | self._spill.ids(prefix)
         previous = None
         for row_id in merge(self._written_ids(prefix), sorted(changed | unwritten)):
             if row_id != previous:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -78,13 +78,41 @@ class FactBuilder:
 
         Withdrawals come last: where rows exchange their keys, one states what another no longer does.
         """
-        found = [(root, outcome) for root in touched for outcome in self.outcomes(root)]
-        withdrawn = [item for item in found if item[1].__class__ is Withdrawn]
+        found = []
+        withdrawn = []
+        for root in touched:
+            for outcome in self.outcomes(root):
+                item = (root, outcome)
+                found.append(item)
+                if outcome.__class__ is Withdrawn:
+                    withdrawn.append(item)
         if not withdrawn:
             return found
         said = [item for item in found if item[1].__class__ is not Withdrawn]
         stated = {(stated.aggregate.topic.name, stated.key) for _, stated in said if isinstance(stated, Stated)}
         return said + [item for item in withdrawn if (item[1].aggregate.topic.name, item[1].key) not in stated]
+
+    def of_large_transaction(self, touched: Sequence[NodeId], count: int) -> Iterator[list[tuple[NodeId, Outcome]]]:
+        """The same as `of_transaction`, of so many roots at a time; of those before only the keys are held."""
+        withdrawn: list[tuple[NodeId, Withdrawn]] = []
+        stated: set[tuple[str, str]] = set()
+        for at in range(0, len(touched), count):
+            said: list[tuple[NodeId, Outcome]] = []
+            for root in touched[at : at + count]:
+                for outcome in self.outcomes(root):
+                    if isinstance(outcome, Withdrawn):
+                        withdrawn.append((root, outcome))
+                        continue
+                    if isinstance(outcome, Stated):
+                        stated.add((outcome.aggregate.topic.name, outcome.key))
+                    said.append((root, outcome))
+            yield said
+        for at in range(0, len(withdrawn), count):
+            yield [
+                (root, gone)
+                for root, gone in withdrawn[at : at + count]
+                if (gone.aggregate.topic.name, gone.key) not in stated
+            ]
 
     def outcomes(self, root: NodeId) -> list[Outcome]:
         """What the root's rows now say, for each of its aggregates in the mapping's order."""

@@ -14,6 +14,8 @@ from schemas.settings import KafkaSettings
 
 _FLUSH_SECONDS: Final = 30.0
 _METADATA_SECONDS: Final = 10.0
+_HEEDED_EACH: Final = 64
+"""Records after which it is looked how many are pending: to ask takes a lock."""
 # What was purged with a producer that was thrown away comes again.
 _PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
@@ -39,6 +41,7 @@ class Publisher:
 
     def __init__(self, kafka: KafkaSettings, *, linger_milliseconds: float, max_pending: int) -> None:
         self._max_pending = max_pending
+        self._unheeded = 0
         self._failure: OrdersyncError | None = None
         self._producer = Producer(
             kafka.producer_config(
@@ -82,8 +85,11 @@ class Publisher:
                 self.poll(0.05)
             except KafkaException as exc:
                 raise kafka_error(exc, f"writing to {topic}") from exc
-        while len(producer) > self._max_pending:
-            self.poll(0.05)
+        self._unheeded += 1
+        if self._unheeded >= _HEEDED_EACH:
+            self._unheeded = 0
+            while len(producer) > self._max_pending:
+                self.poll(0.05)
 
     def failed(self, error: KafkaError, message: Message) -> None:
         """Called for a record that the brokers did not take; the next `poll` raises what that means."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
@@ -38,8 +37,7 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """The source transaction (or snapshot) whose outcomes are written."""
 
     transaction_id: int

@@ -39,6 +39,10 @@ _PENDING_SECONDS: Final = 0.01
 _UNANSWERED_SECONDS: Final = 0.001
 """While Kafka owes answers, they are looked for so often: librdkafka cannot wake the thread that waits for changes."""
 _IDLE_CONFIRM_SECONDS: Final = 0.5
+_NODES_IN_MEMORY: Final = 20_000
+"""Changed nodes beyond which a transaction is put on disk while it goes on."""
+_ROOTS_AT_ONCE: Final = 5_000
+"""Aggregates of one transaction whose events are held in memory together."""
 
 
 class Checkpoint:
@@ -172,6 +176,11 @@ class Streaming:
             # What follows in the log has another form than the kept rows: it is gone through again without them.
             raise self._care.stopped(exc, self._standing) from exc
         self._current.changes += len(part.changes)
+        self._spill_when_large()
+
+    def _spill_when_large(self) -> None:
+        if self._state.changed_nodes >= _NODES_IN_MEMORY:
+            self._state.spill()
 
     def _state_touched(self, part: SourceTransaction, captured_at: datetime) -> None:
         touched = self._assembly.take_touched()
@@ -181,9 +190,18 @@ class Streaming:
             return
         checkpoint = self._current
         moment = Moment(part.transaction_id, part.position, part.committed_at, captured_at)
-        outcomes = self._outlet.facts.of_transaction(touched)
-        checkpoint.outstanding += len(outcomes)
-        self._outlet.publish(outcomes, moment, 0, self._outlet.answered(checkpoint, part.committed_at))
+        answered = self._outlet.answered(checkpoint, part.committed_at)
+        if len(touched) <= _ROOTS_AT_ONCE:
+            outcomes = self._outlet.facts.of_transaction(touched)
+            checkpoint.outstanding += len(outcomes)
+            self._outlet.publish(outcomes, moment, 0, answered)
+            return
+        sequence = 0
+        for outcomes in self._outlet.facts.of_large_transaction(touched, _ROOTS_AT_ONCE):
+            checkpoint.outstanding += len(outcomes)
+            self._outlet.publish(outcomes, moment, sequence, answered)
+            sequence += len(outcomes)
+            self._spill_when_large()
 
     def _seal_when_due(self) -> None:
         current, settings = self._current, self._settings

@@ -36,6 +36,7 @@ P50_GOAL_MILLISECONDS = 5
 P99_GOAL_MILLISECONDS = 15
 SNAPSHOT_ROWS_GOAL = 150_000
 RATES = (200, 1_000)
+PARTS = ("stream", "snapshot", "large")
 _WARM_UP_ORDERS = 5_000
 _WARM_UP_SECONDS = 3
 _DEADLINE_SECONDS = 600.0
@@ -91,10 +92,22 @@ class CaptureBenchmark:
 
     def figures(self) -> list[Figure]:
         """Everything that was asked for."""
-        ours, peer = self._streaming()
-        found = _streaming_figures(ours, peer)
+        parts, found, peer = self._arguments.parts, [], None
+        if "stream" in parts:
+            ours, peer = self._streaming()
+            found += _streaming_figures(ours, peer)
+        if "snapshot" in parts:
+            found += self._snapshots()
+        if "large" in parts:
+            rows = ROWS_OF_NEW_ORDER * self._arguments.large_orders
+            limit = None if peer is None else PART_OF_MEMORY_GOAL * peer.peak_mebibytes
+            name = f"peak memory, a transaction of {rows:,} rows"
+            found.append(Figure(name, self._large(), "MiB", limit, is_cost=True))
+        return found
+
+    def _snapshots(self) -> list[Figure]:
         quarter, whole = (self._snapshot(self._arguments.snapshot_orders // part) for part in (4, 1))
-        found += [
+        return [
             Figure("snapshot, through to Kafka", whole[0], "rows/s", SNAPSHOT_ROWS_GOAL),
             Figure(
                 "memory, snapshot of a table four times as large",
@@ -105,10 +118,6 @@ class CaptureBenchmark:
                 is_cost=True,
             ),
         ]
-        rows = ROWS_OF_NEW_ORDER * self._arguments.large_orders
-        limit = None if peer is None else PART_OF_MEMORY_GOAL * peer.peak_mebibytes
-        found.append(Figure(f"peak memory, a transaction of {rows:,} rows", self._large(), "MiB", limit, is_cost=True))
-        return found
 
     def _database(self, name: str) -> OrdersyncCapture:
         """A new database with the tables, and the capture of it."""
@@ -330,6 +339,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=15, help="measured time of each rate")
     parser.add_argument("--snapshot-orders", type=int, default=250_000, help="orders of the table: 4 rows each")
     parser.add_argument("--large-orders", type=int, default=250_000, help="orders of the large transaction")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured")
     parser.add_argument("--no-peer", action="store_true", help="ours only")
     return parser.parse_args()
 

@@ -75,6 +75,7 @@ class Capturing:
 
     directory: Path
     cached_nodes: int
+    spilling: bool = False
     topics: dict[tuple[str, str], object] = field(default_factory=dict)
     replay: list[tuple[list[RowChange], list[tuple[str, str, object]]]] = field(default_factory=list)
 
@@ -91,6 +92,8 @@ class Capturing:
     def transaction(self, changes: list[RowChange]) -> list[Outcome]:
         middle = len(changes) // 2
         self.assembly.apply(changes[:middle])
+        if self.spilling:
+            self.state.spill()
         self.assembly.apply(changes[middle:])
         return [outcome for _, outcome in self.facts.of_transaction(self.assembly.take_touched())]
 
@@ -137,6 +140,7 @@ def test_folded_outcomes_are_the_tables(seed: int, tmp_path: Path) -> None:
     depot = Depot()
     capturing = Capturing(tmp_path / "state", cached_nodes=chance.choice([4, 1_000]))
     for _ in range(150):
+        capturing.spilling = chance.random() < 0.3
         before = depot.stated()
         changes = [change for statement in random_transaction(chance) for change in statement.run(depot)]
         outcomes = capturing.commit(changes)
