@@ -61,21 +61,29 @@ class Run:
     @property
     def warm_rate(self) -> float:
         """Orders a second over the second half: what a just-in-time compiler has seen before."""
-        half = self.seen[-1].orders / 2
-        later = [progress for progress in self.seen if progress.orders >= half]
-        return _rate(later[0], later[-1]) if later[0].at < later[-1].at else self.rate
+        return _rate(*self._second_half)
 
     @property
     def cpu_micros(self) -> float:
-        """Processor time of one order in microseconds, both cores together: what other load does not change much."""
-        first, last = self.seen[0], self.seen[-1]
-        return (last.cpu_seconds - first.cpu_seconds) / (last.orders - first.orders) * 1e6
+        """Processor time of an order in microseconds, over all cores: what other load on the machine hardly changes."""
+        return _cpu_micros(self.seen[0], self.seen[-1])
+
+    @property
+    def warm_cpu_micros(self) -> float:
+        """As `cpu_micros`, over the second half."""
+        return _cpu_micros(*self._second_half)
+
+    @property
+    def _second_half(self) -> tuple[Progress, Progress]:
+        last = self.seen[-1]
+        before = [progress for progress in self.seen[:-1] if progress.orders <= last.orders / 2]
+        return before[-1] if before else self.seen[0], last
 
     def line(self) -> str:
         """The run in one line for people."""
         return (
-            f"{self.rate:,.0f}/s, second half {self.warm_rate:,.0f}/s, {self.cpu_micros:.1f} us of processor time "
-            f"an order, {self.peak_mib:,.0f} MiB"
+            f"{self.rate:,.0f}/s, second half {self.warm_rate:,.0f}/s; {self.cpu_micros:.1f} us of processor time an "
+            f"order, second half {self.warm_cpu_micros:.1f} us; {self.peak_mib:,.0f} MiB"
         )
 
 
@@ -145,3 +153,7 @@ def _watched(
 
 def _rate(first: Progress, last: Progress) -> float:
     return (last.orders - first.orders) / (last.at - first.at)
+
+
+def _cpu_micros(first: Progress, last: Progress) -> float:
+    return (last.cpu_seconds - first.cpu_seconds) / (last.orders - first.orders) * 1e6
