@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from deploy.commands.options import json_option, print_json
+from schemas.errors import ConfigurationError
 from schemas.mapping import SourceMapping, load
 
 
@@ -18,32 +19,40 @@ def command() -> None:
 
 @command.command("check")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--database", metavar="CONNINFO", help="Also compare tables and columns with this PostgreSQL database.")
+@click.option(
+    "--dsn",
+    "--database",
+    "database",
+    metavar="CONNINFO",
+    help="Also compare it with this PostgreSQL database: tables, columns, types, identities, rights, publication.",
+)
+@click.option("--publication", help="Publication of the capture.  [default: ordersync_SYSTEM]")
 @json_option
-def check(file: Path, database: str | None, as_json: bool) -> None:
-    """Check FILE's form, expressions and topics; with --database also that its tables and columns exist."""
+def check(file: Path, database: str | None, publication: str | None, as_json: bool) -> None:
+    """Check FILE's form, expressions and topics; with --dsn also that the live database fits it."""
     mapping = load(file)
-    if database is not None:
-        _require_tables(mapping, database)
-    topics = [aggregate.topic.name for aggregate in mapping.aggregates]
+    notes = [] if database is None else _require_fitting(mapping, file, database, publication)
+    topics = list(dict.fromkeys(aggregate.topic.name for aggregate in mapping.aggregates))
     tables = [f"{table.schema}.{table.name}" for table in mapping.tables.values() if table.name is not None]
     if as_json:
-        print_json({"system": mapping.system, "topics": topics, "tables": tables, "database": database is not None})
+        said = {"system": mapping.system, "topics": topics, "tables": tables, "database": database is not None}
+        print_json(said | {"notes": notes})
         return
     where = " and agrees with the database" if database is not None else ""
     click.echo(f"{file} is right{where}: {mapping.system}, {len(tables)} tables -> {', '.join(topics)}")
+    for note in notes:
+        click.echo(f"  {note}")
 
 
-def _require_tables(mapping: SourceMapping, conninfo: str) -> None:
-    # Only here: without --database the check needs no database library.
-    from producers.cdc.changes import TableName
-    from producers.cdc.postgres.catalog import read_tables, require_mapped
+def _require_fitting(mapping: SourceMapping, file: Path, conninfo: str, publication: str | None) -> list[str]:
+    # Only here: without --dsn the check needs no database library.
+    from producers.cdc.postgres.mapping_check import check_mapping
     from producers.cdc.postgres.session import connect
 
-    needed = {
-        TableName(str(table.schema), str(table.name)): mapping.columns_of(alias)
-        for alias, table in mapping.tables.items()
-        if not table.is_virtual
-    }
+    name = publication or f"ordersync_{mapping.system.replace('-', '_')}"
     with closing(connect(conninfo, application_name="ordersync mappings check")) as connection:
-        require_mapped(read_tables(connection), needed, connection.info.server_version)
+        report = check_mapping(connection, mapping, file, name)
+    if report.problems:
+        listed = "\n  ".join([*report.problems, *report.notes])
+        raise ConfigurationError(f"the database does not fit {file}:\n  {listed}")
+    return report.notes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
-from marshal import dumps, loads
 from uuid import uuid4
 
 from producers.cdc.aggregates import Assembly
@@ -27,7 +26,7 @@ from producers.cdc.rereading import mark_kept, unmark
 from producers.cdc.settings import CaptureSettings
 from producers.cdc.signals import Signals
 from producers.cdc.slot_watch import Severity, SlotWatch
-from producers.cdc.snapshot import UNSAID, Interrupted, Snapshot
+from producers.cdc.snapshot import Interrupted, Snapshot, say_again
 from producers.cdc.source import PostgresSource
 from producers.cdc.streaming import Streaming
 from producers.cdc.tables import TablePlans
@@ -109,7 +108,7 @@ class Capture:
             if state.standing is None:
                 self._begin(source, state, publisher, stop)
             self._records.shift = int(state.note(_SHIFT) or b"0")
-            found = self._fitted(source, state)
+            found = self._fitted(source, state, publisher)
             self._require_slot(source, state, found.plans)
             self._stopped = found.stopped
             self._metrics.stopped(found.stopped)
@@ -162,8 +161,8 @@ class Capture:
             standing = Standing(snapshot.position, plans.layout(), source.system_id)
             self._records.shift = max(0, stood.position + 1 - (snapshot.position - 1))
             state.put_note(_SHIFT, str(self._records.shift).encode())
-            claimed = note_claims(state, stood.keys)
-            self._note_snapshot(source, state, plans, claimed)
+            note_claims(state, stood.keys)
+            self._note_snapshot(source, state, plans)
             state.write(state.seal(standing))
             outlet = self._outlet(source, plans, state, publisher)
             Snapshot(plans, state, outlet, standing, snapshot.readers, stop, chunk_roots=settings.snapshot_roots).run()
@@ -178,28 +177,26 @@ class Capture:
         trees = [plan.alias for plan in plans.roots]
         Jobs(state).add(Job(uuid4().hex, Cause.CLAIMS, trees, gated=False, whole=False))
 
-    def _note_snapshot(self, source: PostgresSource, state: AssemblyState, plans: TablePlans, claimed: bool) -> None:
+    def _note_snapshot(self, source: PostgresSource, state: AssemblyState, plans: TablePlans) -> None:
         fitness(self._mapping, self._settings.mapping_path, source.relations, source.misfits, state, self._held).note(
             state
         )
-        if claimed:
-            self._compare_claims(state, plans)
         trees = [plan.alias for plan in plans.roots]
         expected = sum(source.estimated_rows(plan.relation.name) for plan in plans.roots if plan.relation)
         Jobs(state).add(Job(uuid4().hex, Cause.SNAPSHOT, trees, gated=True, whole=True, expected_roots=expected))
 
-    def _fitted(self, source: PostgresSource, state: AssemblyState) -> Fitness:
+    def _fitted(self, source: PostgresSource, state: AssemblyState, publisher: Publisher) -> Fitness:
         """What can be captured now; jobs for all that has another form than it had."""
         standing = _standing(state)
         found = fitness(self._mapping, self._settings.mapping_path, source.relations, source.misfits, state, self._held)
         jobs = Jobs(state)
         jobs.leave(list(found.stopped))
         if has_claims(state) and not any(job.cause is Cause.CLAIMS for job in jobs):
-            # Killed between saying something that was read again and keeping it.
+            # Kept rows were lost, or the worker was killed between saying what it had read again and keeping it.
             self._compare_claims(state, found.plans)
             jobs = Jobs(state)
         if jobs.current is not None and jobs.current.cause is Cause.SNAPSHOT and not jobs.current.resumed:
-            self._resume_snapshot(jobs, found.plans, state)
+            self._resume_snapshot(jobs, found.plans, state, self._outlet(source, found.plans, state, publisher))
         for alias in sorted(found.reshaped):
             top = found.plans.by_alias[alias]
             _write_all(state, standing, Replacement(Assembly(found.plans, state), state).clear(top))
@@ -210,16 +207,13 @@ class Capture:
         state.write(state.seal(standing))
         return found
 
-    def _resume_snapshot(self, jobs: Jobs, plans: TablePlans, state: AssemblyState) -> None:
+    def _resume_snapshot(self, jobs: Jobs, plans: TablePlans, state: AssemblyState, outlet: Outlet) -> None:
         """What an interrupted snapshot kept is whole; the rest is read by watermarks, from where it stopped."""
         job = jobs.current
         assert job is not None
         _log.info("the snapshot is gone on with while changes stream, from %s", job.cursor or "its beginning")
-        names = list(state.notes(UNSAID))
-        unsaid = {root for name in names for root in loads(state.note(name) or dumps([]))}
-        _write_all(state, _standing(state), mark_kept(state, plans.by_alias[job.tree], unsaid))
-        for name in names:
-            state.put_note(name, None)
+        say_again(state, _standing(state), outlet)
+        _write_all(state, _standing(state), mark_kept(state, plans.by_alias[job.tree]))
         job.resumed = True
         jobs.save()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -334,15 +334,11 @@ class Rereading:
         return bool(some)
 
 
-def mark_kept(state: AssemblyState, top: TablePlan, unsaid: Collection[NodeId]) -> Iterator[int]:
-    """Mark every kept root as read and stated, but those in `unsaid`: an interrupted snapshot keeps whole trees only.
-
-    Gives their number now and then.
-    """
+def mark_kept(state: AssemblyState, top: TablePlan) -> Iterator[int]:
+    """Mark every kept root as read: an interrupted snapshot keeps whole trees only. Gives their number."""
     number = 0
     for number, root in enumerate(state.nodes(top.prefix), 1):
-        if root not in unsaid:
-            state.put_note(MARK + root, b"")
+        state.put_note(MARK + root, b"")
         if number % _SLICE == 0:
             yield number
     yield number

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from marshal import dumps
+from marshal import dumps, loads
 from typing import Final
 
 from producers.cdc.aggregates import Assembly
@@ -52,6 +52,28 @@ class _Chunk:
         self.sealed: SealedState | None = None
 
 
+def say_again(state: AssemblyState, standing: Standing, outlet: Outlet) -> None:
+    """State again, with the same ids, what an interrupted snapshot had kept, but perhaps not said.
+
+    Called before anything is streamed into the state, so that it is the same still. Raises as `Publisher.flush` does.
+    """
+    names = list(state.notes(UNSAID))
+    for name in names:
+        chunk = _Chunk()
+        outcomes = outlet.facts.of_transaction(loads(state.note(name) or dumps([])))
+        chunk.outstanding = len(outcomes)
+        outlet.publish(outcomes, _moment(standing), int(name.removeprefix(UNSAID)), outlet.answered(chunk))
+    outlet.publisher.flush()
+    for name in names:
+        state.put_note(name, None)
+
+
+def _moment(standing: Standing) -> Moment:
+    """Commits that follow may stand exactly at the slot's first position; the snapshot stands before them."""
+    now = datetime.now(UTC)
+    return Moment(0, Position(standing.position - 1), now, now, is_snapshot=True)
+
+
 class Snapshot:
     """One reading of everything, into a state that holds the job for it. Used by the capture, one thread."""
 
@@ -81,9 +103,7 @@ class Snapshot:
         self._replacement = Replacement(Assembly(plans, state), state)
         self._jobs = Jobs(state)
         self._waiting: deque[_Chunk] = deque()
-        now = datetime.now(UTC)
-        # Commits that follow may stand exactly at the slot's first position; the snapshot stands before them.
-        self._moment = Moment(0, Position(standing.position - 1), now, now, is_snapshot=True)
+        self._moment = _moment(standing)
         self._sequence = 0
 
     def run(self) -> None:

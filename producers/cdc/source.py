@@ -11,6 +11,7 @@ from typing import Final, Self
 from producers.cdc.changes import Marker, Position, Relation, SourceTransaction, TableName
 from producers.cdc.postgres.catalog import MappedTables, Table, misfits, read_tables
 from producers.cdc.postgres.errors import mapped_errors
+from producers.cdc.postgres.mapping_check import mapped_tables
 from producers.cdc.postgres.pgoutput import XLOG_HEADER_BYTES, Decoder
 from producers.cdc.postgres.publication import ensure_publication
 from producers.cdc.postgres.readiness import require_ready
@@ -66,7 +67,7 @@ class PostgresSource:
         self._catalog = connect(self._conninfo, application_name="ordersync-cdc-catalog")
         self._replication: ReplicationConnection | None = None
         self._tables: dict[TableName, Table] = {}
-        self._mapped = _mapped(mapping)
+        self._mapped = mapped_tables(mapping)
         self.relations: dict[TableName, Relation] = {}
         self.misfits: dict[TableName, list[str]] = {}
         try:
@@ -225,12 +226,3 @@ class Heartbeat:
             return False
         self._due_at = now + self._interval_seconds
         return True
-
-
-def _mapped(mapping: SourceMapping) -> dict[TableName, frozenset[str]]:
-    mapped: dict[TableName, frozenset[str]] = {}
-    for alias, table in mapping.tables.items():
-        if table.schema is not None and table.name is not None:
-            name = TableName(table.schema, table.name)
-            mapped[name] = mapped.get(name, frozenset()) | mapping.columns_of(alias)
-    return mapped

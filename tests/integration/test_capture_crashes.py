@@ -6,7 +6,6 @@ import random
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,26 +56,33 @@ def test_snapshot_and_stream_meet_without_gap_or_duplicate(world: CaptureWorld) 
     require_agreement(world, [before, *shops])
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(10))
 def test_killed_at_random_points(world: CaptureWorld, seed: int) -> None:
     killed_at_random_points(world, seed)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(5, 200))
+@pytest.mark.parametrize("seed", range(10, 210))
 def test_killed_at_random_points_long(world: CaptureWorld, seed: int) -> None:
     killed_at_random_points(world, seed)
 
 
 def killed_at_random_points(world: CaptureWorld, seed: int) -> None:
     chance = random.Random(seed)
+    # Where events wait for Kafka longer than checkpoints do, a position that is safe too early loses some.
+    world.settings |= {
+        "ORDERSYNC_LINGER_MILLISECONDS": chance.choice(["1", "400"]),
+        "ORDERSYNC_CHECKPOINT_SECONDS": chance.choice(["0.02", "0.1"]),
+        "ORDERSYNC_SNAPSHOT_ROOTS": chance.choice(["20", "5000"]),
+        "ORDERSYNC_RESYNC_ROOTS": chance.choice(["10", "1000"]),
+    }
     before = Shop(world.database, seed=seed, first_order=5_000_000)
     before.trade(100)
     shops, threads = traders(world, seed, transactions=400)
     for _ in range(3):
         capture = world.start()
         capture.wait_started()
-        capture.wait(chance.uniform(0.0, 2.5))
+        capture.wait(chance.uniform(0.0, 1.5))
         capture.kill()
     capture = world.start()
     capture.wait_started()
@@ -84,14 +90,16 @@ def killed_at_random_points(world: CaptureWorld, seed: int) -> None:
         thread.join()
     world.wait_confirmed(capture)
     assert capture.terminate() == 0
-    require_agreement(world, [before, *shops])
+    require_agreement(world, [before, *shops], resynced=True, skipping=True)
 
 
-def require_agreement(world: CaptureWorld, shops: list[Shop], *, resynced: bool = False) -> None:
+def require_agreement(
+    world: CaptureWorld, shops: list[Shop], *, resynced: bool = False, skipping: bool = False
+) -> None:
     """Folded by key the topic is the tables; per order the events are its commits, from its snapshot on.
 
-    `resynced`: between them the order may have been stated again as it then was, and without a gate nothing is left
-    out.
+    `resynced`: between them the order may have been stated again as it then was. `skipping`: and commits before such a
+    statement may not have been said, because the order waited for being read.
     """
     events = world.events("orders.captured")
     assert world.rejections() == []
@@ -109,22 +117,12 @@ def require_agreement(world: CaptureWorld, shops: list[Shop], *, resynced: bool 
     assert folded == tables
     for trader in shops:
         for key, committed in trader.history.items():
-            found = events.get(key, [])
-            if resynced:
-                require_rising(key, found)
-                first, *rest = found or [None]
-                found = [first, *(event for event in rest if event.operation != "snapshot")] if found else []
-            require_sequence(key, committed, found)
+            require_sequence(key, committed, events.get(key, []), resynced=resynced, skipping=skipping)
 
 
-def require_rising(key: str, events: list[Any]) -> None:
-    """A statement in between says what the last event before it said."""
-    for before, event in pairwise(events):
-        if event.operation == "snapshot":
-            assert event.order == before.order, key
-
-
-def require_sequence(key: str, committed: list[int], events: list[Any]) -> None:
+def require_sequence(
+    key: str, committed: list[int], events: list[Any], *, resynced: bool = False, skipping: bool = False
+) -> None:
     captured = [DELETED if event.order is None else int(event.order.customer_reference) for event in events]
     positions = [(event.source.position, event.source.sequence) for event in events]
     assert positions == sorted(positions), key
@@ -132,6 +130,15 @@ def require_sequence(key: str, committed: list[int], events: list[Any]) -> None:
         # Gone before the snapshot.
         assert committed[-1] == DELETED, key
         return
-    start = committed.index(captured[0]) if events[0].operation == "snapshot" else 0
-    assert captured == committed[start:], key
-    assert [event.operation for event in events[1:] if event.operation == "snapshot"] == [], key
+    place = committed.index(captured[0])
+    assert place == 0 or events[0].operation == "snapshot", key
+    for event, revision in zip(events[1:], captured[1:], strict=True):
+        if event.source.transaction_id == 0:
+            assert resynced, key
+            before, place = place, committed.index(revision, place)
+            assert place == before or skipping, key
+        else:
+            # A commit that said the same before a restart is the same event; another one is the next commit.
+            place += 1
+            assert committed[place] == revision, key
+    assert place == len(committed) - 1, key

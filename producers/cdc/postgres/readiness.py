@@ -36,7 +36,6 @@ def require_ready(connection: psycopg.Connection, slot: str, tables: Sequence[Ta
     problems = []
     with mapped_errors("checking that the source database is ready"):
         ((role, wal_level, may_replicate, free_slots, exists),) = connection.execute(_ROLE, (slot,)).fetchall()
-        unreadable = {row[0] for row in connection.execute(_UNREADABLE, ([t.table_id for t in tables],))}
     quoted = sql.Identifier(role).as_string(connection)
     if connection.info.server_version < OLDEST_VERSION:
         problems.append(f"the server is version {connection.info.server_version // 10000}; 14 is the oldest supported")
@@ -46,11 +45,20 @@ def require_ready(connection: psycopg.Connection, slot: str, tables: Sequence[Ta
         problems.append(f"role {role!r} may not replicate: ALTER ROLE {quoted} REPLICATION")
     if not exists and free_slots < 1:
         problems.append("no replication slot is free: raise max_replication_slots, or drop a slot that nobody uses")
-    problems += [
+    problems += unreadable(connection, tables)
+    if problems:
+        raise ConfigurationError("the source database is not ready for the capture:\n  " + "\n  ".join(problems))
+
+
+def unreadable(connection: psycopg.Connection, tables: Sequence[Table]) -> list[str]:
+    """The tables that the role may not read, each with the statement that mends it."""
+    with mapped_errors("checking which tables the role may read"):
+        found = {row[0] for row in connection.execute(_UNREADABLE, ([table.table_id for table in tables],))}
+        ((role,),) = connection.execute("SELECT current_user::text").fetchall()
+    quoted = sql.Identifier(role).as_string(connection)
+    return [
         f"role {role!r} may not read {table.name}: "
         f"GRANT SELECT ON {sql.Identifier(*table.name).as_string(connection)} TO {quoted}"
         for table in tables
-        if table.table_id in unreadable
+        if table.table_id in found
     ]
-    if problems:
-        raise ConfigurationError("the source database is not ready for the capture:\n  " + "\n  ".join(problems))
