@@ -92,7 +92,7 @@ class EveryRecord:
             base_currency_code=base,
             quote_currency_code=quote,
             rate_date=date(2026, 11, 21),
-            rate=Decimal(1) if base == quote else Decimal("0.8731"),
+            rate=Decimal({quote: "1", "JPY": "0.0061"}.get(base, "0.8731")),
             provider="ECB",
             **self._header,
         )
