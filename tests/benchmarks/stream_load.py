@@ -194,7 +194,7 @@ def _products() -> Iterator[Product]:
             product_id=ProductId(f"P-{number}"),
             name=f"Product {number}",
             unit_code="C62",
-            standard_cost_amount=Decimal("2.50"),
+            standard_cost_amount=Decimal("0.90"),
             **origin(number),
         )
 
