@@ -44,9 +44,18 @@ def scene(fresh_topics: Endpoints, tmp_path: Path, topic_prefix: str) -> Iterato
         made.close()
 
 
-def working(scene: Scene, disk: Path) -> StreamsProcess:
+def working(scene: Scene, disk: Path, **settings: str) -> StreamsProcess:
     """A worker whose local state is on this disk."""
-    return scene.work(data_dir=str(disk), slot=disk.name, checkpoint_interval_seconds="0.1")
+    return scene.work(data_dir=str(disk), slot=disk.name, checkpoint_interval_seconds="0.1", **settings)
+
+
+def written(stack: Endpoints, topic: str) -> int:
+    """Records on a topic, those of open transactions included."""
+    consumer = Consumer(stack.kafka().client_config(**{"group.id": "tests"}))
+    parts = [TopicPartition(topic, number) for number in range(LAYOUT.order_partitions)]
+    ends = [consumer.get_watermark_offsets(part, 10)[1] for part in parts]
+    consumer.close()
+    return sum(ends)
 
 
 def records_read(worker: StreamsProcess) -> int:
@@ -173,21 +182,24 @@ def test_worker_that_stood_still_while_another_wrote_keeps_a_disk_that_is_right(
     stalled_disk, other_disk = tmp_path / "0", tmp_path / "1"
     captured, events = [event for number in range(ORDERS) for event in life(number)], scene.subscribe(ORDER_EVENTS)
     third = ORDERS // 3 * 10
-    stalled = working(scene, stalled_disk)
+    stalled = working(scene, stalled_disk, commit_interval_seconds="5")
     scene.capture(*captured[:third])
-    wait_until(lambda: len(events.poll()) > 0, 60, stalled.log)
+    wait_until(lambda: written(scene.stack, ORDER_EVENTS) > 0, 60, stalled.log)
     stalled.process.send_signal(signal.SIGSTOP)
+    assert len(events.poll()) < written(scene.stack, ORDER_EVENTS), "nothing is uncommitted: the test shows nothing"
     other = working(scene, other_disk)
     scene.capture(*captured[third : 2 * third])
     wait_until(lambda: len(events.poll()) == 2 * third, 60, other.log)
     stalled.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: len(_LOADED.findall(stalled.log())) > 1, 60, stalled.log)
-    other.kill()
-    scene.capture(*captured[2 * third :])
-    assert_exactly_once(scene, ORDERS)
-    stalled.kill()
+    # A fenced worker joins again, or ends with an error and is started again.
+    wait_until(lambda: len(_LOADED.findall(stalled.log())) > 1 or stalled.process.poll() is not None, 60, stalled.log)
+    for worker in (stalled, other):
+        worker.kill()
     for disk in (stalled_disk, other_disk):
         assert_disk_follows_the_topics(scene.stack, disk)
+    working(scene, stalled_disk)
+    scene.capture(*captured[2 * third :])
+    assert_exactly_once(scene, ORDERS)
 
 
 def test_topics_that_were_made_anew_are_read_anew(scene: Scene, tmp_path: Path) -> None:
