@@ -104,6 +104,7 @@ class Engine:
             self._feed = MasterFeed(settings.kafka, codecs, lambda: _stir(loop, self._stirred), self._values)
             self._feed.start()
         await asyncio.to_thread(self._feed.wait_loaded, _MASTER_LOAD_SECONDS)
+        logger.info("orders are judged by rules %s", self._rules.version)
         policy = ProcessingPolicy(
             EnrichmentPolicy(settings.functional_currency_code),
             timedelta(seconds=settings.parked_for_seconds),

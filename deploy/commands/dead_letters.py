@@ -211,6 +211,7 @@ def _summary(letter: Rejection) -> dict[str, object]:
         "violations": [violation.model_dump() for violation in letter.violations],
         "origin": f"{letter.original.topic}/{letter.original.partition}/{letter.original.offset}",
         "code_version": letter.code_version,
+        "rules_version": letter.rules_version,
     }
 
 

@@ -17,6 +17,7 @@ from schemas.models import (
     FulfilmentCaptured,
     FxRate,
     OrderCaptured,
+    OrderLine,
     OrderState,
     PaymentsCaptured,
     Product,
@@ -87,3 +88,8 @@ class Candidate:
     def order_id(self) -> OrderId:
         """The order that the event is about."""
         return self.event.order_id
+
+    @property
+    def lines(self) -> list[OrderLine]:
+        """The lines of the order; none where it is not known."""
+        return [] if self.order is None else self.order.order_lines

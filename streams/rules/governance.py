@@ -56,6 +56,7 @@ from schemas.errors import ConfigurationError
 from streams.rules.catalogue import Parameters, Rule, Severity, Value
 from streams.rules.facts import Section
 from streams.rules.ruleset import Edition, RuleInForce, RuleSet, builtin_rules, declared_rules, in_force, rule_set
+from streams.rules.screening import check_fit
 from streams.rules.written import written_check
 
 _BEFORE_ANYTHING = date(1970, 1, 1)
@@ -180,6 +181,11 @@ def _rules(file: RulesFile, path: Path) -> RuleSet:
     begins: list[date | None] = [None, *days]
     ends: list[date | None] = [*days, None]
     editions = [Edition.of(_in_force(effects, day), day, end) for day, end in zip(begins, ends, strict=True)]
+    for edition in editions:
+        try:
+            check_fit(edition.screening.conditions)
+        except ConfigurationError as exc:
+            raise ConfigurationError(f"rules file {path}: {exc}; write parameters with fewer decimals") from exc
     return rule_set(f"{file.tenant}-{file.version}", editions)
 
 

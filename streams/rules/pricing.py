@@ -59,7 +59,7 @@ def unit_of_product(candidate: Candidate) -> Iterator[Finding]:
 )
 def whole_units(candidate: Candidate) -> Iterator[Finding]:
     """What is counted is ordered whole."""
-    for line in _lines(candidate):
+    for line in candidate.lines:
         if line.unit_code in COUNTED_UNITS and line.quantity % 1:
             yield Finding(f"line {line.line_id}: {as_text(line.quantity)} of {line.unit_code}", "quantity")
 
@@ -76,7 +76,7 @@ def whole_units(candidate: Candidate) -> Iterator[Finding]:
 def quantity_plausible(candidate: Candidate, parameters: Parameters) -> Iterator[Finding]:
     """No quantity is beyond what is ever ordered."""
     most = parameters.number("most")
-    for line in _lines(candidate):
+    for line in candidate.lines:
         if line.quantity > most:
             yield Finding(f"line {line.line_id}: {as_text(line.quantity)} is more than {as_text(most)}", "quantity")
 
@@ -111,7 +111,7 @@ def stock(candidate: Candidate) -> Iterator[Finding]:
 )
 def allowance(candidate: Candidate) -> Iterator[Finding]:
     """A discount is not more than what it is on."""
-    for line in _lines(candidate):
+    for line in candidate.lines:
         # A negative quantity or price has a rule of its own.
         if line.allowance_total_amount > max(line.quantity * line.price_amount, Decimal(0)):
             yield Finding(
@@ -136,7 +136,7 @@ def allowance(candidate: Candidate) -> Iterator[Finding]:
 def discount_limit(candidate: Candidate, parameters: Parameters) -> Iterator[Finding]:
     """Discounts stay within what sellers may grant."""
     most = parameters.number("most_percent")
-    for line in _lines(candidate):
+    for line in candidate.lines:
         gross = line.quantity * line.price_amount
         if gross > 0 and line.allowance_total_amount * 100 > gross * most:
             given = line.allowance_total_amount * 100 / gross
@@ -274,8 +274,8 @@ def payable_not_negative(candidate: Candidate) -> Iterator[Finding]:
 def line_count(candidate: Candidate, parameters: Parameters) -> Iterator[Finding]:
     """An order has no more lines than every partner can take."""
     most = parameters.number("most")
-    if len(_lines(candidate)) > most:
-        yield Finding(f"{len(_lines(candidate))} lines, at most {as_text(most)}", "order_lines")
+    if len(candidate.lines) > most:
+        yield Finding(f"{len(candidate.lines)} lines, at most {as_text(most)}", "order_lines")
 
 
 @rule(
@@ -287,18 +287,14 @@ def line_count(candidate: Candidate, parameters: Parameters) -> Iterator[Finding
 )
 def id_present(candidate: Candidate) -> Iterator[Finding]:
     """Each line has a number."""
-    for place, line in enumerate(_lines(candidate), 1):
+    for place, line in enumerate(candidate.lines, 1):
         if not line.line_id.strip():
             yield Finding(f"the line in place {place} has no number", "order_lines.line_id")
-
-
-def _lines(candidate: Candidate) -> list[OrderLine]:
-    return [] if candidate.order is None else candidate.order.order_lines
 
 
 def _with_products(candidate: Candidate) -> Iterator[tuple[OrderLine, Product]]:
     """Lines of products that are known."""
     products = {product.product_id: product for product in candidate.products}
-    for line in _lines(candidate):
+    for line in candidate.lines:
         if line.product_id in products:
             yield line, products[line.product_id]

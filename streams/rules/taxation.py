@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from schemas.models import OrderLine
 from streams.rules.catalogue import Finding, Parameter, Parameters, RuleDeclarations, Severity
 from streams.rules.facts import Candidate, Section
 from streams.rules.quantities import ZERO, as_text
@@ -32,7 +31,7 @@ _RATE_FITS = (
 )
 def category_known(candidate: Candidate) -> Iterator[Finding]:
     """Tax categories are codes of UN/ECE 5305."""
-    for line in _lines(candidate):
+    for line in candidate.lines:
         code = line.tax_category_code
         if code is not None and code not in TAX_CATEGORIES:
             yield Finding(f"line {line.line_id}: {code!r} is no tax category of UN/ECE 5305", "tax_category_code")
@@ -47,7 +46,7 @@ def category_known(candidate: Candidate) -> Iterator[Finding]:
 )
 def percent_range(candidate: Candidate) -> Iterator[Finding]:
     """Tax rates are between 0 and 100 percent."""
-    for line in _lines(candidate):
+    for line in candidate.lines:
         if not 0 <= line.tax_percent <= 100:
             yield Finding(f"line {line.line_id}: a tax rate of {as_text(line.tax_percent)} %", "tax_percent")
 
@@ -61,7 +60,7 @@ def percent_range(candidate: Candidate) -> Iterator[Finding]:
 )
 def zero_rated(candidate: Candidate) -> Iterator[Finding]:
     """Lines that are exempt, zero-rated, exported, reverse charged or not subject to tax have a rate of zero."""
-    for line in _lines(candidate):
+    for line in candidate.lines:
         if line.tax_category_code in UNTAXED_CATEGORIES and line.tax_percent:
             yield Finding(
                 f"line {line.line_id}: category {line.tax_category_code} and {as_text(line.tax_percent)} %; "
@@ -79,7 +78,7 @@ def zero_rated(candidate: Candidate) -> Iterator[Finding]:
 )
 def standard_rated(candidate: Candidate) -> Iterator[Finding]:
     """Lines of a taxed category have a rate of more than zero."""
-    for line in _lines(candidate):
+    for line in candidate.lines:
         if line.tax_category_code in TAXED_CATEGORIES and line.tax_percent <= 0:
             yield Finding(
                 f"line {line.line_id}: category {line.tax_category_code} without a rate; use Z for zero-rated goods",
@@ -102,7 +101,7 @@ def standard_rated(candidate: Candidate) -> Iterator[Finding]:
 )
 def line_tax(candidate: Candidate, parameters: Parameters) -> Iterator[Finding]:
     """The tax on a line is its amount times its rate, but for rounding."""
-    for line in _lines(candidate):
+    for line in candidate.lines:
         expected = line.line_extension_amount * line.tax_percent / 100
         if abs(line.tax_amount - expected) > parameters.number("tolerance_amount"):
             yield Finding(
@@ -121,7 +120,7 @@ def line_tax(candidate: Candidate, parameters: Parameters) -> Iterator[Finding]:
 )
 def not_subject_alone(candidate: Candidate) -> Iterator[Finding]:
     """An order with lines not subject to tax has no lines of another category."""
-    categories = {line.tax_category_code for line in _lines(candidate)}
+    categories = {line.tax_category_code for line in candidate.lines}
     if "O" in categories and len(categories) > 1:
         others = ", ".join(sorted(category or "none" for category in categories - {"O"}))
         yield Finding(f"category O stands beside {others}; split the order", "tax_category_code")
@@ -136,7 +135,7 @@ def not_subject_alone(candidate: Candidate) -> Iterator[Finding]:
 )
 def intra_community_country(candidate: Candidate) -> Iterator[Finding]:
     """Intra-community supplies name a member state of the European Union as country of delivery."""
-    if any(line.tax_category_code == "K" for line in _lines(candidate)):
+    if any(line.tax_category_code == "K" for line in candidate.lines):
         country = _delivery_country(candidate)
         if country not in EU_COUNTRIES:
             yield Finding(f"category K goes to {country or 'no country'}", "delivery_address.country_code")
@@ -153,7 +152,7 @@ def intra_community_country(candidate: Candidate) -> Iterator[Finding]:
 def export_country(candidate: Candidate) -> Iterator[Finding]:
     """Exports free of tax leave the European Union."""
     country = _delivery_country(candidate)
-    if country in EU_COUNTRIES and any(line.tax_category_code == "G" for line in _lines(candidate)):
+    if country in EU_COUNTRIES and any(line.tax_category_code == "G" for line in candidate.lines):
         yield Finding(f"category G (export) goes to {country}", "delivery_address.country_code")
 
 
@@ -168,7 +167,7 @@ def buyer_identifier(candidate: Candidate) -> Iterator[Finding]:
     """Where the buyer owes the tax, the buyer's tax number is known."""
     customer = candidate.customer
     if customer is not None and not customer.tax_id:
-        categories = sorted({line.tax_category_code or "" for line in _lines(candidate)} & {"AE", "K"})
+        categories = sorted({line.tax_category_code or "" for line in candidate.lines} & {"AE", "K"})
         if categories:
             yield Finding(
                 f"category {', '.join(categories)}, and customer {customer.customer_id} has no tax number",
@@ -187,7 +186,7 @@ def buyer_identifier(candidate: Candidate) -> Iterator[Finding]:
 def usual_rate(candidate: Candidate) -> Iterator[Finding]:
     """Taxed lines have the rate of their product."""
     products = {product.product_id: product for product in candidate.products}
-    for line in _lines(candidate):
+    for line in candidate.lines:
         product = products.get(line.product_id)
         if product is None or product.tax_percent is None or line.tax_category_code in UNTAXED_CATEGORIES:
             continue
@@ -219,10 +218,6 @@ def charges_rate(candidate: Candidate, parameters: Parameters) -> Iterator[Findi
     on_charges = order.tax_amount - sum([line.tax_amount for line in order.order_lines], ZERO)
     if on_charges * 100 > parameters.number("most_percent") * order.charge_total_amount:
         yield Finding(f"tax of {on_charges} on charges of {order.charge_total_amount}", "tax_amount")
-
-
-def _lines(candidate: Candidate) -> list[OrderLine]:
-    return [] if candidate.order is None else candidate.order.order_lines
 
 
 def _delivery_country(candidate: Candidate) -> str | None:

@@ -10,13 +10,14 @@ import pytest
 
 from schemas.codec.fastpath import is_available
 from schemas.errors import ConfigurationError
+from schemas.topics import CUSTOMERS
 from streams.engine import Engine
 from streams.processing.processor import OrderProcessor, ProcessingPolicy
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.governance import rules_of
 from streams.rules.ruleset import RuleSet, builtin_rules
 from streams.settings import StreamsSettings
-from tests.unit.order_lives import BEGIN, TWO_LINES, Item, Life, order
+from tests.unit.order_lives import BEGIN, TWO_LINES, Item, Life, customer, order
 from tests.unit.processing_desk import PARKED_FOR, Desk, codecs, known_master
 from tests.unit.rule_cases import changed, with_line
 
@@ -143,6 +144,19 @@ def test_version_follows_from_what_the_file_says(tmp_path: Path) -> None:
     assert one.version == written(tmp_path, OWN).version
 
 
+@pytest.mark.skipif(not is_available, reason="the native codec is not built on this machine")
+def test_long_texts_keep_the_fast_path_open(tmp_path: Path) -> None:
+    text = "parameters = { segments = ['public', 'municipal administrations and schools'] }"
+    rules = written(tmp_path, f'[[changes]]\nrule = "customer.reference_required"\nreason = "Law"\n{text}\n')
+    desk = desk_with(rules)
+    desk.master.put(CUSTOMERS, customer().model_copy(update={"segment": "municipal administrations and schools"}))
+    assert desk.processor._plain.begin(BEGIN)
+    for reference, is_plain in (("PO 7", True), (None, False)):
+        record = desk.record(Life().ordered(changed(customer_reference=reference)))
+        assert record.key is not None and record.value is not None
+        assert (desk.processor._plain.first_version(record.key, record.value) is not None) is is_plain
+
+
 CHANGE = '[[changes]]\nrule = "price.list_tolerance"\nreason = "Because"\n'
 WRONG = [
     (
@@ -151,6 +165,10 @@ WRONG = [
     ),
     (CHANGE + "parameters = { percent = 1 }\n", "has no parameter 'percent'; it has tolerance_percent"),
     (CHANGE + "parameters = { tolerance_percent = ['a'] }\n", "tolerance_percent is a number"),
+    (
+        "[[changes]]\nrule = 'price.minimum_margin'\nreason = 'abc'\nparameters = { least_percent = 0.1234567 }\n",
+        "rules.toml: .* decimals",
+    ),
     (CHANGE + "severity = 'fatal'\n", "changes\\[0\\].severity: Input should be 'error' or 'warning'"),
     (CHANGE + "colour = 'red'\n", "changes\\[0\\].colour: Extra inputs"),
     (CHANGE + "valid_from = 2026-11-19\n", "valid_from 2026-11-19 is before the approval of 2026-11-20"),

@@ -65,6 +65,8 @@ _KINDS: dict[type, Kind] = {
     datetime: "instant",
 }
 _LARGEST_SCALE = 19
+_LONGEST_ENTRY = 16
+"""Octets of a text among others that `conditions.c` can look up."""
 _EPOCH = date(1970, 1, 1)
 _DAY_MICROS = 86_400_000_000
 _DAY_FUNCTIONS = ("day", "later", "midnight")
@@ -223,7 +225,16 @@ class NodeCompiler:
             numbers = {text.encode(): number for text, number in self._vocabulary[right.id].items()}
         else:
             raise self._wrong(right, "is no vocabulary")
-        return self._add(Operation.AMONG, self._text(left), entries=numbers)
+        text = self._text(left)
+        among = self._add(
+            Operation.AMONG,
+            text,
+            entries={key: number for key, number in numbers.items() if len(key) <= _LONGEST_ENTRY},
+        )
+        for key in sorted(numbers.keys() - short.keys()):
+            same = self._add(Operation.SAME_TEXT, text, self._add(Operation.TEXT_CONSTANT, text=key))
+            among = self._add(Operation.OR, among, same)
+        return among
 
     def _tested(self, node: ast.Call) -> _Value:
         name = cast(ast.Name, node.func).id
