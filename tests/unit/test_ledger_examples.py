@@ -21,6 +21,27 @@ def priced(name: str, price: str | None = None, **more: Any) -> dict[str, Any]:
     return {"name": name, "stand_alone_price": price, **more}
 
 
+def test_example_2_implicit_price_concession() -> None:
+    drugs = {"name": "drugs", "quantity": 1000, "unit_price": 1000}
+    concession = {"name": "implicit", "estimate": -600000, "is_implicit": True}
+    found = journal([transfer("drugs")], obligations=[drugs], variable=[concession])
+    assert by_account(found.entries) == accounts(a1200="400000", a4000="-400000")
+
+
+def test_example_44_service_type_and_assurance_type_warranty() -> None:
+    product = priced("product", "90", warranty_cost=3, unit_cost=40)
+    service = {"name": "warranty", "stand_alone_price": 10, "satisfied": "over_time", "measure": "time"}
+    service |= {"starts_on": "2026-01-01", "ends_on": "2026-12-31"}
+    found = journal(
+        [transfer("product", on="2026-01-01"), event("warranty_claim", "2026-02-01", amount=2)],
+        price=100,
+        obligations=[product, service],
+    )
+    assert by_account(found.entries) == accounts(
+        a1200="90", a1300="-40", a2050="-2", a2400="-1", a4000="-90", a5000="40", a5100="3"
+    )
+
+
 def test_example_5_case_a_additional_products_at_their_stand_alone_price() -> None:
     product = {"name": "product", "quantity": 120, "unit_price": 100}
     more = event(

@@ -20,9 +20,11 @@ CONTRACT_LIABILITIES = "2100"
 REFUND_LIABILITIES = "2150"
 TAX_PAYABLE = "2200"
 PAYABLE_TO_PRINCIPALS = "2300"
+WARRANTY_PROVISIONS = "2400"
 REVENUE = "4000"
 SHIPPING_REVENUE = "4100"
 COST_OF_GOODS_SOLD = "5000"
+WARRANTY_EXPENSE = "5100"
 CONTRACT_COST_AMORTISATION = "5200"
 IMPAIRMENT_LOSSES = "5400"
 INTEREST_INCOME = "7000"
@@ -46,9 +48,11 @@ ACCOUNT_NAMES: Mapping[str, str] = MappingProxyType(
         REFUND_LIABILITIES: "Refund liabilities",
         TAX_PAYABLE: "Tax payable",
         PAYABLE_TO_PRINCIPALS: "Payable to principals",
+        WARRANTY_PROVISIONS: "Warranty provisions",
         REVENUE: "Revenue",
         SHIPPING_REVENUE: "Shipping revenue",
         COST_OF_GOODS_SOLD: "Cost of goods sold",
+        WARRANTY_EXPENSE: "Warranty expense",
         CONTRACT_COST_AMORTISATION: "Amortisation of contract costs",
         IMPAIRMENT_LOSSES: "Impairment losses on receivables",
         INTEREST_INCOME: "Interest income",

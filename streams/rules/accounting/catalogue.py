@@ -51,5 +51,6 @@ CONSIGNMENT = AccountingRule("consignment", "IFRS 15.B77", "Goods are at a deale
 IN_TRANSIT = AccountingRule("in_transit", "IFRS 15.38", "Goods left; the delivery term lets control pass later")
 CONTRACT_COST = AccountingRule("contract_cost", "IFRS 15.91-95", "Costs of obtaining or fulfilling capitalised")
 AMORTISATION = AccountingRule("contract_cost_amortisation", "IFRS 15.99", "Contract costs amortised")
+WARRANTY_CLAIM = AccountingRule("warranty_claim", "IAS 37.61", "Cost of a claim, provided for when the goods were sold")
 PERIOD_CLOSED = AccountingRule("period_closed", "IAS 8.42", "Period closed: later entries about it go to the open one")
 CORRECTION = AccountingRule("correction", "IAS 8.42", "A wrong entry is reversed and posted anew")

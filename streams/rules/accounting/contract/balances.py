@@ -33,6 +33,8 @@ from streams.rules.accounting.accounts import (
     RIGHT_TO_RECOVER_GOODS,
     TAX_PAYABLE,
     TRADE_RECEIVABLES,
+    WARRANTY_EXPENSE,
+    WARRANTY_PROVISIONS,
 )
 from streams.rules.accounting.contract.measures import amount_due, expected_refunds, revenues, taxes
 from streams.rules.accounting.contract.pricing import rounded_to
@@ -100,10 +102,15 @@ def cost_balances(state: ContractState) -> Balances:
         _add(found, Post(INVENTORY, name), back - gone)
         _add(found, Post(RIGHT_TO_RECOVER_GOODS, name), awaited)
         _add(found, Post(COST_OF_GOODS_SOLD, name), gone - back - awaited)
+        warranty = ZERO if part.is_over_time else rounded_to(part.kept * Fraction(part.terms.warranty_cost), unit)
+        _add(found, Post(WARRANTY_EXPENSE, name), warranty)
+        _add(found, Post(WARRANTY_PROVISIONS, name), -warranty)
     for name, units in state.consigned.items():
         value = rounded_to(units * Fraction(state.part(name).terms.unit_cost), state.unit)
         _add(found, Post(INVENTORY_ON_CONSIGNMENT, name), value)
         _add(found, Post(INVENTORY, name), -value)
+    _add(found, Post(WARRANTY_PROVISIONS), state.warranty_claims)
+    _add(found, Post(ACCRUED_COSTS), -state.warranty_claims)
     for one in state.contract_costs:
         _add(found, Post(CONTRACT_COSTS), one.amount - one.amortised)
         _add(found, Post(CONTRACT_COST_AMORTISATION), one.amortised)

@@ -219,6 +219,13 @@ class ContractCost(Happening):
     ends_on: date
 
 
+class WarrantyClaim(Happening):
+    """What a claim under the assurance-type warranty cost."""
+
+    type: Literal["warranty_claim"] = "warranty_claim"
+    amount: Positive
+
+
 class ClosePeriod(Happening):
     """A period is closed: what is about it afterwards goes to the first open day."""
 
@@ -258,6 +265,7 @@ Event = Annotated[
     | CreditLoss
     | WriteOff
     | ContractCost
+    | WarrantyClaim
     | ClosePeriod
     | Correction,
     Field(discriminator="type"),

@@ -146,7 +146,7 @@ def _account(books: _Books, event: Event, event_id: str) -> tuple[_Books, _Accou
     return _Books(state, carried), _Accounted(tuple(drafts), tuple(notes))
 
 
-_OWN_COST_RULES = (rules.CONSIGNMENT, rules.CONTRACT_COST, rules.AMORTISATION)
+_OWN_COST_RULES = (rules.CONSIGNMENT, rules.WARRANTY_CLAIM, rules.CONTRACT_COST, rules.AMORTISATION)
 
 
 def _cost_rule(rule: AccountingRule) -> AccountingRule:

@@ -72,7 +72,7 @@ def list_price(part: ObligationPart) -> Decimal:
 @lru_cache(maxsize=_STATES)
 def billable(state: ContractState) -> Mapping[str, Decimal]:
     """What is due without tax for what the customer has, by obligation part: certain prices, before any rebate."""
-    certain = prices(state, Nature.FIXED)
+    certain = prices(state, Nature.FIXED, Nature.IMPLICIT)
     due = {}
     for key, part in state.parts.items():
         if part.terms.is_priced_by_volume:
@@ -108,7 +108,7 @@ def expected_refunds(state: ContractState) -> Decimal:
     """What is expected to be given back of what is due for the goods that the customer has."""
     estimated, payable = prices(state, Nature.VARIABLE), prices(state, Nature.PAYABLE)
     promised = sum((_earned(-payable[key], part.gross_share, state.unit) for key, part in state.parts.items()), ZERO)
-    certain = prices(state, Nature.FIXED)
+    certain = prices(state, Nature.FIXED, Nature.IMPLICIT)
     refunds = max(_returned(state, certain) - state.credited, ZERO) if state.contract.is_billed_by_invoice else ZERO
     for key, part in state.parts.items():
         if part.terms.is_priced_by_volume:

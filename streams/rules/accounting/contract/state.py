@@ -25,6 +25,8 @@ class Nature(Enum):
     """Due when it is earned; also variable consideration once it is certain."""
     VARIABLE = "variable"
     """Estimated: due only when it is certain; what lowers the price is owed back."""
+    IMPLICIT = "implicit"
+    """Estimated like variable consideration, but nobody bills it: what is due is already less."""
     INTEREST = "interest"
     """Interest on consideration received in advance; never due."""
     PAYABLE = "payable"
@@ -139,6 +141,7 @@ class ContractState:
     credit_loss: Decimal = ZERO
     written_off: Decimal = ZERO
     consigned: Mapping[str, Fraction] = field(default_factory=dict)
+    warranty_claims: Decimal = ZERO
     contract_costs: tuple[CapitalisedCost, ...] = ()
     accrued_on: date | None = None
 
@@ -196,7 +199,8 @@ def at_inception(contract: ContractFile) -> tuple[ContractState, list[str]]:
         )
     for one in contract.variable:
         amount = rounded_to(Fraction(one.included), unit)
-        component = Component(one.name, amount, state.weights_of(one.obligations), Nature.VARIABLE)
+        nature = Nature.IMPLICIT if one.is_implicit else Nature.VARIABLE
+        component = Component(one.name, amount, state.weights_of(one.obligations), nature)
         state = state.with_component(component)
     reasons = [f"price {price} {contract.currency}: {reason} (IFRS 15.47)"] if pooled else []
     return state, reasons + (list(allocation.reasons) if allocation else [])

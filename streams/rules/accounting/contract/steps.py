@@ -23,6 +23,11 @@ def _contract_cost(state: ContractState, event: happened.ContractCost) -> Step:
     return Step(replace(state, contract_costs=(*state.contract_costs, cost)), rules.CONTRACT_COST)
 
 
+def _warranty_claim(state: ContractState, event: happened.WarrantyClaim) -> Step:
+    """A claim uses up the provision. Source: IAS 37.61."""
+    return Step(replace(state, warranty_claims=state.warranty_claims + event.amount), rules.WARRANTY_CLAIM)
+
+
 _RULES: Mapping[type[happened.Happening], Rule] = {
     happened.Transfer: performance.transfer,
     happened.Shipment: performance.shipment,
@@ -46,6 +51,7 @@ _RULES: Mapping[type[happened.Happening], Rule] = {
     happened.Modification: modification.modification,
     happened.Cancellation: modification.cancellation,
     happened.ContractCost: _contract_cost,
+    happened.WarrantyClaim: _warranty_claim,
 }
 _ENDS_PARTS = (happened.Modification, happened.Cancellation)
 

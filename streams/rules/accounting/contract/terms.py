@@ -71,6 +71,8 @@ class Obligation(Part):
     """Carrying amount of one unit, in the functional currency."""
     expected_returns: NotNegative = Decimal(0)
     """Units of `quantity` that are expected back. Source: IFRS 15.B20-B27."""
+    warranty_cost: NotNegative = Decimal(0)
+    """Expected cost of the assurance-type warranty of one unit, functional currency. Source: IFRS 15.B30, IAS 37.36."""
     recovery_cost: NotNegative = Decimal(0)
     """Cost of getting one unit back, and its expected loss of value. Source: IFRS 15.B25."""
     tax_percent: NotNegative = Decimal(0)
@@ -124,6 +126,8 @@ class VariableConsideration(Part):
     """The part that is highly probable not to be reversed; the rest is left out. Source: IFRS 15.56."""
     obligations: tuple[str, ...] = ()
     """Those that it belongs to entirely; all where empty. Source: IFRS 15.85."""
+    is_implicit: bool = False
+    """A concession that is expected without being billed: what is due is already less. Source: IFRS 15.52(a)."""
 
     @property
     def included(self) -> Decimal:
