@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -21,15 +22,18 @@ from producers.cdc.changes import (
     SourceTransaction,
     TableName,
 )
+from producers.cdc.portions import KeyRange
 from producers.cdc.postgres.catalog import Table, read_tables, require_mapped
 from producers.cdc.postgres.pgoutput import XLOG_HEADER_BYTES, Decoder
 from producers.cdc.postgres.publication import ensure_publication
 from producers.cdc.postgres.replication import CreatedSlot, ReplicationConnection, ReplicationStream
 from producers.cdc.postgres.session import connect
-from producers.cdc.postgres.snapshot import SnapshotReader
+from producers.cdc.postgres.subtrees import SubtreeReader
 from producers.cdc.postgres.transactions import TransactionAssembler
 from producers.cdc.postgres.types import TypeCatalog
 from producers.cdc.postgres.values import PostgresRowReader
+from producers.cdc.tables import TablePlan, TablePlans
+from schemas.mapping import SourceMapping, TableMapping
 from schemas.settings import DatabaseSettings
 
 DEADLINE_SECONDS = 30.0
@@ -115,13 +119,26 @@ class Source:
         return self._plans[change.relation](change.new)
 
     def snapshot_rows(self, name: str | None, table: Table) -> list[RowChange]:
-        with SnapshotReader(self.conninfo, name) as snapshot:
-            relation = table.relation()
-            return [
-                RowChange(ChangeKind.READ, relation, row, None)
-                for chunk in snapshot.chunks(table, relation)
-                for row in chunk.rows
-            ]
+        plan = lone_plan(table)
+        with SubtreeReader(self.conninfo, {table.name: table}, name) as snapshot:
+            ((_, rows),) = snapshot.rows(plan, KeyRange()).tables
+        assert plan.relation is not None
+        return [RowChange(ChangeKind.READ, plan.relation, row, None) for row in rows]
+
+
+def lone_plan(table: Table) -> TablePlan:
+    """A table by itself, with all of its columns, as the mapping of a root without children gives it."""
+    key = table.primary_key or tuple(column.name for column in table.columns)
+    mapping = SourceMapping(
+        "test",
+        "One table",
+        ZoneInfo("UTC"),
+        {"t": TableMapping("t", table.name.schema, table.name.table, key, None)},
+        (),
+    )
+    relation = table.relation()
+    plan = TablePlans(mapping, {table.name: relation}).by_alias["t"]
+    return replace(plan, relation=relation)
 
 
 def changes_of(parts: Iterable[SourceTransaction | Marker]) -> list[RowChange]:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from producers.cdc.changes import Position, TableName
+from producers.cdc.portions import KeyRange, Keys
 from producers.cdc.postgres.catalog import read_tables, require_mapped
 from producers.cdc.postgres.errors import SlotLost, SlotMissing, SnapshotGone
 from producers.cdc.postgres.publication import ensure_publication
@@ -16,10 +17,10 @@ from producers.cdc.postgres.readiness import require_ready
 from producers.cdc.postgres.replication import ReplicationConnection
 from producers.cdc.postgres.session import connect
 from producers.cdc.postgres.slots import drop_slot, require_usable, slot_state
-from producers.cdc.postgres.snapshot import SnapshotReader
+from producers.cdc.postgres.subtrees import SubtreeReader
 from schemas.errors import ConfigurationError, Transient
 from tests.conftest import DatabaseFactory
-from tests.integration.postgres_capture import DEADLINE_SECONDS, Reading, Source, changes_of, transactions_of
+from tests.integration.postgres_capture import DEADLINE_SECONDS, Reading, Source, changes_of, lone_plan, transactions_of
 
 
 @pytest.fixture
@@ -285,38 +286,50 @@ def test_a_role_that_may_neither_replicate_nor_read_is_told_before_anything_is_c
     assert read.endswith(f'GRANT SELECT ON "public"."a" TO "{role}"')
 
 
-def test_a_snapshot_goes_on_behind_the_last_key_and_stops_at_a_bound(source: Source) -> None:
+def test_a_reading_goes_on_behind_the_last_key_and_stops_at_a_bound(source: Source) -> None:
     source.run(
         "CREATE TABLE l (o text, n int, x text, PRIMARY KEY (o, n))",
         "INSERT INTO l SELECT 'o''' || g / 10, g % 10, NULL FROM generate_series(0, 99) g",
     )
     (table,) = source.publish("l")
-    relation = table.relation()
-    with SnapshotReader(source.conninfo) as snapshot:
-        whole = list(snapshot.chunks(table, relation, chunk_rows=30))
-        assert [len(chunk.rows) for chunk in whole] == [30, 30, 30, 10]
-        rows = [row for chunk in whole for row in chunk.rows]
-        assert whole[0].last_key == (b"o'2", b"9")
-        rest = [row for chunk in snapshot.chunks(table, relation, after=whole[0].last_key) for row in chunk.rows]
-        assert rest == rows[30:]
-        middle = snapshot.chunks(table, relation, after=whole[0].last_key, up_to=whole[1].last_key)
-        assert [row for chunk in middle for row in chunk.rows] == rows[30:60]
+    plan = lone_plan(table)
+    with SubtreeReader(source.conninfo, {table.name: table}) as reader:
+        chunks = [reader.read(plan, KeyRange(), 30)]
+        while chunks[-1].last_key is not None:
+            chunks.append(reader.read(plan, KeyRange(after=chunks[-1].last_key), 30))
+        assert [chunk.row_count for chunk in chunks] == [30, 30, 30, 10]
+        assert chunks[0].last_key == (b"o'2", b"9")
+        rows = {row for chunk in chunks for row in chunk.tables[0].rows}
+        assert len(rows) == 100
+        middle = reader.rows(plan, KeyRange(after=chunks[0].last_key, up_to=chunks[1].last_key))
+        assert set(middle.tables[0].rows) == set(chunks[1].tables[0].rows)
+        chosen = reader.rows(plan, Keys(((b"o'3", b"4"), (b"o'3", b"44"))))
+        assert chosen.tables[0].rows == [(b"o'3", b"4", None)]
 
 
-def test_a_table_without_primary_key_is_read_as_a_whole_only(source: Source) -> None:
-    source.run("CREATE TABLE t (a int)", "ALTER TABLE t REPLICA IDENTITY FULL", "INSERT INTO t VALUES (1), (NULL)")
+def test_a_reading_tells_which_transactions_it_saw(source: Source) -> None:
+    source.run("CREATE TABLE t (id int PRIMARY KEY)")
     (table,) = source.publish("t")
-    with SnapshotReader(source.conninfo) as snapshot:
-        (chunk,) = snapshot.chunks(table, table.relation())
-        assert chunk.rows == [(b"1",), (None,)] and chunk.last_key is None
-        with pytest.raises(ConfigurationError, match="read it as a whole"):
-            next(snapshot.chunks(table, table.relation(), after=(b"1",)))
+    number = "SELECT pg_current_xact_id()::text::bigint & 4294967295"
+    with psycopg.connect(source.conninfo) as open_one, SubtreeReader(source.conninfo, {table.name: table}) as reader:
+        open_one.execute("INSERT INTO t VALUES (1)")
+        ((running,),) = open_one.execute(number).fetchall()
+        with source.sql.transaction():
+            source.run("INSERT INTO t VALUES (2)")
+            ((seen,),) = source.sql.execute(number).fetchall()
+        reading = reader.read(lone_plan(table), KeyRange(), 10)
+        open_one.commit()
+        with source.sql.transaction():
+            source.run("INSERT INTO t VALUES (3)")
+            ((later,),) = source.sql.execute(number).fetchall()
+    assert reading.tables[0].rows == [(b"2",)]
+    assert [reading.view.sees(transaction) for transaction in (seen, running, later)] == [True, False, False]
 
 
 def test_a_snapshot_that_has_gone_is_told(source: Source) -> None:
     source.run("CREATE TABLE t (id int PRIMARY KEY)")
-    source.publish("t")
+    (table,) = source.publish("t")
     connection, slot = source.create_slot()
     connection.close()
     with pytest.raises(SnapshotGone, match="has ended"):
-        SnapshotReader(source.conninfo, slot.snapshot_name)
+        SubtreeReader(source.conninfo, {table.name: table}, slot.snapshot_name)
