@@ -75,7 +75,7 @@ class TransportOptions:
     max_batch_records: int = 1_000
     max_buffered_records: int = 4_000
     compression: str = "lz4"
-    linger_seconds: float = 0.005
+    linger_seconds: float = 0.04
 
     def transactional_id(self, group: str) -> TransactionalId:
         """The producer's id: stable for a slot, else unique."""
@@ -117,6 +117,7 @@ class TransportOptions:
             **self.client_config,
             "enable.idempotence": True,
             "compression.type": self.compression,
+            # A commit flushes, which ends the waiting at once: it only lets batches fill between two commits.
             "linger.ms": self.linger_seconds * 1000,
             # Kafka's own partitioner, so that equal keys meet whoever wrote them.
             "partitioner": "murmur2_random",
