@@ -226,11 +226,8 @@ class NodeCompiler:
         else:
             raise self._wrong(right, "is no vocabulary")
         text = self._text(left)
-        among = self._add(
-            Operation.AMONG,
-            text,
-            entries={key: number for key, number in numbers.items() if len(key) <= _LONGEST_ENTRY},
-        )
+        short = {key: number for key, number in numbers.items() if len(key) <= _LONGEST_ENTRY}
+        among = self._add(Operation.AMONG, text, entries=short)
         for key in sorted(numbers.keys() - short.keys()):
             same = self._add(Operation.SAME_TEXT, text, self._add(Operation.TEXT_CONSTANT, text=key))
             among = self._add(Operation.OR, among, same)
