@@ -122,14 +122,11 @@ def jobs_of(signal: CaptureSignal, plans: TablePlans, values: RowReader, state: 
     if not trees:
         raise InvalidValue(f"the mapping has no table {signal.table!r} that is captured", field="table")
     bounds = _bounds(signal)
-    for bound in bounds:
-        for top in trees:
-            if top.relation is None or bound.column not in {column.name for column in top.relation.columns}:
-                raise InvalidValue(
-                    f"{top.mapping.alias} has no mapped column {bound.column!r} of its own; a range needs one of the "
-                    "root table",
-                    field="column",
-                )
+    if bounds:
+        column = bounds[0].column
+        trees = [top for top in trees if top.relation and column in {known.name for known in top.relation.columns}]
+        if not trees:
+            raise InvalidValue(f"no root table that was asked for has a mapped column {column!r}", field="column")
     return [
         Job(signal.signal_id, Cause.REQUEST, [top.alias], gated=False, whole=not bounds, bounds=list(bounds))
         for top in trees

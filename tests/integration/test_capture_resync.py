@@ -92,7 +92,7 @@ def test_an_order_that_is_not_known_is_said(world: CaptureWorld, capture: Captur
     resync(world, "--table", "nothing")
     capture.wait_logged("no table 'nothing'")
     resync(world, "--table", "orders", "--where-range", "colour=1..2")
-    capture.wait_logged("no mapped column 'colour'")
+    capture.wait_logged("has a mapped column 'colour'")
     assert restated(world) == set()
 
 
