@@ -12,7 +12,7 @@ from typing import Protocol
 
 from producers.cdc.changes import UNCHANGED, ChangeKind, Column, Relation, Row, RowChange, completed
 from producers.cdc.native import extension
-from producers.cdc.rows import KeptRow, KeyForm, kept, values_of
+from producers.cdc.rows import KeptRow, kept, values_of
 from producers.cdc.tables import Project, RowKey, TablePlan, TablePlans
 from schemas.errors import Fatal
 
@@ -143,9 +143,10 @@ class Assembly:
         if plan.relation is None or holder.parent is not None or plan.indexed or plan.leaf is (plan.parent is None):
             return None
         places = relation.indexes_of([column.name for column in plan.relation.columns])
-        key = tuple((relation.index_of(name), KeyForm.AS_SENT.value) for name in plan.mapping.key)
+        forms = {column.name: column.form.value for column in plan.relation.columns}
+        key = tuple((relation.index_of(name), forms[name]) for name in plan.mapping.key)
         links = () if plan.mapping.parent is None else plan.mapping.parent.columns
-        parent = tuple((relation.index_of(name), KeyForm.AS_SENT.value) for name in links)
+        parent = tuple((relation.index_of(name), forms[name]) for name in links)
         return (plan.parent is None, plan.number, holder.prefix, places, key, parent)
 
     def _change_leaf(self, plan: TablePlan, new: Row | None, old: Row | None, is_update: bool) -> None:

@@ -51,17 +51,29 @@ class ReplicaIdentity(StrEnum):
     INDEX = "index"
 
 
+class KeyForm(IntEnum):
+    """What of a key's value is left out because values that differ in it are equal to the source.
+
+    NUMBER: zeros that close a fraction (`1.50`), and the sign of a zero. PADDED: blanks at the end.
+    """
+
+    AS_SENT = 0
+    NUMBER = 1
+    PADDED = 2
+
+
 class Column(NamedTuple):
     """One column as the source describes it.
 
     `is_key` tells whether it belongs to the replica identity (all columns do under FULL), which need not be
-    the primary key. `type_id` and `modifier` are the source's own numbers.
+    the primary key. `type_id` and `modifier` are the source's own numbers; `form` is known of live tables.
     """
 
     name: str
     type_id: int
     modifier: int = -1
     is_key: bool = False
+    form: KeyForm = KeyForm.AS_SENT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

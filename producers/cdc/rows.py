@@ -6,11 +6,11 @@ NULL is the mark 251. So a row is one object in memory and on disk, and is read 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import IntEnum
+from collections.abc import Callable, Sequence
 from typing import Final, NewType
 
-from producers.cdc.changes import UNCHANGED, RawValue
+from producers.cdc.changes import UNCHANGED, KeyForm, RawValue
+from producers.cdc.native import extension
 
 KeptRow = NewType("KeptRow", bytes)
 """The values of `TablePlan.relation.columns`, in this form."""
@@ -21,19 +21,8 @@ _LONG: Final = 253
 _SHORT: Final = 250
 
 
-class KeyForm(IntEnum):
-    """What of a key's value is left out because values that differ in it are equal to the source.
-
-    NUMBER: zeros that close a fraction (`1.50`), and the sign of a zero. PADDED: blanks at the end.
-    """
-
-    AS_SENT = 0
-    NUMBER = 1
-    PADDED = 2
-
-
-def kept(values: Iterable[RawValue]) -> KeptRow:
-    """The row of these values."""
+def kept_slowly(values: Sequence[RawValue]) -> KeptRow:
+    """The row of these values; the reference of `kept`."""
     out = bytearray()
     for value in values:
         if value is None:
@@ -49,6 +38,11 @@ def kept(values: Iterable[RawValue]) -> KeptRow:
                 out += len(value).to_bytes(4, "little")
             out += value
     return KeptRow(bytes(out))
+
+
+_native = extension()
+kept: Callable[[Sequence[RawValue]], KeptRow] = kept_slowly if _native is None else _native.kept
+"""The row of these values."""
 
 
 def values_of(row: KeptRow) -> tuple[RawValue, ...]:

@@ -9,6 +9,7 @@ removes, a crash after it a move that the next start completes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from rocksdict import Rdict, WriteBatch
@@ -33,7 +34,7 @@ class Spill:
         moving = db.get(MOVING)
         if moving is not None:
             self.move(int.from_bytes(moving, "big"))
-        while keys := self._some(_SPILLED):
+        for keys in self._batches(_SPILLED):
             batch = WriteBatch(raw_mode=True)
             for key in keys:
                 batch.delete(key)
@@ -72,7 +73,7 @@ class Spill:
     def move(self, generation: int) -> None:
         """Put the values of a generation in their places, after the note of it is durable."""
         prefix = _prefix(generation)
-        while keys := self._some(prefix):
+        for keys in self._batches(prefix):
             batch = WriteBatch(raw_mode=True)
             for key in keys:
                 value = self._db.get(key)
@@ -88,13 +89,11 @@ class Spill:
         if generation in self._active:
             self._active.remove(generation)
 
-    def _some(self, prefix: bytes) -> list[bytes]:
-        found = []
-        for key in _keys(self._db, prefix):
-            found.append(key)
-            if len(found) == _VALUES_PER_BATCH:
-                break
-        return found
+    def _batches(self, prefix: bytes) -> Iterator[list[bytes]]:
+        """By one iterator, which sees the keys as they were: another one would pass by all that was deleted before."""
+        keys = _keys(self._db, prefix)
+        while found := list(islice(keys, _VALUES_PER_BATCH)):
+            yield found
 
 
 def moving(generation: int) -> bytes:

@@ -8,7 +8,8 @@ from hashlib import sha256
 from marshal import dumps, loads
 from operator import itemgetter
 
-from producers.cdc.changes import UNCHANGED, Relation, Row, TableName
+from producers.cdc.changes import UNCHANGED, KeyForm, Relation, Row, TableName
+from producers.cdc.rows import key_value
 from schemas.errors import ConfigurationError
 from schemas.mapping import SourceMapping, TableMapping
 
@@ -59,7 +60,8 @@ class TablePlan:
 
     def key_of(self, values: Sequence[bytes]) -> RowKey:
         """The key of the row with these raw values in its key columns; the inverse of `key_values`."""
-        return values[0] if len(values) == 1 else dumps(tuple(values), _MARSHAL_VERSION)
+        forms = _forms(self.relation, self.mapping.key)
+        return _joined([key_value(value, form) for value, form in zip(values, forms, strict=True)])
 
 
 class SourceChanged(ConfigurationError):
@@ -159,8 +161,8 @@ class TablePlans:
             mapping=table,
             parent=parent,
             relation=relation,
-            key=_key_reader(columns, table.key, table),
-            parent_key=_parent_key_reader(columns, links),
+            key=_key_reader(columns, table.key, table, _forms(relation, table.key)),
+            parent_key=_parent_key_reader(columns, links, _forms(relation, links)),
             leaf=leaf,
             indexed=leaf and not set(links) <= set(table.key),
         )
@@ -224,7 +226,19 @@ def _picker(indexes: Sequence[int]) -> Project:
     return itemgetter(*indexes)
 
 
-def _key_reader(columns: Sequence[str], key: Sequence[str], table: TableMapping) -> Callable[[Row], RowKey]:
+def _forms(relation: Relation | None, columns: Sequence[str]) -> list[KeyForm]:
+    if relation is None:
+        return [KeyForm.AS_SENT] * len(columns)
+    return [relation.columns[relation.index_of(name)].form for name in columns]
+
+
+def _joined(values: Sequence[bytes]) -> RowKey:
+    return values[0] if len(values) == 1 else dumps(tuple(values), _MARSHAL_VERSION)
+
+
+def _key_reader(
+    columns: Sequence[str], key: Sequence[str], table: TableMapping, forms: Sequence[KeyForm]
+) -> Callable[[Row], RowKey]:
     indexes = [columns.index(name) for name in key]
     pick = _picker(indexes)
     single = indexes[0] if len(indexes) == 1 else None
@@ -247,14 +261,33 @@ def _key_reader(columns: Sequence[str], key: Sequence[str], table: TableMapping)
             raise missing()
         return dumps(values, _MARSHAL_VERSION)  # type: ignore[arg-type]
 
+    def read_formed(row: Row) -> RowKey:
+        values = [row[index] for index in indexes]
+        if None in values or UNCHANGED in values:
+            raise missing()
+        return _joined([key_value(value, form) for value, form in zip(values, forms, strict=True)])  # type: ignore[arg-type]
+
+    if any(forms):
+        return read_formed
     return read_several if single is None else read_one
 
 
-def _parent_key_reader(columns: Sequence[str], links: Sequence[str]) -> Callable[[Row], RowKey | None]:
+def _parent_key_reader(
+    columns: Sequence[str], links: Sequence[str], forms: Sequence[KeyForm]
+) -> Callable[[Row], RowKey | None]:
     """A NULL in the link means that the row has no parent, as in SQL's foreign keys."""
     if not links:
         return lambda row: None
     indexes = [columns.index(name) for name in links]
+
+    def read_formed(row: Row) -> RowKey | None:
+        values = [row[index] for index in indexes]
+        if None in values:
+            return None
+        return _joined([key_value(value, form) for value, form in zip(values, forms, strict=True)])  # type: ignore[arg-type]
+
+    if any(forms):
+        return read_formed
     if len(indexes) == 1:
         return itemgetter(indexes[0])
     pick = _picker(indexes)

@@ -13,18 +13,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.cdc.aggregates import Assembly, Node
-from producers.cdc.changes import UNCHANGED, Column, Marker, Relation, ReplicaIdentity, SourceTransaction, TableName
+from producers.cdc.changes import (
+    UNCHANGED,
+    ChangeKind,
+    Column,
+    KeyForm,
+    Marker,
+    Relation,
+    ReplicaIdentity,
+    RowChange,
+    SourceTransaction,
+    TableName,
+)
 from producers.cdc.deliveries import Tally
 from producers.cdc.native import extension
 from producers.cdc.postgres.pgoutput import Decoder
 from producers.cdc.postgres.transactions import TransactionAssembler
-from producers.cdc.rows import kept, values_of
+from producers.cdc.rows import kept, kept_slowly, key_value, values_of
+from producers.cdc.tables import TablePlans
 from schemas.codec import RecordCodec, frame
 from schemas.errors import Fatal, InvalidMessage
 from schemas.models import OrderCaptured, SourcePosition
 from schemas.models.source import EVENT_NAMESPACE, event_id_of
 from tests.unit import pgoutput_encoding as server
-from tests.unit.depot import Depot, depot_plans
+from tests.unit.depot import RELATIONS, Depot, depot_mapping, depot_plans
 from tests.unit.sent_rows import AT, Wire
 from tests.unit.test_capture_aggregates import random_transaction
 
@@ -221,6 +233,7 @@ def test_changes_are_applied_as_the_reference_applies_them(seed: int) -> None:
 @given(st.lists(st.one_of(st.none(), st.just(UNCHANGED), st.binary(max_size=300)), max_size=8))
 def test_kept_rows_give_back_their_values(values: list[Any]) -> None:
     assert values_of(kept(values)) == tuple(values)
+    assert kept(values) == kept_slowly(values)
 
 
 MOMENTS = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
@@ -285,3 +298,43 @@ def test_answers_are_counted() -> None:
     assert (waiting.outstanding, failures, sum(ours.snapshot()[0])) == (1, [("error", "message")], 8)
     with pytest.raises(TypeError, match="no slot"):
         native.Delivery(ours, failed, type("Other", (), {"outstanding": 3})(), 0.0)
+
+
+KEYED = Relation(
+    9, TableName("public", "pieces"),
+    (Column("note", 25), Column("number", 1700, -1, True, KeyForm.NUMBER),
+     Column("bundle", 1042, -1, True, KeyForm.PADDED), Column("shipped_at", 1184)),
+    ReplicaIdentity.DEFAULT,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("natively", [True, False])
+def test_keys_that_are_equal_to_the_source_are_one_row(natively: bool) -> None:
+    relations = {relation.name: relation for relation in RELATIONS.values()} | {KEYED.name: KEYED}
+    store = MemoryStore()
+    assembly = Assembly(TablePlans(depot_mapping(), relations), store, natively=natively)
+    wire = Wire(natively=natively)
+    rows = [(b"first", b"1", b"A ", None), (b"second", b"1.00", b"A", None), (b"other", b"10", b"A", None)]
+    assembly.apply(wire.sent([RowChange(ChangeKind.INSERT, KEYED, row, None) for row in rows]))
+    (root,) = assembly.take_touched()
+    ((children,),) = [node.children.values() for node in store.kept.values()]
+    assert root[2:] == b"A"
+    assert [values_of(row)[0] for row in children.values()] == [b"second", b"other"]
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "expected"),
+    [
+        (b"1.50", KeyForm.NUMBER, b"1.5"),
+        (b"1.0", KeyForm.NUMBER, b"1"),
+        (b"100", KeyForm.NUMBER, b"100"),
+        (b"-0", KeyForm.NUMBER, b"0"),
+        (b"-0.00", KeyForm.NUMBER, b"0"),
+        (b"1e+20", KeyForm.NUMBER, b"1e+20"),
+        (b"NaN", KeyForm.NUMBER, b"NaN"),
+        (b"a  ", KeyForm.PADDED, b"a"),
+        (b"a  ", KeyForm.AS_SENT, b"a  "),
+    ],
+)
+def test_the_form_of_a_key_leaves_out_what_the_source_overlooks(value: bytes, form: KeyForm, expected: bytes) -> None:
+    assert key_value(value, form) == expected

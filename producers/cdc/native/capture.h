@@ -98,6 +98,8 @@ static inline uint8_t *put_kept(uint8_t *to, const Value *value) {
 /* The values of a kept row, exactly `count` of them; false, without an exception, where it does not hold them. */
 bool kept_values(const uint8_t *at, size_t size, Value *values, uint32_t count);
 
+PyObject *rows_kept(PyObject *module, PyObject *values);
+
 /* ---- key forms: `producers.cdc.rows.KeyForm` ---- */
 
 enum KeyForm { AS_SENT, NUMBER, PADDED };

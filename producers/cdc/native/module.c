@@ -55,6 +55,7 @@ static PyMethodDef functions[] = {
      "feed(assembler, relations, messages, at, max_changes): apply pgoutput messages."},
     {"drain", (PyCFunction)(void (*)(void))wire_drain, METH_FASTCALL,
      "drain(get, free, connection, messages, most): take what libpq has received."},
+    {"kept", (PyCFunction)rows_kept, METH_O, "kept(values): the row of these values."},
     {NULL},
 };
 

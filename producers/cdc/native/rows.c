@@ -174,6 +174,41 @@ bool kept_values(const uint8_t *at, size_t size, Value *values, uint32_t count) 
     return at == end;
 }
 
+static bool value_of(PyObject *given, Value *value) {
+    if (given == Py_None || given == names.unchanged) {
+        *value = (Value){NULL, given == Py_None ? SIZE_NULL : SIZE_UNCHANGED};
+        return true;
+    }
+    if (!PyBytes_Check(given) || (size_t)PyBytes_GET_SIZE(given) > MOST_VALUE_BYTES) {
+        PyErr_SetString(PyExc_TypeError, "a value of a row is bytes, None or UNCHANGED");
+        return false;
+    }
+    *value = (Value){(const uint8_t *)PyBytes_AS_STRING(given), (uint32_t)PyBytes_GET_SIZE(given)};
+    return true;
+}
+
+/* kept(values): the row of these values. */
+PyObject *rows_kept(PyObject *module, PyObject *values) {
+    PyObject *fast = PySequence_Fast(values, "a row is a sequence of values");
+    if (fast == NULL) return NULL;
+    size_t size = 0;
+    Value value;
+    PyObject *row = NULL;
+    bool is_fine = true;
+    for (Py_ssize_t index = 0; is_fine && index < PySequence_Fast_GET_SIZE(fast); index++) {
+        is_fine = value_of(PySequence_Fast_GET_ITEM(fast, index), &value);
+        if (is_fine) size += kept_size(&value);
+    }
+    if (is_fine) row = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (row != NULL) {
+        uint8_t *to = (uint8_t *)PyBytes_AS_STRING(row);
+        for (Py_ssize_t index = 0; index < PySequence_Fast_GET_SIZE(fast); index++)
+            if (value_of(PySequence_Fast_GET_ITEM(fast, index), &value)) to = put_kept(to, &value);
+    }
+    Py_DECREF(fast);
+    return row;
+}
+
 /* `12.50` and `12.5`, `0.00` and `-0`: the sign of a float's zero and closing zeros behind the point make no other. */
 static Value number_key(Value value) {
     const uint8_t *point = memchr(value.at, '.', value.size);

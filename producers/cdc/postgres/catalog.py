@@ -11,6 +11,7 @@ import psycopg
 
 from producers.cdc.changes import Column, Relation, ReplicaIdentity, TableName
 from producers.cdc.postgres.errors import mapped_errors
+from producers.cdc.postgres.values import key_form
 from schemas.errors import ConfigurationError
 
 _TABLES: LiteralString = """
@@ -89,7 +90,7 @@ class Table:
         `generated_columns`: whether the publication sends stored generated columns.
         """
         columns = tuple(
-            Column(column.name, column.type_id, column.modifier, self._sent_as_key(column))
+            Column(column.name, column.type_id, column.modifier, self._sent_as_key(column), key_form(column.type_id))
             for column in self.columns
             if not column.generated or (generated_columns and column.generated == "s")
         )

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from producers.cdc.changes import UNCHANGED, Held, Relation, Row, RowValues
+from producers.cdc.changes import UNCHANGED, Held, KeyForm, Relation, Row, RowValues
 from producers.cdc.postgres.arrays import parse_array
 from schemas.errors import ConfigurationError, InvalidValue
 
@@ -151,6 +151,19 @@ _HELD: Final[Mapping[int, Held]] = {
     1700: Held.NUMERIC,
 }
 _TIMESTAMP: Final = 1114
+
+
+def key_form(type_id: int) -> KeyForm:
+    """What of a key of this type PostgreSQL's own equality overlooks: the scale of a numeric, the padding of a char."""
+    return _KEY_FORMS.get(type_id, KeyForm.AS_SENT)
+
+
+_KEY_FORMS: Final[Mapping[int, KeyForm]] = {
+    700: KeyForm.NUMBER,
+    701: KeyForm.NUMBER,
+    1042: KeyForm.PADDED,
+    1700: KeyForm.NUMBER,
+}
 
 
 class PostgresRowReader:
