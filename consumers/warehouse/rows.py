@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from consumers.postgres.bulk import Table
@@ -56,7 +57,6 @@ JOURNAL_LINE = Table(
 )
 
 _NULL: Final = "\\N"
-_SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def entry_text(entries: Iterable[JournalEntry]) -> Iterator[str]:
@@ -68,22 +68,22 @@ def entry_text(entries: Iterable[JournalEntry]) -> Iterator[str]:
                 _text(entry.order_id),
                 str(entry.order_version),
                 _text(entry.event_id),
-                _text(entry.rule),
-                _text(entry.standard_reference),
+                _word(entry.rule),
+                _word(entry.standard_reference),
                 _time(entry.posting_date),
-                _text(entry.currency_code),
-                _text(entry.functional_currency_code),
+                _word(entry.currency_code),
+                _word(entry.functional_currency_code),
                 str(entry.exchange_rate),
                 _time(entry.exchange_rate_date),
-                _text(entry.exchange_rate_provider),
-                _text(entry.description),
+                _word(entry.exchange_rate_provider),
+                _word(entry.description),
                 _text(entry.explanation),
                 _text(entry.refers_to_entry_id),
                 _time(entry.due_date),
                 _text(entry.customer_id),
-                _text(entry.customer_segment),
-                _text(entry.customer_region),
-                _text(entry.sales_channel),
+                _word(entry.customer_segment),
+                _word(entry.customer_region),
+                _word(entry.sales_channel),
                 _time(entry.committed_at),
                 _time(entry.processed_at),
                 f"{len(entry.lines)}\n",
@@ -99,9 +99,9 @@ def line_text(entries: Iterable[JournalEntry], chart: ChartOfAccounts) -> Iterat
         for number, line in enumerate(entry.lines, 1):
             account = account_for(line.account_code, line.product_category, region)
             yield (
-                f"{entry_id}\t{number}\t{_text(account)}\t{_amount(line.debit_amount)}\t{_amount(line.credit_amount)}\t"
+                f"{entry_id}\t{number}\t{_word(account)}\t{_amount(line.debit_amount)}\t{_amount(line.credit_amount)}\t"
                 f"{_amount(line.functional_debit_amount)}\t{_amount(line.functional_credit_amount)}\t"
-                f"{_text(line.line_id)}\t{_text(line.product_id)}\t{_text(line.product_category)}\t{_quantity(line.quantity)}\n"
+                f"{_word(line.line_id)}\t{_word(line.product_id)}\t{_word(line.product_category)}\t{_quantity(line.quantity)}\n"
             )
 
 
@@ -113,10 +113,18 @@ def _quantity(quantity: Decimal | None) -> str:
     return _NULL if quantity is None else str(quantity)
 
 
+@lru_cache(maxsize=4096)
+def _word(value: str | None) -> str:
+    """A text that comes again and again: a product, a group, an account."""
+    return _text(value)
+
+
 def _text(value: str | None) -> str:
     if value is None:
         return _NULL
-    return value if value.isprintable() and "\\" not in value else value.translate(_SPECIAL)
+    if value.isprintable() and "\\" not in value:
+        return value
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _time(value: date | datetime | None) -> str:

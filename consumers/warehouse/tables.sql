@@ -104,23 +104,23 @@ CREATE OR REPLACE FUNCTION refuse_unbalanced_lines() RETURNS trigger LANGUAGE pl
 DECLARE
     wrong record;
 BEGIN
-    SELECT entry_id, lines, difference, functional_difference, entry.line_count INTO wrong
-    FROM (SELECT entry_id, period, count(*) AS lines, sum(debit_amount - credit_amount) AS difference,
-              sum(functional_debit_amount - functional_credit_amount) AS functional_difference
-          FROM added GROUP BY entry_id, period) AS told
+    SELECT told.*, entry.line_count INTO wrong
+    FROM (SELECT entry_id, period, count(*) AS lines, count(account.account_code) AS known,
+              min(added.account_code) FILTER (WHERE account.account_code IS NULL) AS unknown,
+              sum(debit_amount) - sum(credit_amount) AS difference,
+              sum(functional_debit_amount) - sum(functional_credit_amount) AS functional_difference
+          FROM added LEFT JOIN account USING (account_code) GROUP BY entry_id, period) AS told
     LEFT JOIN journal_entry AS entry USING (entry_id, period)
-    WHERE difference <> 0 OR functional_difference <> 0 OR entry.line_count IS DISTINCT FROM lines
+    WHERE difference <> 0 OR functional_difference <> 0 OR entry.line_count IS DISTINCT FROM lines OR known <> lines
     LIMIT 1;
-    IF FOUND THEN
+    IF wrong.known < wrong.lines THEN
+        RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'journal_line_account', MESSAGE = format(
+            'journal entry %s: account %s is not in the chart of accounts', wrong.entry_id, wrong.unknown);
+    ELSIF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_line_of_entry', MESSAGE = format(
             'journal entry %s does not balance or is not there: %s of %s lines, debits less credits %s, functional %s; '
             'an entry is written at once, with all its lines', wrong.entry_id, wrong.lines, wrong.line_count,
             wrong.difference, wrong.functional_difference);
-    END IF;
-    IF EXISTS (SELECT FROM added LEFT JOIN account USING (account_code) WHERE account.account_code IS NULL) THEN
-        RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'journal_line_account', MESSAGE = format(
-            'account %s is not in the chart of accounts', (SELECT account_code FROM added
-                LEFT JOIN account USING (account_code) WHERE account.account_code IS NULL LIMIT 1));
     END IF;
     RETURN NULL;
 END $$;

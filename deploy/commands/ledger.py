@@ -123,6 +123,18 @@ def budget(file: Path, home: Path) -> None:
     click.echo(f"{queries.load_budget(_database(home), file)} budget rows")
 
 
+@command.command("post")
+@click.argument("file", type=click.Path(path_type=Path))
+@home_option
+def post(file: Path, home: Path) -> None:
+    """Post a journal file, such as operating expenses: journal, date, account, debit, credit, currency, description."""
+    from deploy.ledger.journal_files import post_journal, read_journal
+
+    entries = read_journal(file)
+    post_journal(_database(home), entries)
+    click.echo(f"{len(entries)} entries are in the ledger")
+
+
 def _database(home: Path) -> DatabaseSettings:
     from deploy.commands.systems import systems_of
 

@@ -175,6 +175,11 @@ class WorkerProcess:
             [sys.executable, "-m", "tests.contract.sink_process", name], cwd=ROOT, env=environment
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """As `kill -9`."""
         self._process.kill()

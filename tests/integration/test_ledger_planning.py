@@ -18,6 +18,7 @@ from consumers.sink import Advance, Batch, Partition
 from consumers.warehouse.settings import WarehouseSettings
 from consumers.warehouse.sink import WarehouseSink
 from deploy.ledger import queries
+from deploy.ledger.journal_files import post_journal, read_journal
 from schemas.errors import ConfigurationError
 from schemas.models import JournalEntry
 from schemas.registry import InMemorySchemas
@@ -107,6 +108,23 @@ def test_operating_expenses_come_in_as_entries(database: DatabaseSettings, write
     assert metrics["operating_cash_flow_amount"] == D("5.5")
     (profit,) = queries.view(database, "profitability")
     assert (profit["contribution_amount"], profit["allocated_cost_amount"]) == (D(12), D("4.5"))
+
+
+def test_a_journal_file_is_posted_once(database: DatabaseSettings, write: Write, tmp_path: Path) -> None:
+    write(sold())
+    file = tmp_path / "expenses.csv"
+    heading = "journal,date,account,debit,credit,currency,description\n"
+    file.write_text(heading + "J1,2026-11-30,6000,4,,EUR,Rent\nJ1,2026-11-30,1000,,4,EUR,Rent\n")
+    for _ in range(2):
+        post_journal(database, read_journal(file))
+    (metrics,) = queries.view(database, "metrics")
+    assert (metrics["net_income_amount"], metrics["operating_cash_flow_amount"]) == (D(8), D(6))
+    file.write_text(heading + "J2,2026-11-30,6000,4,,EUR,Rent\nJ2,2026-11-30,1000,,5,EUR,Rent\n")
+    with pytest.raises(ConfigurationError, match="does not balance"):
+        post_journal(database, read_journal(file))
+    file.write_text(heading + "J3,yesterday,6000,4,,EUR,Rent\n")
+    with pytest.raises(ConfigurationError, match="journal J3: a date"):
+        read_journal(file)
 
 
 def test_open_receivables_by_age_and_cash_flow(database: DatabaseSettings, write: Write) -> None:
