@@ -49,6 +49,7 @@ class Consumer(UnusedFetching):
         self._generation: Generation | None = None
         self._books = Books({})
         self._entered = False
+        self._loaded = False
         self._beginning: asyncio.Task[None] | None = None
         self._ending = asyncio.Lock()
         self._arrivals: asyncio.Queue[Batch] = asyncio.Queue()
@@ -155,6 +156,7 @@ class Consumer(UnusedFetching):
             self._entered = True
             if positions:
                 await self.hooks.on_assigned(Assignment(generation, positions, self._kept(generation, positions)))
+                self._loaded = True
                 self._poller.fetch_from(generation, positions)
             self._faust_is_ready()
         except asyncio.CancelledError:
@@ -176,10 +178,12 @@ class Consumer(UnusedFetching):
             generation.alive = False
             # A producer that a commit left behind, and that is not replaced yet, has nothing to commit with.
             clean = not lost and self.output.is_open and await self._commit_if_possible(generation)
-            if clean:
-                self._last = (generation.number, dict(self._books.committed))
-            else:
+            if not clean:
                 await self.output.discard()
+            elif self._loaded:
+                # State whose loading was cut off is nothing that the next generation could keep.
+                self._last = (generation.number, dict(self._books.committed))
+            self._loaded = False
         if self._entered:
             self._entered = False
             await self.hooks.on_revoked(frozenset(tp.partition for tp in generation.partitions))
