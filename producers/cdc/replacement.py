@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from producers.cdc.aggregates import Assembly, NodeId, NodeStore
+from producers.cdc.aggregates import Assembly, Node, NodeId, NodeStore
 from producers.cdc.changes import Row
 from producers.cdc.portions import Keys, Orphans, Reading
-from producers.cdc.rows import values_of
+from producers.cdc.rows import kept, values_of
 from producers.cdc.tables import RowKey, TablePlan
 
 RowId = tuple[int, RowKey]
@@ -48,6 +48,28 @@ class Replacement:
         self._assembly.take_touched()
         return Replaced(done, left)
 
+    def fill(self, top: TablePlan, reading: Reading) -> list[NodeId]:
+        """Set the roots of a reading that no row is kept of yet, as in a first snapshot; gives them."""
+        if any(not child.leaf or child.indexed for child in top.children):
+            return self.apply(top, reading, ()).roots
+        nodes: dict[RowKey, Node] = {}
+        for plan, rows in reading.tables:
+            if plan is top:
+                nodes |= {plan.key(row): Node(kept(row), {}, {}) for row in rows}
+                continue
+            for row in rows:
+                parent = plan.parent_key(row)
+                if parent is None:
+                    continue
+                node = nodes.get(parent)
+                if node is None:
+                    nodes[parent] = node = Node(None, {}, {})
+                node.children.setdefault(plan.number, {})[plan.key(row)] = kept(row)
+        found = {top.prefix + key: node for key, node in nodes.items()}
+        for root, node in found.items():
+            self._store.changed(root, node)
+        return list(found)
+
     def clear(self, top: TablePlan) -> Iterator[int]:
         """Forget all rows of a tree, but not what stands on the topics; gives the number of roots now and then."""
         for number, root in enumerate(self._store.nodes(top.prefix), 1):
@@ -68,13 +90,13 @@ class Replacement:
         yield 0
 
     def _replace(self, top: TablePlan, root: NodeId, rows: list[tuple[TablePlan, Row]]) -> None:
-        kept = self._kept(top, root)
+        before = self._kept(top, root)
         for plan, row in rows:
             self._assembly.put(plan, row)
-            kept.pop((plan.number, plan.key(row)), None)
+            before.pop((plan.number, plan.key(row)), None)
         plans = {plan.number: plan for plan in top.subtree}
-        for number, key in kept:
-            self._remove(plans[number], key, kept[number, key])
+        for number, key in before:
+            self._remove(plans[number], key, before[number, key])
 
     def _kept(self, top: TablePlan, root: NodeId) -> dict[RowId, NodeId | None]:
         """Every kept row of a tree, with the node that holds it."""

@@ -148,7 +148,7 @@ class Snapshot:
         progress.done(roots, rows)
 
     def _state_all(self, top: TablePlan, reading: Reading) -> int:
-        found = self._replacement.apply(top, reading, ()).roots
+        found = self._replacement.fill(top, reading)
         outcomes = self._outlet.facts.of_transaction(found)
         # What will stand on the topics is kept before it does, so that no later reading can overlook it; that it was
         # said is kept with the job, once Kafka has it.
