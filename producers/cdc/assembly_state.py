@@ -281,7 +281,8 @@ def _opened(directory: Path) -> Rdict:
     blocks = BlockBasedOptions()
     blocks.set_block_cache(Cache(16 * _MEBIBYTE))
     blocks.set_bloom_filter(10, False)
-    blocks.set_cache_index_and_filter_blocks(True)
+    # In the cache they would put each other out: a single index may be larger than a shard of it.
+    blocks.set_cache_index_and_filter_blocks(False)
     options.set_block_based_table_factory(blocks)
     try:
         return Rdict(str(directory), options)
