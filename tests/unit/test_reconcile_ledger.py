@@ -38,6 +38,8 @@ def measured(entries: Iterable[JournalEntry]) -> dict[str, str]:
             if line.account_code in _ACCOUNTS:
                 measure, sign = _ACCOUNTS[line.account_code]
                 found[Balance(measure, entry.currency_code)] += sign * amount
+            if line.account_code == "1200":
+                found[Balance(Measure.RECEIVABLE, entry.currency_code)] += amount
             if line.account_code == "2100":
                 liabilities[entry.currency_code] += amount
             found[Balance(Measure.IMBALANCE, entry.currency_code)] += amount
@@ -92,13 +94,13 @@ def test_a_credit_note_for_everything_leaves_nothing() -> None:
     assert expected_ledger(state_of(desk)) == {}
 
 
-def test_refunds_beyond_receipts_overdraw_the_liability_and_nothing_else_may() -> None:
+def test_refunds_beyond_receipts_are_owed_by_the_customer_and_overdraw_no_liability() -> None:
     life, desk = Life(), Desk()
     desk.take(life.ordered(order()), life.settled(payment(1, "20.00", kind="refund")))
     assert expected_ledger(state_of(desk)) == {
         "cash_amount[EUR]": "-20",
         "customer_balance_amount[EUR]": "20",
-        "contract_liability_overdrawn_amount[EUR]": "20",
+        "receivable_amount[EUR]": "20",
     }
 
 
