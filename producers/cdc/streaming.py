@@ -148,7 +148,8 @@ class Streaming:
         if found is None:
             self._care.marked(marker, self._nudge)
             return
-        moment = Moment(0, found.position, captured_at, captured_at, is_snapshot=True)
+        # A message stands in the log at its end, where the next commit may begin: what was read comes before that.
+        moment = Moment(0, Position(found.position - 1), captured_at, captured_at, is_snapshot=True)
         checkpoint = self._current
         stood = {root: frozenset(self._state.node(root).emitted.values()) for root in found.roots}
         outcomes = self._outlet.facts.of_transaction(found.roots) + [(b"", gone) for gone in found.withdrawn]
