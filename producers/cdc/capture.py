@@ -10,7 +10,7 @@ from uuid import uuid4
 from producers.cdc.aggregates import Assembly
 from producers.cdc.assembly_state import AssemblyState, Standing, remove_state
 from producers.cdc.care import Care
-from producers.cdc.claims import StandingKeys, has_claims, note_claims, standing_keys
+from producers.cdc.claims import Claims, StandingKeys, has_claims, note_claims, standing_keys
 from producers.cdc.facts import FactBuilder
 from producers.cdc.fitness import Fitness, Held, fitness, planned, unfit
 from producers.cdc.jobs import Cause, Job, Jobs
@@ -226,8 +226,12 @@ class Capture:
             _log.error("%s. A new slot is created; what was missed is read again while changes stream", exc)
             self._metrics.gap()
             position = source.recreate_slot()
-            stood = self._standing_keys()
-            if note_claims(state, stood.keys):
+            note_claims(state, self._standing_keys().keys)
+            claims = Claims(plans, state)
+            while not claims.compared():
+                state.write(state.seal(standing), durable=False)
+            if has_claims(state):
+                # Said just before a crash, and not kept: only the topics know.
                 self._compare_claims(state, plans)
             if position <= standing.position:
                 # Streams take what has a lower position for a duplicate.

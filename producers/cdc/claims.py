@@ -56,10 +56,14 @@ class Claims:
         self._touched.update(dict.fromkeys(roots))
 
     def left(self) -> list[Withdrawn]:
-        """What no kept row upholds; nothing is claimed afterwards."""
+        """What no kept row upholds; nothing is claimed afterwards.
+
+        Of a topic whose aggregates are stopped nothing is withdrawn: their kept rows are not looked at now.
+        """
         for root in self._touched:
             self._uphold(root)
-        by_topic = {aggregate.topic.name: aggregate for aggregate in self._aggregates}
+        stopped = {a.topic.name for a in self._aggregates if a.root not in self._plans.by_alias}
+        by_topic = {a.topic.name: a for a in self._aggregates if a.topic.name not in stopped}
         withdrawn = []
         for name in list(self._state.notes(_CLAIM)):
             topic, key = name.removeprefix(_CLAIM).decode().split("/", 1)
@@ -97,12 +101,11 @@ def has_claims(state: AssemblyState) -> bool:
     return next(iter(state.notes(_CLAIM)), None) is not None
 
 
-def note_claims(state: AssemblyState, keys: dict[str, set[str]]) -> bool:
-    """Note what stands on the topics; whether there is anything."""
+def note_claims(state: AssemblyState, keys: dict[str, set[str]]) -> None:
+    """Note what stands on the topics."""
     for topic, found in keys.items():
         for key in found:
             state.put_note(_name(topic, key), b"")
-    return any(keys.values())
 
 
 def standing_keys(kafka: KafkaSettings, mapping: SourceMapping, prefix: str, schemas: SchemaIds) -> StandingKeys:
