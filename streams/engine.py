@@ -163,9 +163,7 @@ class Engine:
                 self._write(outcome, batch.partition, now)
 
     def _write(self, outcome: Outcome, partition: int, now: datetime) -> None:
-        produce = self._output().produce
-        for topic, key, value in outcome.outputs:
-            produce(topic, value, key, partition=partition)
+        self._output().produce_many(outcome.outputs, partition)
         outcome.view.apply()
         metrics.count(outcome, now)
 
