@@ -232,7 +232,8 @@ def test_every_planted_difference_is_found_and_none_invented(world: World) -> No
         'INSERT INTO journal_entry SELECT (jsonb_populate_record(e, \'{"entry_id": "x", "order_id": "crm:ghost"}\')).* '
         "FROM journal_entry e WHERE rule = 'cash_receipt' LIMIT 1",
         "INSERT INTO journal_line SELECT 'x', number, period, account, debit, 7 - debit, debit, 7 - debit "
-        "FROM journal_entry, (VALUES (1, '1000', 7), (2, '2100', 0)) AS told (number, account, debit) WHERE entry_id = 'x'",
+        "FROM journal_entry, (VALUES (1, '1000', 7), (2, '2100', 0)) AS told (number, account, debit) "
+        "WHERE entry_id = 'x'",
     )
     plant("ledger", "extra", None, "crm:ghost")
     # The state: an order gone (and with it what is compared with it), another customer, an amount, a shipment's time.
