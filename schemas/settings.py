@@ -36,6 +36,8 @@ class KafkaSettings(SettingsPart):
         config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
+            # The default lets a client stay away for 10 s after the broker is back.
+            "reconnect.backoff.max.ms": 1_000,
         }
         if self.sasl_mechanism is not None:
             config["sasl.mechanism"] = self.sasl_mechanism

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -14,6 +15,7 @@ from schemas.settings import KafkaSettings
 
 _FLUSH_SECONDS: Final = 30.0
 _METADATA_SECONDS: Final = 10.0
+_UNANSWERED_SECONDS: Final = 30.0
 _HEEDED_EACH: Final = 64
 """Records after which it is looked how many are pending: to ask takes a lock."""
 # What was purged with a producer that was thrown away comes again.
@@ -36,20 +38,24 @@ def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncEr
 class Publisher:
     """One producer for one attempt of the capture; after an error it is thrown away with what was not delivered.
 
-    Delivery: at least once over all attempts; within one, records of a key reach their partition once and in order.
+    Delivery: at least once over all attempts; within one, records of a key reach their partition once and in order,
+    and none of them without those before it: the client never gives one up on its own and goes on with the next.
     """
 
     def __init__(self, kafka: KafkaSettings, *, linger_milliseconds: float, max_pending: int) -> None:
         self._max_pending = max_pending
         self._unheeded = 0
         self._failure: OrdersyncError | None = None
+        self._unanswered_since: float | None = None
         self._producer = Producer(
             kafka.producer_config(
                 **{
                     "linger.ms": linger_milliseconds,
                     "queue.buffering.max.messages": max(100_000, 2 * max_pending),
                     "queue.buffering.max.kbytes": 131_072,
-                    "delivery.timeout.ms": 30_000,
+                    # A record that timed out would leave a gap: those behind it are still delivered.
+                    "message.timeout.ms": 0,
+                    "enable.gapless.guarantee": True,
                     "client.id": "ordersync-capture",
                 }
             )
@@ -98,9 +104,17 @@ class Publisher:
 
     def poll(self, timeout_seconds: float = 0.0) -> None:
         """Let answers in. Raises what a failed delivery means: Transient, ConfigurationError or Fatal."""
-        self._producer.poll(timeout_seconds)
+        answers = self._producer.poll(timeout_seconds)
         if self._failure is not None:
             raise self._failure
+        if answers or not len(self._producer):
+            self._unanswered_since = None
+        elif self._unanswered_since is None:
+            self._unanswered_since = time.monotonic()
+        elif time.monotonic() - self._unanswered_since > _UNANSWERED_SECONDS:
+            raise Transient(
+                f"writing captured events: Kafka has not answered for {_UNANSWERED_SECONDS:g} s; is the broker running?"
+            )
 
     def flush(self) -> None:
         """Return when the brokers have everything. Raises as `poll` does, and Transient if they do not answer."""

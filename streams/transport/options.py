@@ -127,7 +127,10 @@ class TransportOptions:
             # With the default of 100 ms a commit that meets a concurrent one waits that long.
             "retry.backoff.ms": 10,
             "delivery.report.only.error": True,
-            "message.timeout.ms": _milliseconds(self.client_timeout_seconds),
+            # Without transactions a record that timed out would leave a gap, because those behind it are still
+            # delivered: it is the flush that gives up, and drops all that is left.
+            "message.timeout.ms": 0,
+            "enable.gapless.guarantee": True,
         }
 
     def transactional_config(self, transactional_id: TransactionalId) -> dict[str, Any]:
