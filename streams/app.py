@@ -23,6 +23,7 @@ app: faust.App = new_app(
         slot=settings.slot,
         delivery=Delivery(settings.delivery),
         commit_interval_seconds=settings.commit_interval_seconds,
+        idle_commit_interval_seconds=settings.idle_commit_interval_seconds,
     ),
     engine,
 )

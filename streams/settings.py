@@ -29,7 +29,12 @@ class StreamsSettings(WorkerSettings):
         description="Place of this worker among its equals (a StatefulSet's ordinal); a restart takes over at once",
     )
     delivery: Delivery = Field(Delivery.EXACTLY_ONCE, description="exactly_once or at_least_once")
-    commit_interval_seconds: float = Field(0.1, gt=0, description="How often outputs and offsets are committed")
+    commit_interval_seconds: float = Field(
+        0.1, gt=0, description="How often outputs and offsets are committed while more is waiting"
+    )
+    idle_commit_interval_seconds: float = Field(
+        0.015, gt=0, description="The same where all that came is done: readers of read_committed wait for it"
+    )
     functional_currency_code: str = Field("EUR", description="Currency of the ledger, ISO 4217")
     parked_for_seconds: float = Field(86_400.0, gt=0, description="How long an order waits before it is refused")
     rules_file: Path | None = Field(None, description="Governance file of the rules; without it they are as declared")

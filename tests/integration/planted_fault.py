@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from faust.types import TP
@@ -19,22 +20,23 @@ from streams.transport.output import Output
 
 
 def commit_before_produce() -> None:
-    """Outputs are written one commit later than the offsets of what they came from."""
-    produce, commit = Output.produce, Output.commit
-    held: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    """Outputs are written only after the offsets of what they came from are committed."""
+    commit = Output.commit
+    held: list[Callable[[], None]] = []
 
-    def produce_later(self: Output, *arguments: Any, **named: Any) -> None:
-        held.append((arguments, named))
+    def later(produce: Callable[..., None]) -> Callable[..., None]:
+        return lambda *arguments, **named: held.append(partial(produce, *arguments, **named))
 
     async def commit_then_produce(self: Output, *arguments: Any) -> None:
         await commit(self, *arguments)
         late, held[:] = list(held), []
         self._writing = True
-        for positional, named in late:
-            produce(self, *positional, **named)
+        for produce in late:
+            produce()
         self._writing = False
 
-    Output.produce = produce_later  # type: ignore[method-assign,assignment]
+    Output.produce = later(Output.produce)  # type: ignore[method-assign]
+    Output.produce_many = later(Output.produce_many)  # type: ignore[method-assign]
     Output.commit = commit_then_produce  # type: ignore[method-assign]
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
 from deploy.local.endpoints import Endpoints
 from schemas.attributes import CanonicalModel, CustomerId, OrderId, ProductId
 from schemas.codec import TopicCodec
+from schemas.kafka_codes import AWAY
 from schemas.models import CapturedEvent, Customer, JournalEntry, OrderEvent, OrderState, Product, Rejection
 from schemas.registry import SchemaRegistry
 from schemas.topics import (
@@ -168,7 +169,19 @@ class Scene:
                 for topic in CAPTURED_TOPICS
                 for number in observer.list_topics(topic, 30).topics[topic].partitions
             ]
-            return sum(max(part.offset, 0) for part in observer.committed(asked, timeout=30))
+            found: list[TopicPartition] = []
+
+            def answered() -> bool:
+                try:
+                    found[:] = observer.committed(asked, timeout=30)
+                except KafkaException as exc:
+                    # A group's coordinator is made with the group, and loads for a moment.
+                    if exc.args[0].code() not in AWAY:
+                        raise
+                return bool(found)
+
+            wait_until(answered, 30, "the group's coordinator answers")
+            return sum(max(part.offset, 0) for part in found)
         finally:
             observer.close()
 
