@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from producers.cdc.changes import UNCHANGED, ChangeKind, Marker, ReplicaIdentity, RowChange
+from producers.cdc.changes import UNCHANGED, ChangeKind, KeyForm, Marker, ReplicaIdentity, RowChange
 from schemas.errors import InvalidValue
 from tests.conftest import DatabaseFactory
 from tests.integration.postgres_capture import Source, changes_of, transactions_of
@@ -84,7 +84,10 @@ def test_each_type_comes_out_the_same_from_the_stream_and_from_the_snapshot(sour
     (streamed,) = changes_of(source.start().until_end())
     assert streamed.new is not None and read.new is not None
     assert tuple(streamed.new)[1:] == tuple(read.new)[1:]
-    assert read.relation.columns == streamed.relation.columns
+    # How the values of a key compare is known of live tables only.
+    assert [column._replace(form=KeyForm.AS_SENT) for column in read.relation.columns] == [*streamed.relation.columns]
+    forms = {column.form for column in read.relation.columns}
+    assert forms == set(KeyForm)
     for change in (read, streamed):
         values = source.values(change)
         found = {kind: values[f"c{number}"] for number, (kind, _, _) in enumerate(TYPE_CASES)}
