@@ -123,6 +123,19 @@ class Assembly:
         else:
             self._put_node(plan, plan.key(row), row)
 
+    def fill(self, plan: TablePlan, rows: list[Row], nodes: dict[NodeId, Node]) -> None:
+        """Put rows that were read into `nodes`, which no store has yet: of a root, or of leaves whose key tells it.
+
+        A row without a parent is left out.
+        """
+        at = 0
+        while at < len(rows):
+            if self._native is not None:
+                at = self._native.fill(plan.relation, rows, at, nodes)
+            if at < len(rows):
+                _fill(plan, rows[at], nodes)
+                at += 1
+
     def take_touched(self) -> list[NodeId]:
         """Roots touched since the last call, in the order in which they were touched first."""
         touched = list(self._touched)
@@ -301,6 +314,20 @@ class Assembly:
                 "its data directory and start it: it takes a new snapshot"
             )
         return row
+
+
+def _fill(plan: TablePlan, row: Row, nodes: dict[NodeId, Node]) -> None:
+    holder = plan if plan.parent is None else plan.parent
+    key = plan.key(row) if plan.parent is None else plan.parent_key(row)
+    if key is None:
+        return
+    node = nodes.get(holder.prefix + key)
+    if node is None:
+        nodes[holder.prefix + key] = node = Node(None, {}, {})
+    if plan.parent is None:
+        node.row = kept(row)
+    else:
+        node.children.setdefault(plan.number, {})[plan.key(row)] = kept(row)
 
 
 def _columns(plan: TablePlan) -> tuple[Column, ...]:

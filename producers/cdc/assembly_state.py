@@ -109,14 +109,16 @@ class AssemblyState:
         if node is None:
             value = self._value(_NODE + node_id)
             node = Node(None, {}, {}) if value is None else Node(*loads(value))
-        if len(self._young) >= self._cached_nodes:
-            self._old, self._young = self._young, {}
-        self._young[node_id] = node
+        self._remember(node_id, node)
         return node
 
     def changed(self, node_id: NodeId, node: Node) -> None:
         """See `NodeStore`."""
-        self._dirty[node_id] = self._young[node_id] = node
+        self._dirty[node_id] = node
+        if node_id in self._young:
+            self._young[node_id] = node
+        else:
+            self._remember(node_id, node)
 
     def nodes(self, prefix: bytes) -> Iterator[NodeId]:
         """See `NodeStore`."""
@@ -228,6 +230,11 @@ class AssemblyState:
     def write_notes(self, standing: Standing, notes: Mapping[bytes, bytes]) -> None:
         """Write notes at once, beside rows that stay as they were written last."""
         self.write(SealedState(standing, {_NOTE + name: value for name, value in notes.items()}))
+
+    def _remember(self, node_id: NodeId, node: Node) -> None:
+        if len(self._young) >= self._cached_nodes:
+            self._old, self._young = self._young, {}
+        self._young[node_id] = node
 
     def _value(self, key: bytes) -> bytes | None:
         unwritten = self._unwritten.get(key)

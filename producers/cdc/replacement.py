@@ -8,7 +8,7 @@ from typing import NamedTuple
 from producers.cdc.aggregates import Assembly, Node, NodeId, NodeStore
 from producers.cdc.changes import Row
 from producers.cdc.portions import Keys, Orphans, Reading
-from producers.cdc.rows import kept, values_of
+from producers.cdc.rows import values_of
 from producers.cdc.tables import RowKey, TablePlan
 
 RowId = tuple[int, RowKey]
@@ -52,23 +52,12 @@ class Replacement:
         """Set the roots of a reading that no row is kept of yet, as in a first snapshot; gives them."""
         if any(not child.leaf or child.indexed for child in top.children):
             return self.apply(top, reading, ()).roots
-        nodes: dict[RowKey, Node] = {}
+        nodes: dict[NodeId, Node] = {}
         for plan, rows in reading.tables:
-            if plan is top:
-                nodes |= {plan.key(row): Node(kept(row), {}, {}) for row in rows}
-                continue
-            for row in rows:
-                parent = plan.parent_key(row)
-                if parent is None:
-                    continue
-                node = nodes.get(parent)
-                if node is None:
-                    nodes[parent] = node = Node(None, {}, {})
-                node.children.setdefault(plan.number, {})[plan.key(row)] = kept(row)
-        found = {top.prefix + key: node for key, node in nodes.items()}
-        for root, node in found.items():
+            self._assembly.fill(plan, rows, nodes)
+        for root, node in nodes.items():
             self._store.changed(root, node)
-        return list(found)
+        return list(nodes)
 
     def clear(self, top: TablePlan) -> Iterator[int]:
         """Forget all rows of a tree, but not what stands on the topics; gives the number of roots now and then."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from types import ModuleType
 
-EXTENSION_REVISION: Final = 1
+EXTENSION_REVISION: Final = 2
 """Revision of the interface to the C sources (`REVISION` in module.c); an extension of another one is not used."""
 
 

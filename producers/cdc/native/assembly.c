@@ -205,6 +205,34 @@ static bool put_child(Assembly *self, PyObject *node, PyObject *number, PyObject
     return is_put;
 }
 
+/* The row as it is kept, the id of the node that keeps it and, of a leaf, its key; false, with or without an exception,
+where a part of them is missing. */
+static bool keys_of(const SentRow *row, const Bound *bound, PyObject **kept, PyObject **id, PyObject **key) {
+    const char *prefix = PyBytes_AS_STRING(bound->node_prefix);
+    Py_ssize_t prefix_size = PyBytes_GET_SIZE(bound->node_prefix);
+    *kept = kept_row(row, bound);
+    *id = *kept == NULL ? NULL
+          : bound->is_root ? key_object(row, prefix, prefix_size, bound->key, bound->key_count)
+                           : key_object(row, prefix, prefix_size, bound->parent, bound->parent_count);
+    *key = *id == NULL || bound->is_root ? NULL : key_object(row, "", 0, bound->key, bound->key_count);
+    if (*id != NULL && (bound->is_root || *key != NULL)) return true;
+    Py_CLEAR(*kept);
+    Py_CLEAR(*id);
+    return false;
+}
+
+/* Puts the row into its node, if there is one; takes over key and row. */
+static bool put_row(Assembly *self, const Bound *bound, PyObject *node, PyObject *key, PyObject *kept) {
+    bool is_put = node != NULL;
+    if (is_put && bound->is_root)
+        Py_XSETREF(*slot(node, self->row_at), Py_NewRef(kept));
+    else if (is_put)
+        is_put = put_child(self, node, bound->number, key, kept);
+    Py_DECREF(kept);
+    Py_XDECREF(key);
+    return is_put;
+}
+
 enum Done { QUICKLY, NOT_SO, BROKEN };
 
 static enum Done apply_quickly(Assembly *self, Memo *memo, PyObject *change) {
@@ -216,30 +244,9 @@ static enum Done apply_quickly(Assembly *self, Memo *memo, PyObject *change) {
     if (bound == NULL) return BROKEN;
     const SentRow *row = (SentRow *)given;
     if (!bound->is_quick || row->count < bound->width) return NOT_SO;
-    const char *prefix = PyBytes_AS_STRING(bound->node_prefix);
-    Py_ssize_t prefix_size = PyBytes_GET_SIZE(bound->node_prefix);
-    PyObject *kept = kept_row(row, bound);
-    PyObject *id = kept == NULL ? NULL
-                   : bound->is_root ? key_object(row, prefix, prefix_size, bound->key, bound->key_count)
-                                    : key_object(row, prefix, prefix_size, bound->parent, bound->parent_count);
-    PyObject *key = id == NULL || bound->is_root ? NULL : key_object(row, "", 0, bound->key, bound->key_count);
-    enum Done done = NOT_SO;
-    if (id != NULL && (bound->is_root || key != NULL)) {
-        PyObject *node = changing_node(self, memo, id);
-        id = NULL;
-        if (node == NULL) {
-            done = BROKEN;
-        } else if (bound->is_root) {
-            Py_XSETREF(*slot(node, self->row_at), Py_NewRef(kept));
-            done = QUICKLY;
-        } else {
-            done = put_child(self, node, bound->number, key, kept) ? QUICKLY : BROKEN;
-        }
-    }
-    Py_XDECREF(kept);
-    Py_XDECREF(id);
-    Py_XDECREF(key);
-    return done == NOT_SO && PyErr_Occurred() ? BROKEN : done;
+    PyObject *kept, *id, *key;
+    if (!keys_of(row, bound, &kept, &id, &key)) return PyErr_Occurred() ? BROKEN : NOT_SO;
+    return put_row(self, bound, changing_node(self, memo, id), key, kept) ? QUICKLY : BROKEN;
 }
 
 static PyObject *assembly_apply(Assembly *self, PyObject *changes) {
@@ -270,6 +277,44 @@ static PyObject *assembly_apply(Assembly *self, PyObject *changes) {
     Py_DECREF(fast);
     if (!is_fine) return NULL;
     Py_RETURN_NONE;
+}
+
+/* nodes[id], made where it is missing. Borrowed; NULL with an exception. */
+static PyObject *filled_node(Assembly *self, PyObject *nodes, PyObject *id) {
+    PyObject *node = PyDict_GetItemWithError(nodes, id);
+    if (node != NULL || PyErr_Occurred()) return node;
+    PyObject *children = PyDict_New(), *emitted = children == NULL ? NULL : PyDict_New();
+    node = emitted == NULL ? NULL
+                           : PyObject_CallFunctionObjArgs((PyObject *)self->node_type, Py_None, children, emitted, NULL);
+    Py_XDECREF(children);
+    Py_XDECREF(emitted);
+    bool is_kept = node != NULL && PyDict_SetItem(nodes, id, node) == 0;
+    /* The dict holds it. */
+    Py_XDECREF(node);
+    return is_kept ? node : NULL;
+}
+
+/* fill(relation, rows, from, nodes) -> the index of the first row from there on that is left to the caller. */
+static PyObject *assembly_fill(Assembly *self, PyObject *const *args, Py_ssize_t count) {
+    if (count != 4 || !PyList_Check(args[1]) || !PyDict_Check(args[3]))
+        return PyErr_Format(PyExc_TypeError, "fill takes a relation, a list of rows, an index and a dict of nodes");
+    Bound *bound = bound_of(self, args[0]);
+    if (bound == NULL) return NULL;
+    Py_ssize_t index = PyLong_AsSsize_t(args[2]);
+    if (index < 0) return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "there is no row below 0");
+    for (; bound->is_quick && index < PyList_GET_SIZE(args[1]); index++) {
+        PyObject *given = PyList_GET_ITEM(args[1], index);
+        if (Py_TYPE(given) != &SentRowType || ((SentRow *)given)->count < bound->width) break;
+        PyObject *kept, *id, *key;
+        if (!keys_of((SentRow *)given, bound, &kept, &id, &key)) {
+            if (PyErr_Occurred()) return NULL;
+            break;
+        }
+        bool is_put = put_row(self, bound, filled_node(self, args[3], id), key, kept);
+        Py_DECREF(id);
+        if (!is_put) return NULL;
+    }
+    return PyLong_FromSsize_t(index);
 }
 
 static PyObject *assembly_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
@@ -323,6 +368,8 @@ static void assembly_free(Assembly *self) {
 
 static PyMethodDef assembly_methods[] = {
     {"apply", (PyCFunction)assembly_apply, METH_O, "Apply row changes in their order."},
+    {"fill", (PyCFunction)(void (*)(void))assembly_fill, METH_FASTCALL,
+     "fill(relation, rows, from, nodes): put rows into nodes that are by their ids; gives the first that is left."},
     {NULL},
 };
 

@@ -62,6 +62,9 @@ static inline Value row_value(const SentRow *row, uint32_t index) {
     return (Value){data + row->places[index].at, row->places[index].size};
 }
 
+/* A row whose places and `data_size` bytes of values are still to be filled in; NULL with an exception. */
+SentRow *new_row(uint32_t count, size_t data_size);
+
 /* The row in the form of pgoutput's TupleData at `*at`, which is moved behind it. NULL with ValueError. */
 PyObject *row_from_tuple_data(const uint8_t **at, const uint8_t *end, uint32_t count);
 
@@ -114,5 +117,18 @@ extern PyTypeObject AssemblyType, SectionType, EventWriterType, TallyType, Deliv
 PyObject *wire_feed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_drain(PyObject *module, PyObject *const *args, Py_ssize_t count);
 bool wire_prepare(void);
+
+/* ---- libpq, whose functions are handed in by their addresses: `producers.cdc.postgres.libpq` ---- */
+
+typedef struct {
+    int (*get)(void *connection, char **buffer, int async);
+    void (*release)(void *memory);
+    void *connection;
+} Libpq;
+
+/* Takes PQgetCopyData, PQfreemem and a connection from the first three arguments; false with an exception. */
+bool take_libpq(Libpq *libpq, PyObject *const *args);
+
+PyObject *copying_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif

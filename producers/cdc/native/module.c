@@ -2,7 +2,7 @@
 #include "capture.h"
 #include <structmember.h>
 
-#define REVISION 1 /* as EXTENSION_REVISION in producers/cdc/native/__init__.py */
+#define REVISION 2 /* as EXTENSION_REVISION in producers/cdc/native/__init__.py */
 
 Names names;
 
@@ -55,6 +55,8 @@ static PyMethodDef functions[] = {
      "feed(assembler, relations, messages, at, max_changes): apply pgoutput messages."},
     {"drain", (PyCFunction)(void (*)(void))wire_drain, METH_FASTCALL,
      "drain(get, free, connection, messages, most): take what libpq has received."},
+    {"copied", (PyCFunction)(void (*)(void))copying_rows, METH_FASTCALL,
+     "copied(get, free, connection, rows, count): take the rows that libpq has received of a COPY."},
     {"kept", (PyCFunction)rows_kept, METH_O, "kept(values): the row of these values."},
     {NULL},
 };

@@ -56,7 +56,7 @@ PyTypeObject SentRowType = {
     .tp_repr = row_repr,
 };
 
-static SentRow *new_row(uint32_t count, size_t data_size) {
+SentRow *new_row(uint32_t count, size_t data_size) {
     size_t size = count * sizeof(struct Place) + data_size;
     if (size > (size_t)PY_SSIZE_T_MAX / 2) return (SentRow *)PyErr_NoMemory();
     SentRow *row = PyObject_NewVar(SentRow, &SentRowType, (Py_ssize_t)size);

@@ -337,30 +337,32 @@ PyObject *wire_feed(PyObject *module, PyObject *const *args, Py_ssize_t count) {
 
 /* ---- libpq ---- */
 
-typedef int (*GetCopyData)(void *connection, char **buffer, int async);
-typedef void (*FreeMemory)(void *memory);
+bool take_libpq(Libpq *libpq, PyObject *const *args) {
+    libpq->get = (int (*)(void *, char **, int))PyLong_AsVoidPtr(args[0]);
+    libpq->release = (void (*)(void *))PyLong_AsVoidPtr(args[1]);
+    libpq->connection = PyLong_AsVoidPtr(args[2]);
+    if (PyErr_Occurred()) return false;
+    if (libpq->get != NULL && libpq->release != NULL && libpq->connection != NULL) return true;
+    PyErr_SetString(PyExc_ValueError, "libpq's functions and a connection are needed");
+    return false;
+}
 
 /* drain(get, free, connection, messages, most) -> the last result of PQgetCopyData: 0 nothing more now, -1 ended.
 
 What begins with `w` is appended to `messages`; at another message it stops and gives its bytes instead. */
 PyObject *wire_drain(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     if (count != 5) return PyErr_Format(PyExc_TypeError, "drain takes 5 arguments, not %zd", count);
-    GetCopyData get = (GetCopyData)PyLong_AsVoidPtr(args[0]);
-    FreeMemory release = (FreeMemory)PyLong_AsVoidPtr(args[1]);
-    void *connection = PyLong_AsVoidPtr(args[2]);
+    Libpq libpq;
     Py_ssize_t most = PyLong_AsSsize_t(args[4]);
-    if (PyErr_Occurred()) return NULL;
-    if (get == NULL || release == NULL || connection == NULL || !PyList_Check(args[3])) {
-        PyErr_SetString(PyExc_ValueError, "drain needs libpq's functions, a connection and a list");
-        return NULL;
-    }
+    if ((most == -1 && PyErr_Occurred()) || !take_libpq(&libpq, args)) return NULL;
+    if (!PyList_Check(args[3])) return PyErr_Format(PyExc_TypeError, "drain fills a list");
     while (PyList_GET_SIZE(args[3]) < most) {
         char *buffer = NULL;
-        int size = get(connection, &buffer, 1);
+        int size = libpq.get(libpq.connection, &buffer, 1);
         if (size <= 0) return PyLong_FromLong(size);
         PyObject *message = PyBytes_FromStringAndSize(buffer, size);
         bool is_data = buffer[0] == 'w';
-        release(buffer);
+        libpq.release(buffer);
         if (message == NULL || !is_data) return message;
         int failed = PyList_Append(args[3], message);
         Py_DECREF(message);

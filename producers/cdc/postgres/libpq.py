@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg import pq
 
+from producers.cdc.changes import Row
 from producers.cdc.native import extension
 
 Drain = Callable[[list[bytes], int], "int | bytes"]
@@ -20,15 +21,32 @@ Drain = Callable[[list[bytes], int], "int | bytes"]
 ended (-1), or another message comes (gives that)."""
 
 
+Copied = Callable[[list[Row], int], int]
+"""`(rows, width)`: appends the rows of a COPY that are there; gives 0 if more may come, less at the end."""
+
+
+def quick_copied(pgconn: pq.abc.PGconn) -> Copied | None:
+    """The rows of a COPY on this connection; None where the extension is not built or libpq is not found."""
+    native, functions = extension(), _functions()
+    connection: int | None = getattr(pgconn, "pgconn_ptr", None)
+    if native is None or functions is None or connection is None:
+        return None
+    get, free = functions
+
+    def copied(rows: list[Row], width: int) -> int:
+        result: int = native.copied(get, free, connection, rows, width)
+        return result
+
+    return copied
+
+
 def quick_drain(pgconn: pq.abc.PGconn) -> Drain | None:
     """The drain of this connection; None where the extension is not built or libpq is not found."""
     native, functions = extension(), _functions()
-    if native is None or functions is None:
+    connection: int | None = getattr(pgconn, "pgconn_ptr", None)
+    if native is None or functions is None or connection is None:
         return None
     get, free = functions
-    connection: int | None = getattr(pgconn, "pgconn_ptr", None)
-    if connection is None:
-        return None
 
     def drain(messages: list[bytes], most: int) -> int | bytes:
         result: int | bytes = native.drain(get, free, connection, messages, most)

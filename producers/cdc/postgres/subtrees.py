@@ -11,10 +11,10 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
-from producers.cdc.changes import Row, TableName
+from producers.cdc.changes import TableName
 from producers.cdc.portions import KeyRange, Keys, Orphans, Portion, Reading, Rows
 from producers.cdc.postgres.catalog import Table
-from producers.cdc.postgres.copying import copied_row
+from producers.cdc.postgres.copying import copied_rows
 from producers.cdc.postgres.errors import SnapshotGone, mapped, mapped_errors
 from producers.cdc.postgres.session import connect
 from producers.cdc.postgres.subtree_queries import SubtreeQueries
@@ -90,17 +90,12 @@ class SubtreeReader:
 
     def _rows(self, top: TablePlan, portion: Portion) -> list[Rows]:
         return [
-            Rows(plan, self._copied(self._queries.rows(plan, top, portion), len(plan.relation.columns)))
+            Rows(
+                plan, copied_rows(self._connection, self._queries.rows(plan, top, portion), len(plan.relation.columns))
+            )
             for plan in top.subtree
             if plan.relation is not None
         ]
-
-    def _copied(self, query: sql.Composed, width: int) -> list[Row]:
-        with (
-            self._connection.cursor() as cursor,
-            cursor.copy(sql.SQL("COPY ({}) TO STDOUT").format(query)) as copy,
-        ):
-            return [copied_row(bytes(line), width) for line in copy]
 
     def _view(self) -> PostgresSnapshotView:
         ((text,),) = self._connection.execute("SELECT pg_catalog.pg_current_snapshot()::text").fetchall()
