@@ -23,7 +23,7 @@ VERBS: dict[str, str] = {
     "mappings": "Check a mapping file, also against its database.",
     "reconcile": "Compare source, state, ERP and ledger, order by order.",
     "dead-letters": "List, show, mend and replay refused events.",
-    "orders": "Show the whole life of an order, in every system.",
+    "orders": "Explain an order: each version, what led to it and what followed.",
     "ledger": "Explain journal entries; balances, periods, planning figures.",
     "rules": "List and explain the rules, and try changes of them against history.",
     "stack": "Download beforehand what `up` needs.",

@@ -1,108 +1,131 @@
-"""`ordersync orders`: the whole life of one order, in every system."""
+"""`ordersync orders`: the history of one order, version by version."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from deploy.commands.options import home_option, json_option, print_json
+from deploy.commands.instants import INSTANT
+from deploy.commands.options import cluster_of, home_option, json_option, print_json
+from deploy.commands.progress import ToldProgress
+from deploy.commands.rules import rules_file_option
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from deploy.order_life import OrderLife
+    from deploy.order_history import OrderHistory
+    from deploy.order_systems import HeldBySystems
 
 
 @click.group("orders")
 def command() -> None:
-    """Show the whole life of an order, in every system."""
+    """Explain the versions of an order."""
 
 
 @command.command("show")
 @click.argument("order_id")
 @home_option
+@rules_file_option
 @json_option
-def show(order_id: str, home: Path, as_json: bool) -> None:
-    """Every version, dead letter and journal line of ORDER_ID (such as crm:42), and what the ERP holds."""
-    # Only here: they need Kafka and PostgreSQL.
-    from deploy.commands.systems import systems_of
-    from deploy.order_life import read_order_life
+@click.option("--version", "number", type=click.IntRange(1), help="Only this version, with its whole state.")
+@click.option("--as-of", type=INSTANT, help="What was known at this time (ISO 8601), with the whole state.")
+@click.option("--systems", is_flag=True, help="Ask the ERP and the ledger, too, what they hold now.")
+@click.option("--everywhere", is_flag=True, help="Read all partitions: for records on the wrong one.")
+def show(
+    order_id: str,
+    home: Path,
+    rules_file: Path | None,
+    as_json: bool,
+    number: int | None,
+    as_of: datetime | None,
+    systems: bool,
+    everywhere: bool,
+) -> None:
+    """Explain ORDER_ID (such as crm:42): what came, which rules ran, what was enriched, and what was emitted.
 
-    life = read_order_life(order_id, systems_of(home))
-    if not life.is_known:
+    Reads the topics only (with --systems also the databases behind the sinks), and of each topic only the partition
+    of the order. The rules named are those of --rules-file that were in force when the source committed the fact.
+    """
+    # Only here: they need Kafka.
+    from deploy.order_reading import read_order
+    from streams.rules.governance import rules_of
+
+    rules = rules_of(rules_file)
+    with ToldProgress() as progress:
+        history = read_order(order_id, cluster_of(home), progress, everywhere=everywhere).history(rules)
+    if not history.is_known:
         raise ConfigurationError(
-            f"no system knows the order {order_id!r}; ids have the form <system>:<number>, such as crm:42"
+            f"no topic tells of an order {order_id!r}; ids have the form <system>:<number>, such as crm:42. Captured "
+            "events are kept for a month; with --everywhere all partitions are searched"
         )
+    chosen = _chosen(history, number, as_of)
+    held = _held(order_id, home) if systems else None
     if as_json:
-        print_json(_plain(life))
+        _print_json(chosen, held)
     else:
-        _print(life, Console(highlight=False))
+        _print(chosen, held, whole_state=number is not None or as_of is not None)
 
 
-def _plain(life: OrderLife) -> dict[str, object]:
-    return {
-        "order_id": life.order_id,
-        "versions": [version.model_dump(mode="json") for version in life.versions],
-        "rejections": [letter.model_dump(mode="json", exclude={"original"}) for letter in life.rejections],
-        "parked": life.parked.model_dump(mode="json", exclude={"held"}) if life.parked else None,
-        "erp": life.erp,
-        "ledger": list(life.ledger),
-    }
+def _chosen(history: OrderHistory, number: int | None, as_of: datetime | None) -> OrderHistory:
+    if as_of is not None:
+        history = history.as_of(as_of)
+        if not history.is_known:
+            raise ConfigurationError(f"nothing was known of {history.order_id} at {as_of.isoformat()}")
+    if number is None:
+        return history
+    versions = tuple(version for version in history.versions if version.state.version == number)
+    if not versions:
+        known = f"its versions are 1 to {len(history.versions)}" if history.versions else "it has none"
+        raise ConfigurationError(f"{history.order_id} has no version {number}: {known}")
+    return replace(history, versions=versions, captured=(), rejections=(), parked=(), audits=(), mismatches=())
 
 
-def _print(life: OrderLife, console: Console) -> None:
-    console.print(_versions(life))
-    for letter in life.rejections:
-        for violation in letter.violations:
-            console.print(f"[red]rejected[/] {letter.rejected_at:%F %T} {violation.rule}: {violation.message}")
-    if life.parked is not None:
-        awaited = ", ".join(f"{one.topic} {one.key}" for one in life.parked.awaits)
-        console.print(f"[yellow]parked[/] since {life.parked.parked_at:%F %T}, waits for {awaited}")
-    if life.erp is not None:
-        erp = life.erp
-        console.print(
-            f"ERP holds version {erp['version']}: {erp['order_status']}, {erp['fulfilment_status']}, "
+def _held(order_id: str, home: Path) -> HeldBySystems:
+    # Only here: they need PostgreSQL's client.
+    from deploy.commands.systems import systems_of
+    from deploy.order_systems import read_systems
+
+    return read_systems(order_id, systems_of(home))
+
+
+def _print_json(history: OrderHistory, held: HeldBySystems | None) -> None:
+    from deploy.order_telling import document_of
+
+    systems = {} if held is None else {"erp": held.erp, "ledger": list(held.ledger)}
+    print_json(document_of(history) | systems)
+
+
+def _print(history: OrderHistory, held: HeldBySystems | None, *, whole_state: bool) -> None:
+    from deploy.order_telling import lines_of, state_lines
+
+    for line in lines_of(history):
+        click.echo(line)
+    if whole_state and history.versions:
+        state = history.versions[-1].state
+        click.echo(f"\nstate of version {state.version}")
+        for line in state_lines(state):
+            click.echo(line)
+    if held is not None:
+        _print_systems(held)
+
+
+def _print_systems(held: HeldBySystems) -> None:
+    erp = held.erp
+    if erp is None:
+        click.echo("\nthe ERP does not have it")
+    else:
+        click.echo(
+            f"\nthe ERP holds version {erp['version']}: {erp['order_status']}, {erp['fulfilment_status']}, "
             f"{erp['billing_status']}, {erp['payment_status']}; {erp['payable_amount']} "
             f"{erp['document_currency_code']}, open {erp['open_amount']}"
         )
-    console.print(_ledger(life))
-
-
-def _versions(life: OrderLife) -> Table:
-    table = Table(title=f"Order {life.order_id}", title_justify="left", box=None, header_style="bold")
-    for heading in ("version", "committed at", "event", "order", "fulfilment", "billing", "payment", "payable"):
-        table.add_column(heading)
-    for event in life.versions:
-        state = event.state
-        payable = "" if state.order is None else f"{state.order.payable_amount} {state.order.document_currency_code}"
-        table.add_row(
-            str(state.version),
-            f"{state.committed_at:%F %T.%f}",
-            event.event_type,
-            state.order_status,
-            state.fulfilment_status,
-            state.billing_status,
-            state.payment_status,
-            payable,
+    click.echo(f"the ledger holds {len(held.ledger)} journal lines")
+    for line in held.ledger:
+        side = "debit" if line["debit_amount"] else "credit"
+        click.echo(
+            f"  version {line['order_version']} {line['posting_date']} {line['account_code']} {side} "
+            f"{line['debit_amount'] or line['credit_amount']} {line['currency_code']}  {line['description']}"
         )
-    return table
-
-
-def _ledger(life: OrderLife) -> Table:
-    table = Table(title="Journal", title_justify="left", box=None, header_style="bold")
-    for heading in ("version", "date", "entry", "account", "debit", "credit", "currency"):
-        table.add_column(heading)
-    for line in life.ledger:
-        table.add_row(
-            str(line["order_version"]),
-            str(line["posting_date"]),
-            str(line["description"]),
-            str(line["account_code"]),
-            f"{line['debit_amount'] or ''}",
-            f"{line['credit_amount'] or ''}",
-            str(line["currency_code"]),
-        )
-    return table

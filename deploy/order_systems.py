@@ -1,4 +1,4 @@
-"""Everything that the systems hold about one order: versions, dead letters, what waits, ERP and ledger."""
+"""What the systems behind the sinks hold about one order now: the ERP's row and the ledger's journal lines."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from consumers.reconcile.settings import ReconcileSettings
-from deploy.commands.options import Cluster
-from deploy.topic_reading import read_latest, read_topic
 from schemas.errors import Transient
-from schemas.models import OrderEvent, ParkedOrder, Rejection
 from schemas.settings import DatabaseSettings
-from schemas.topics import ORDER_EVENTS, PARKED, REJECTED
 
 _ERP: LiteralString = "SELECT * FROM sales_order WHERE order_id = %s"
 _LEDGER: LiteralString = """
@@ -25,41 +21,23 @@ _LEDGER: LiteralString = """
 
 
 @dataclass(frozen=True, slots=True)
-class OrderLife:
-    """One order in every system."""
+class HeldBySystems:
+    """One order in the ERP and in the ledger."""
 
-    order_id: str
-    versions: Sequence[OrderEvent]
-    rejections: Sequence[Rejection]
-    parked: ParkedOrder | None
     erp: dict[str, Any] | None
     """The ERP's header row."""
     ledger: Sequence[dict[str, Any]]
     """Every journal line."""
 
-    @property
-    def is_known(self) -> bool:
-        """Whether any system holds anything."""
-        return bool(self.versions or self.rejections or self.parked or self.erp or self.ledger)
 
-
-def read_order_life(order_id: str, settings: ReconcileSettings) -> OrderLife:
-    """Read it now, from the topics' beginnings.
+def read_systems(order_id: str, settings: ReconcileSettings) -> HeldBySystems:
+    """Ask both databases now.
 
     Raises:
-        ConfigurationError: a topic is missing.
-        Transient: a system does not answer.
+        Transient: one does not answer.
     """
-    cluster = Cluster(settings.kafka, settings.registry)
     erp = _rows(settings.erp, _ERP, order_id)
-    return OrderLife(
-        order_id=order_id,
-        versions=read_topic(cluster, ORDER_EVENTS, OrderEvent, key=order_id),
-        rejections=read_topic(cluster, REJECTED, Rejection, key=order_id),
-        parked=read_latest(cluster, PARKED, ParkedOrder, order_id),
-        erp=erp[0] if erp else None,
-        ledger=_rows(settings.ledger, _LEDGER, order_id),
-    )
+    return HeldBySystems(erp[0] if erp else None, _rows(settings.ledger, _LEDGER, order_id))
 
 
 def _rows(database: DatabaseSettings, query: LiteralString, order_id: str) -> list[dict[str, Any]]:

@@ -1,0 +1,146 @@
+"""Reads one order's history from the partition of its key on each topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from typing import TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from deploy.commands.options import Cluster
+from deploy.order_history import CapturedFact, HistoryParts
+from deploy.record_reading import Progress, RecordReader, Span, StoredRecord, say_nothing
+from schemas.attributes import CanonicalModel
+from schemas.codec import TopicCodec
+from schemas.errors import InvalidMessage, Transient
+from schemas.models import AuditEvent, JournalEntry, Mismatch, OrderEvent, OrderState, ParkedOrder, Rejection
+from schemas.registry import SchemaRegistry
+from schemas.topics import (
+    AUDIT,
+    CAPTURED_TOPICS,
+    CATALOGUE,
+    MISMATCHES,
+    ORDER_EVENTS,
+    ORDER_STATE,
+    PARKED,
+    POSTINGS,
+    REJECTED,
+)
+
+M = TypeVar("M", bound=CanonicalModel)
+
+_TIMEOUT_SECONDS = 15.0
+_CLOCKS_DIFFER = timedelta(days=1)
+
+
+def read_order(
+    order_id: str, cluster: Cluster, progress: Progress = say_nothing, *, everywhere: bool = False
+) -> HistoryParts:
+    """Everything about one order that the topics hold now.
+
+    Of each topic only the partition of the key is read, of those that are kept for ever only from the time of the
+    order's first version on; `everywhere` reads all partitions, where somebody wrote with another partitioner.
+
+    Raises:
+        ConfigurationError: a topic is missing.
+        Transient: the cluster or the registry does not answer.
+    """
+    with closing(SchemaRegistry(cluster.registry)) as registry, RecordReader(cluster.kafka, progress) as reader:
+        return _OrderReading(order_id, cluster, registry, reader, everywhere).parts()
+
+
+class _OrderReading:
+    def __init__(
+        self, order_id: str, cluster: Cluster, registry: SchemaRegistry, reader: RecordReader, everywhere: bool
+    ) -> None:
+        self._order_id = order_id
+        self._key = order_id.encode()
+        self._cluster = cluster
+        self._registry = registry
+        self._reader = reader
+        self._place = None if everywhere else order_id
+
+    def parts(self) -> HistoryParts:
+        parts = HistoryParts(self._order_id)
+        states = [state for _, state in self._decoded(ORDER_STATE, OrderState) if state is not None]
+        latest = states[-1] if states else None
+        spans = self._spans_of_history(ORDER_EVENTS, latest)
+        parts.events = _present(self._decoded(ORDER_EVENTS, OrderEvent, spans))
+        if latest is not None and len(parts.events) < latest.version:
+            # Written by other clocks than the state says: restored topics, for example.
+            parts.events = _present(self._decoded(ORDER_EVENTS, OrderEvent))
+            latest = None
+        spans = self._spans_of_history(POSTINGS, latest)
+        parts.postings = _present(self._decoded(POSTINGS, JournalEntry, spans))
+        for topic in CAPTURED_TOPICS:
+            parts.captured += self._captured(topic)
+        parts.rejections = [letter for _, letter in self._decoded(REJECTED, Rejection) if letter is not None]
+        parts.parked = list(self._decoded(PARKED, ParkedOrder))
+        parts.audits = [audit for _, audit in self._decoded(AUDIT, AuditEvent) if audit is not None]
+        parts.mismatches = self._mismatches()
+        if parts.events:
+            places = {(record.topic, record.partition) for record, _ in parts.events}
+            places |= {(record.topic, record.partition) for record, _ in parts.postings}
+            parts.group_offsets = group_offsets(self._cluster, places)
+        return parts
+
+    def _spans_of_history(self, topic: str, latest: OrderState | None) -> list[Span]:
+        since = None if latest is None else latest.placed_at - _CLOCKS_DIFFER
+        return self._reader.spans(topic, key=self._place, since=since)
+
+    def _records(self, topic: str, spans: Iterable[Span] | None = None) -> Iterator[StoredRecord]:
+        single = topic == AUDIT
+        chosen = spans if spans is not None else self._reader.spans(topic, key=None if single else self._place)
+        return (record for record in self._reader.read(chosen) if record.key == self._key)
+
+    def _decoded(
+        self, topic: str, model: type[M], spans: Iterable[Span] | None = None
+    ) -> Iterator[tuple[StoredRecord, M | None]]:
+        codec = TopicCodec(topic, model, self._registry)
+        for record in self._records(topic, spans):
+            yield record, None if record.value is None else codec.decode(record.value)
+
+    def _captured(self, topic: str) -> Iterator[CapturedFact]:
+        codec = TopicCodec(topic, CATALOGUE[topic].model, self._registry)
+        for record in self._records(topic):
+            try:
+                yield CapturedFact(record, codec.decode(record.value or b""))  # type: ignore[arg-type]
+            except InvalidMessage:
+                yield CapturedFact(record, None)
+
+    def _mismatches(self) -> list[Mismatch]:
+        """The standing differences; their keys only begin with the order, so no one partition has them all."""
+        codec, found = TopicCodec(MISMATCHES, Mismatch, self._registry), dict[bytes, bytes | None]()
+        for record in self._reader.read(self._reader.spans(MISMATCHES)):
+            if record.key.startswith(self._key + b"/"):
+                found[record.key] = record.value
+        return [codec.decode(value) for value in found.values() if value is not None]
+
+
+def _present(records: Iterable[tuple[StoredRecord, M | None]]) -> list[tuple[StoredRecord, M]]:
+    return [(record, value) for record, value in records if value is not None]
+
+
+def group_offsets(cluster: Cluster, places: Iterable[tuple[str, int]]) -> dict[tuple[str, str, int], int]:
+    """Committed offset of every consumer group at these topics and partitions, by group, topic and partition.
+
+    Raises:
+        Transient: the brokers do not answer.
+    """
+    admin = AdminClient(cluster.kafka.client_config())
+    asked = [TopicPartition(topic, partition) for topic, partition in sorted(places)]
+    offsets: dict[tuple[str, str, int], int] = {}
+    try:
+        groups = admin.list_consumer_groups(request_timeout=_TIMEOUT_SECONDS).result(_TIMEOUT_SECONDS)
+        for group in sorted(listed.group_id for listed in groups.valid):
+            request = [ConsumerGroupTopicPartitions(group, asked)]
+            future = admin.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_SECONDS)[group]
+            for part in future.result(_TIMEOUT_SECONDS).topic_partitions:
+                if part.error is None and part.offset >= 0:
+                    offsets[group, part.topic, part.partition] = part.offset
+    except KafkaException as exc:
+        raise Transient(f"asking for the offsets of consumer groups: {exc.args[0].str()}; is Kafka running?") from exc
+    return offsets
