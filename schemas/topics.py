@@ -184,7 +184,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "reconcile"),
+            ("streams", "warehouse", "reconcile"),
         ),
         Topic(
             PARKED,

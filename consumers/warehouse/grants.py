@@ -20,7 +20,8 @@ GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT ON account, journal_entry, journal_line TO {role};
 GRANT SELECT ON closed_period, budget, trial_balance, period_balance, order_balance TO {role};
 GRANT EXECUTE ON FUNCTION open_period(text), open_day(date) TO {role};
-GRANT SELECT, INSERT, UPDATE ON sink_position TO {role};
+GRANT SELECT, INSERT, UPDATE ON sink_position, promised_order TO {role};
+GRANT SELECT, INSERT, DELETE ON promised_line TO {role};
 GRANT {role} TO CURRENT_USER;
 """
 

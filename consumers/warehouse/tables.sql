@@ -23,6 +23,39 @@ CREATE TABLE IF NOT EXISTS budget (
     PRIMARY KEY (period, product_category)
 );
 
+-- What each order promises, from its latest version: no entry is made of a promise, so the backlog is kept beside the
+-- journal. It may be rebuilt from orders.state at any time, and is the one part of the ledger that is updated.
+CREATE TABLE IF NOT EXISTS promised_order (
+    order_id text COLLATE "C" PRIMARY KEY,
+    order_version bigint NOT NULL,
+    order_status text NOT NULL,
+    is_open boolean NOT NULL,
+    placed_at timestamptz NOT NULL,
+    currency_code text,
+    functional_currency_code text,
+    exchange_rate numeric(19, 10),
+    customer_id text,
+    customer_segment text,
+    customer_region text,
+    sales_channel text
+) WITH (fillfactor = 70);
+
+CREATE TABLE IF NOT EXISTS promised_line (
+    order_id text COLLATE "C" NOT NULL,
+    line_id text NOT NULL, -- empty: freight and other charges
+    product_id text,
+    product_category text,
+    expected_date date,
+    ordered_quantity numeric(19, 6) NOT NULL,
+    shipped_quantity numeric(19, 6) NOT NULL,
+    returned_quantity numeric(19, 6) NOT NULL,
+    ordered_amount numeric(19, 4) NOT NULL, -- without tax, currency_code of the order
+    transferred_amount numeric(19, 4) NOT NULL,
+    returned_amount numeric(19, 4) NOT NULL,
+    tax_amount numeric(19, 4) NOT NULL, -- on what is not yet transferred
+    PRIMARY KEY (order_id, line_id)
+);
+
 -- Each accounting period is a partition of its own; `open_period` creates it when its first entry comes.
 CREATE TABLE IF NOT EXISTS journal_entry (
     entry_id text COLLATE "C" NOT NULL,

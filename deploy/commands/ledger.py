@@ -17,10 +17,15 @@ _VIEWS = (
     "revenue",
     "receivables",
     "open-receivables",
+    "open-contracts",
+    "backlog",
+    "backlog-lines",
     "cash-flow",
+    "cash-forecast",
     "budget-variance",
     "profitability",
     "sales-lines",
+    "planning-tie-out",
 )
 
 
@@ -106,11 +111,22 @@ def metrics(home: Path, as_json: bool) -> None:
 
 @command.command("view")
 @click.argument("name", type=click.Choice(_VIEWS))
+@click.option("--by", metavar="COLUMN,...", help="Add up by these columns, such as customer_region,sales_channel.")
+@click.option("--where", "conditions", metavar="COLUMN=VALUE", multiple=True, help="Only these rows; may be repeated.")
 @home_option
 @json_option
-def view(name: str, home: Path, as_json: bool) -> None:
-    """One view of finance planning."""
-    _show_view(name, home, as_json)
+def view(name: str, by: str | None, conditions: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """One view of finance planning, such as `view profitability --by customer_region --where period=2026-11`."""
+    from deploy.ledger import queries
+
+    where = {}
+    for condition in conditions:
+        column, equals, value = condition.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{condition!r} is not COLUMN=VALUE", param_hint="--where")
+        where[column] = value
+    columns = [column.strip() for column in by.split(",")] if by else []
+    _show(name, queries.view(_database(home), name, by=columns, where=where), as_json)
 
 
 @command.command("budget")

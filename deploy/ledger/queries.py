@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import psycopg
@@ -38,14 +39,21 @@ VIEWS: Final[Mapping[str, str]] = {
     "revenue": "revenue_recognised",
     "receivables": "receivables_ageing",
     "open-receivables": "open_receivable",
+    "open-contracts": "open_contract",
+    "backlog": "backlog",
+    "backlog-lines": "backlog_line",
     "cash-flow": "cash_flow",
+    "cash-forecast": "cash_forecast",
     "budget-variance": "budget_variance",
     "profitability": "profitability",
     "sales-lines": "sales_line",
+    "planning-tie-out": "planning_tie_out",
     "metrics": "ledger_metrics",
     "tie-out": "subledger_tie_out",
 }
 """Names on the command line, and the views of the database that they show."""
+_CURRENCIES: Final = ("currency_code", "functional_currency_code")
+_SUMMED: Final = ("amount", "quantity", "items", "orders")
 
 
 def entries_of_order(database: DatabaseSettings, order_id: str) -> list[JournalEntry]:
@@ -82,11 +90,43 @@ def trial_balance(database: DatabaseSettings, period: str | None) -> list[dict[s
         return session.execute(_TRIAL_BALANCE, (period, period)).fetchall()
 
 
-def view(database: DatabaseSettings, name: str) -> list[dict[str, Any]]:
-    """The rows of one of `VIEWS`. Raises Transient and ConfigurationError."""
-    query = sql.SQL("SELECT * FROM {} ORDER BY 1, 2").format(sql.Identifier(VIEWS[name]))
+def view(
+    database: DatabaseSettings, name: str, *, by: Sequence[str] = (), where: Mapping[str, str] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """The rows of one of `VIEWS`: those whose columns have the values of `where`, added up by the columns `by`.
+
+    Amounts of different currencies are never added: their columns are always among those of `by`.
+
+    Raises:
+        ConfigurationError: the view has no such column, or it cannot be added up.
+        Transient: the database is away.
+    """
+    table = sql.Identifier(VIEWS[name])
     with _session(database, f"reading {name}") as session:
+        # A column's own name is what the view says; nothing of the caller's text becomes SQL before it is known.
+        described = session.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(table)).description or []
+        columns = [column.name for column in described]
+        if unknown := [column for column in (*by, *where) if column not in columns]:
+            raise ConfigurationError(f"{name} has no column {unknown[0]!r}; it has {', '.join(columns)}")
+        shown, grouped = _columns(name, columns, by)
+        conditions = [sql.SQL("{}::text = {}").format(sql.Identifier(key), sql.Literal(where[key])) for key in where]
+        query = sql.SQL("SELECT {} FROM {} WHERE {} {} ORDER BY 1, 2").format(
+            shown, table, sql.SQL(" AND ").join([sql.SQL("true"), *conditions]), grouped
+        )
         return session.execute(query).fetchall()
+
+
+def _columns(name: str, columns: Sequence[str], by: Sequence[str]) -> tuple[sql.Composable, sql.Composable]:
+    """What is selected, and the GROUP BY."""
+    if not by:
+        return sql.SQL("*"), sql.SQL("")
+    kept = list(dict.fromkeys([*by, *(column for column in columns if column in _CURRENCIES)]))
+    summed = [one for one in columns if one.rpartition("_")[2] in _SUMMED and one not in kept]
+    if not summed:
+        raise ConfigurationError(f"{name} has nothing that can be added up by {', '.join(by)}")
+    groups = sql.SQL(", ").join(map(sql.Identifier, kept))
+    sums = [sql.SQL("sum({0}) AS {0}").format(sql.Identifier(column)) for column in summed]
+    return sql.SQL(", ").join([groups, *sums]), sql.SQL("GROUP BY {}").format(groups)
 
 
 def close_period(database: DatabaseSettings, period: str, closed_by: str) -> None:

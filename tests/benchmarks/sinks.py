@@ -18,7 +18,7 @@ from consumers.registry import SINKS
 from consumers.settings import SinkSettings
 from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
-from schemas.topics import ORDER_EVENTS, POSTINGS, REJECTED
+from schemas.topics import ORDER_EVENTS, ORDER_STATE, POSTINGS, REJECTED
 from tests.benchmarks.report import Figure, publish
 from tests.benchmarks.sink_load import produce_events, produce_postings
 from tests.contract.sink_workbench import Cluster, WorkerProcess
@@ -66,7 +66,7 @@ def main() -> None:
 
 def _figures(stack: Endpoints, orders: int) -> list[Figure]:
     prefix = f"bench{uuid.uuid4().hex[:6]}."
-    cluster = Cluster(stack, prefix, (ORDER_EVENTS, POSTINGS, REJECTED))
+    cluster = Cluster(stack, prefix, (ORDER_EVENTS, ORDER_STATE, POSTINGS, REJECTED))
     entries, lines = produce_postings(cluster, orders)
     ledger = _drain(stack, cluster, "warehouse", entries)
     events = produce_events(cluster, orders)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consumers.registry import SINKS
-from schemas.topics import POSTINGS
+from schemas.topics import ORDER_STATE, POSTINGS
 from tests.contract.sink_conformance import DatabaseSinkConformance
 from tests.contract.sink_samples import journal_entry, journal_line
 from tests.contract.sink_workbench import Cluster
@@ -11,7 +11,7 @@ from tests.contract.sink_workbench import Cluster
 
 class TestWarehouseSink(DatabaseSinkConformance):
     definition = SINKS["warehouse"]
-    topics = (POSTINGS,)
+    topics = (POSTINGS, ORDER_STATE)
     topic = POSTINGS
     last_table = "journal_line"
 

@@ -136,7 +136,7 @@ def test_open_receivables_by_age_and_cash_flow(database: DatabaseSettings, write
     assert (aged["bucket"], aged["open_amount"]) == ("over 90 days", D("25.70"))
     flow = queries.view(database, "cash-flow")
     assert sum(row["received_amount"] for row in flow) == D(10)
-    assert sum(row["expected_amount"] for row in flow) == D("25.70")
+    assert sum(row["due_amount"] for row in flow) == D("25.70")
 
 
 def test_variances_add_up(database: DatabaseSettings, write: Write, tmp_path: Path) -> None:
