@@ -224,7 +224,8 @@ class Streaming:
         while self._sealed and self._sealed[0].outstanding == 0:
             written = self._sealed.popleft().sealed
             assert written is not None
-            self._state.write(written)
+            # The last write makes those before it durable as well.
+            self._state.write(written, durable=not (self._sealed and self._sealed[0].outstanding == 0))
         if written is not None:
             self._standing = written.standing
             stream.confirm(written.standing.position)
