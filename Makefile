@@ -63,7 +63,8 @@ wheel: install ## The wheel, with the native codec where a C compiler is at hand
 lock: | $(BIN)/python ## Write the locks anew (needs the network)
 	$(COMPILE) pyproject.toml -o $(LOCKS)/runtime.txt
 	$(COMPILE) pyproject.toml --extra local -c $(LOCKS)/runtime.txt -o $(LOCKS)/local.txt
-	$(COMPILE) pyproject.toml --extra local --extra dev -c $(LOCKS)/local.txt -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml --extra backup -c $(LOCKS)/local.txt -o $(LOCKS)/backup.txt
+	$(COMPILE) pyproject.toml --extra local --extra backup --extra dev -c $(LOCKS)/local.txt -c $(LOCKS)/backup.txt -o $(LOCKS)/dev.txt
 	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
 	$(BIN)/python -m deploy.local.locking
 

@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "orders": "Explain an order: each version, what led to it and what followed.",
     "ledger": "Explain journal entries; balances, periods, planning figures.",
     "rules": "List and explain the rules, and try changes of them against history.",
+    "backup": "Policy and keys of the backup; list, verify, compare and restore it.",
     "stack": "Download beforehand what `up` needs.",
 }
 

@@ -8,7 +8,8 @@ OrdersyncError
 └── Fatal                     going on would do harm: stop with exit code 1 and nothing committed
     ├── ConfigurationError    settings, mapping file or command line; exit code 2
     ├── SchemaDrift           committed or registered schemas do not fit the models
-    └── PositionConflict      another worker owns this position now (a zombie is told so)
+    ├── PositionConflict      another worker owns this position now (a zombie is told so)
+    └── BackupRefused         a backup is not what its owners signed, or may not be used so
 
 Each adapter maps its library's errors to these once, by class or SQLSTATE, never by text.
 """
@@ -69,3 +70,11 @@ class SchemaDrift(Fatal):
 
 class PositionConflict(Fatal):
     """This worker no longer owns the position that it tried to advance."""
+
+
+class BackupRefused(Fatal):
+    """A backup that must not be trusted; `reason` is the check that failed, one word for tests and metrics."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""Continuous backup of topics: closed, encrypted segments of every partition."""

@@ -1,0 +1,1 @@
+"""From the copies back: the records of a point in time, restored topics, differences between two points."""

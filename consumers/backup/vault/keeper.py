@@ -1,0 +1,146 @@
+"""The keeper of the backup: proves what the creator committed, then signs which state is the newest.
+
+It remembers the last state that it signed, so neither a store nor the creator can make it sign an older or another
+history. It holds no key that reads a segment and none that adds one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from securesystemslib.signer import Signer
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Timestamp
+
+from consumers.backup.policy import Policy
+from consumers.backup.vault.audit import verify_audit
+from consumers.backup.vault.catalogue import Catalogue, commits_after, load_onto, newest_version, verified_file
+from consumers.backup.vault.client import Client
+from consumers.backup.vault.commits import START, Link, SetTarget, SignedCommit, link_of
+from consumers.backup.vault.copies import Copies
+from consumers.backup.vault.creator import require_creator
+from consumers.backup.vault.encryption import wrap_name
+from consumers.backup.vault.kept import AUDIT_FIELD, kept_state
+from consumers.backup.vault.layout import SNAPSHOTS, TIMESTAMPS, metadata_path, wrap_path
+from consumers.backup.vault.trust import follow_root, read_root, require_role
+from schemas.errors import BackupRefused, PositionConflict
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A state that the keeper signed."""
+
+    head: Link
+    timestamp_version: int
+    published_at: datetime
+
+
+class Keeper:
+    """One at a time; `state_dir` holds what it has signed and must survive."""
+
+    def __init__(self, policy: Policy, copies: Copies, signer: Signer, root: bytes, state_dir: Path) -> None:
+        self._policy = policy
+        self._copies = copies
+        self._signer = signer
+        self._client = Client(copies, root, state_dir)
+        self._given_root = root
+        self._root: Root = read_root(root).signed
+        self._state_dir = state_dir
+        self._catalogue = Catalogue()
+        self._audit = START
+        self._due_at: datetime | None = None
+
+    def open(self) -> None:
+        """Find the last state that was signed.
+
+        Raises:
+            ConfigurationError: the officers did not give this key the role.
+            BackupRefused: the copies show an older one, or another.
+        """
+        self._root = follow_root(self._copies, self._given_root)
+        require_role(self._root, "timestamp", self._signer, "keeper")
+        kept = kept_state(self._copies, self._root)
+        remembered = self._state_dir / "timestamp.json"
+        if remembered.exists():
+            content = remembered.read_bytes()
+            last = link_of(Metadata[Timestamp].from_bytes(content).signed.version, content)
+            if kept.timestamp.version < last.version or (
+                kept.timestamp.version == last.version and kept.timestamp != last
+            ):
+                raise BackupRefused(
+                    f"the copies show timestamp {kept.timestamp.version}, but {last.version} was signed before",
+                    reason="rolled_back",
+                )
+        load_onto(self._catalogue, self._copies, kept.head)
+        verify_audit(self._copies, START, self._root, kept.audit)
+        self._audit = kept.audit
+
+    def publish(self, now: datetime) -> Published | None:
+        """Sign the newest commit, or the same one anew when half of its validity is over; None where neither is due.
+
+        Raises:
+            BackupRefused: what the creator committed is not whole, or does not carry on from what was signed; nothing
+                was signed.
+            PositionConflict: another keeper signs too.
+            Transient: the copies are away.
+        """
+        grown = self._take_commits()
+        audit = verify_audit(self._copies, self._audit, self._root)
+        if not (grown or audit != self._audit or self._due_at is None or now >= self._due_at):
+            return None
+        if self._catalogue.head == START:
+            return None
+        return self._sign(audit, now)
+
+    def _take_commits(self) -> bool:
+        """Prove and take the commits after the last one; whether there were any."""
+        head = self._catalogue.head
+        for version, content in commits_after(self._copies, head):
+            commit = require_creator(self._root, content, version)
+            if commit.previous_sha256 != self._catalogue.head.sha256:
+                raise BackupRefused(
+                    f"commit {version} does not build on commit {version - 1} as it was signed: the creator rewrote "
+                    "history",
+                    reason="rewritten",
+                )
+            for file in commit.files:
+                verified_file(self._copies, file)
+                if isinstance(file.holds, SetTarget):
+                    self._require_wraps(file.holds.set_id)
+            self._catalogue.append(SignedCommit(commit, content))
+        return self._catalogue.head != head
+
+    def _require_wraps(self, set_id: str) -> None:
+        for name, recipient in self._policy.encryption.recipients.items():
+            if self._copies.get(wrap_path(set_id, wrap_name(recipient))) is None:
+                raise BackupRefused(f"the key of set {set_id} was not wrapped for {name}", reason="missing")
+
+    def _sign(self, audit: Link, now: datetime) -> Published:
+        valid = timedelta(hours=self._policy.trust.timestamp_valid_hours)
+        expires = (now + valid).replace(microsecond=0)
+        head = self._catalogue.head
+        content = self._copies.get(metadata_path("targets", head.version)) or b""
+        targets = MetaFile.from_data(head.version, content, ["sha256"])
+        snapshot = Snapshot(newest_version(self._copies, SNAPSHOTS, 0) + 1, None, expires, {"targets.json": targets})
+        snapshot_bytes = self._put("snapshot", Metadata(snapshot))
+        timestamp = Timestamp(
+            newest_version(self._copies, TIMESTAMPS, 0) + 1,
+            None,
+            expires,
+            MetaFile.from_data(snapshot.version, snapshot_bytes, ["sha256"]),
+            unrecognized_fields={AUDIT_FIELD: {"sequence": audit.version, "sha256": audit.sha256}},
+        )
+        self._put("timestamp", Metadata(timestamp))
+        # What it has signed it must see again; and it is remembered with that.
+        self._root, self._audit = self._client.refresh().root, audit
+        self._due_at = now + valid / 2
+        return Published(head, timestamp.version, now)
+
+    def _put(self, role: str, metadata: Metadata[Snapshot] | Metadata[Timestamp]) -> bytes:
+        metadata.sign(self._signer)
+        content = metadata.to_bytes()
+        path = metadata_path(role, metadata.signed.version)
+        if not self._copies.put_new(path, content):
+            raise PositionConflict(f"{path} is there already: a second keeper works on these copies; stop one")
+        return content

@@ -1,0 +1,52 @@
+"""Options that several verbs of the backup share, and what they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from consumers.backup.policy import CopyPolicy, Policy
+from consumers.backup.vault.copies import Copies, open_copy
+from schemas.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def policy_option(function: F) -> F:
+    """`--policy`: the policy file."""
+    return click.option(
+        "--policy",
+        "policy_path",
+        type=FILE,
+        default=Path("backup-policy.toml"),
+        show_default=True,
+        envvar="ORDERSYNC_POLICY",
+        show_envvar=True,
+        help="The backup policy.",
+    )(function)
+
+
+def copies_of(policy: Policy, name: str | None = None) -> Copies:
+    """Every copy of the policy, or the one with that name.
+
+    Raises:
+        ConfigurationError: there is none with that name.
+    """
+    places: list[CopyPolicy] = [one for one in policy.copies.places if name in (None, one.name)]
+    if not places:
+        known = ", ".join(one.name for one in policy.copies.places)
+        raise ConfigurationError(f"the policy has no copy {name!r}; there are {known}")
+    return Copies([open_copy(place) for place in places], min(policy.copies.minimum, len(places)))
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """A file that a person named. Raises `ConfigurationError`."""
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigurationError(f"{what} {path} cannot be read: {exc.strerror}") from exc

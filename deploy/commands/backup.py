@@ -1,0 +1,21 @@
+"""`ordersync backup`: policy, keys and roots, and what the copies hold."""
+
+from __future__ import annotations
+
+import click
+
+from schemas.errors import ConfigurationError
+
+try:
+    from deploy.backup import key_commands, policy_commands
+except ModuleNotFoundError as exc:
+    raise ConfigurationError(f"{exc}: the backup's libraries are missing; install ordersync[backup]") from exc
+
+
+@click.group("backup")
+def command() -> None:
+    """Policy and keys of the backup; list, verify, compare and restore it."""
+
+
+for part in (policy_commands.policy, key_commands.key, key_commands.identity, key_commands.root):
+    command.add_command(part)
