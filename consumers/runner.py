@@ -81,6 +81,26 @@ class SinkRunner(Generic[V]):
         """Whether the destination is prepared, the partitions stand at their positions, and nothing is retried."""
         return self._intake is not None and self._intake.placed and not self._waiting
 
+    @property
+    def group(self) -> str:
+        """Its consumer group."""
+        return self._settings.group_id
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """The topics that it reads."""
+        return self._sink.topics
+
+    def positions(self) -> Mapping[tuple[str, int], int]:
+        """What the destination holds of the partitions that it has now; may be asked in another thread."""
+        intake = self._intake
+        held = {} if intake is None or not intake.placed else dict(intake.positions)
+        return {(topic, number): position for (topic, number), position in held.items() if position is not None}
+
+    def has_settled(self) -> bool:
+        """Whether it has its partitions, and nothing is retried."""
+        return self.ready()
+
     def run(self, stop: Event) -> None:
         """Work until `stop` is set; then finish the batch in hand, leave the group and return.
 

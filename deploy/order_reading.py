@@ -7,15 +7,13 @@ from contextlib import closing
 from datetime import timedelta
 from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-
 from deploy.commands.options import Cluster
+from deploy.group_offsets import GroupOffsets
 from deploy.order_history import CapturedFact, HistoryParts
 from deploy.record_reading import Progress, RecordReader, Span, StoredRecord, say_nothing
 from schemas.attributes import CanonicalModel
 from schemas.codec import TopicCodec
-from schemas.errors import InvalidMessage, Transient
+from schemas.errors import InvalidMessage
 from schemas.models import AuditEvent, JournalEntry, Mismatch, OrderEvent, OrderState, ParkedOrder, Rejection
 from schemas.registry import SchemaRegistry
 from schemas.topics import (
@@ -32,7 +30,6 @@ from schemas.topics import (
 
 M = TypeVar("M", bound=CanonicalModel)
 
-_TIMEOUT_SECONDS = 15.0
 _CLOCKS_DIFFER = timedelta(days=1)
 
 
@@ -84,7 +81,10 @@ class _OrderReading:
         if parts.events:
             places = {(record.topic, record.partition) for record, _ in parts.events}
             places |= {(record.topic, record.partition) for record, _ in parts.postings}
-            parts.group_offsets = group_offsets(self._cluster, places)
+            offsets = GroupOffsets(self._cluster.kafka)
+            for group in offsets.groups():
+                for (topic, partition), offset in offsets.committed(group, places).items():
+                    parts.group_offsets[group, topic, partition] = offset
         return parts
 
     def _spans_of_history(self, topic: str, latest: OrderState | None) -> list[Span]:
@@ -122,25 +122,3 @@ class _OrderReading:
 
 def _present(records: Iterable[tuple[StoredRecord, M | None]]) -> list[tuple[StoredRecord, M]]:
     return [(record, value) for record, value in records if value is not None]
-
-
-def group_offsets(cluster: Cluster, places: Iterable[tuple[str, int]]) -> dict[tuple[str, str, int], int]:
-    """Committed offset of every consumer group at these topics and partitions, by group, topic and partition.
-
-    Raises:
-        Transient: the brokers do not answer.
-    """
-    admin = AdminClient(cluster.kafka.client_config())
-    asked = [TopicPartition(topic, partition) for topic, partition in sorted(places)]
-    offsets: dict[tuple[str, str, int], int] = {}
-    try:
-        groups = admin.list_consumer_groups(request_timeout=_TIMEOUT_SECONDS).result(_TIMEOUT_SECONDS)
-        for group in sorted(listed.group_id for listed in groups.valid):
-            request = [ConsumerGroupTopicPartitions(group, asked)]
-            future = admin.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_SECONDS)[group]
-            for part in future.result(_TIMEOUT_SECONDS).topic_partitions:
-                if part.error is None and part.offset >= 0:
-                    offsets[group, part.topic, part.partition] = part.offset
-    except KafkaException as exc:
-        raise Transient(f"asking for the offsets of consumer groups: {exc.args[0].str()}; is Kafka running?") from exc
-    return offsets

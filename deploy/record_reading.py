@@ -17,6 +17,7 @@ from schemas.settings import KafkaSettings
 _TIMEOUT_SECONDS = 15.0
 _WAIT_SECONDS = 0.05
 _BATCH = 10_000
+_LAST_STEP = 16
 
 
 class Progress(Protocol):
@@ -191,17 +192,24 @@ class RecordReader:
             message.headers() or (),  # type: ignore[arg-type]  # a list of pairs, as the client gives them
         )
 
-    def last_record(self, span: Span) -> int | None:
-        """The offset of the last committed record of a span, behind which only markers of transactions stand."""
-        step = 16
-        end = span.end
-        while end > span.start:
-            begin = max(span.start, end - step)
-            offsets = [record.offset for record in self.read([span._replace(start=begin, end=end)])]
-            if offsets:
-                return offsets[-1]
-            end, step = begin, step * 8
-        return None
+    def last_records(self, spans: Iterable[Span]) -> dict[tuple[str, int], int]:
+        """The offset of each span's last committed record, behind which only markers of transactions stand.
+
+        The spans are of one topic; one that holds no record is left out.
+        """
+        last: dict[tuple[str, int], int] = {}
+        left, step = {span: span.end for span in spans if span.end > span.start}, _LAST_STEP
+        while left:
+            tails = [span._replace(start=max(span.start, end - step), end=end) for span, end in left.items()]
+            for record in self.read(tails):
+                last[record.topic, record.partition] = record.offset
+            left = {
+                span: tail.start
+                for span, tail in zip(left, tails, strict=True)
+                if (span.topic, span.partition) not in last and tail.start > span.start
+            }
+            step *= 8
+        return last
 
 
 def _kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncError:

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from deploy.memory import bound_heap
 from deploy.telemetry.logs import configure_logs
 from deploy.telemetry.server import TelemetryServer
-from schemas.errors import OrdersyncError, Transient
+from schemas.errors import ConfigurationError, OrdersyncError, Transient
 from schemas.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -63,11 +63,13 @@ class WorkerKind:
     assemble: Callable[[], Assembled]
 
 
-def run_worker(name: str) -> None:
+def run_worker(name: str, *, only_until_done: bool = False) -> None:
     """Host one worker in this process until SIGTERM or SIGINT; `ordersync worker NAME` calls it in the main thread.
 
+    With `only_until_done` it also ends, without an error, when all is done that was on its topics at the start.
+
     Raises:
-        ConfigurationError: no such worker, or a setting is wrong.
+        ConfigurationError: no such worker, a setting is wrong, or its work has no end.
         OrdersyncError: what the worker raised; nothing of the batch in hand was committed.
     """
     # Only here: the kinds lead to every adapter, which no other verb needs.
@@ -80,11 +82,25 @@ def run_worker(name: str) -> None:
     with _stopped_by_signals() as stop:
         hosted = _Hosted()
         with TelemetryServer(settings.metrics_host, settings.metrics_port, REGISTRY, hosted.ready, hosted.health):
-            hosted.worker = _made(assembled.make, stop)
-            if hosted.worker is not None:
+            worker = hosted.worker = _made(assembled.make, stop)
+            if worker is not None:
                 _log.info("started")
-                _run(hosted.worker, stop)
+                with _bounded(name, worker, settings, stop) if only_until_done else nullcontext():
+                    _run(worker, stop)
+            elif only_until_done:
+                raise Transient(f"{name} was stopped before it could begin; run it again")
     _log.info("stopped")
+
+
+def _bounded(
+    name: str, worker: Worker, settings: WorkerSettings, stop: threading.Event
+) -> AbstractContextManager[None]:
+    # Only here: a worker that runs for ever does without it.
+    from deploy.until_done import Finishes, until_done
+
+    if not isinstance(worker, Finishes):
+        raise ConfigurationError(f"the work of {name} has no end; --until-done is for streams and the sinks")
+    return until_done(worker, settings.kafka, stop)
 
 
 class _Hosted:

@@ -49,6 +49,7 @@ class Engine:
         self._turn = asyncio.Lock()
         self._stirred = asyncio.Event()
         self._recheck = False
+        self._settled = False
         self._processor: OrderProcessor | None = None
         self._feed: MasterFeed | None = None
         self._codecs: Codecs | None = None
@@ -74,8 +75,14 @@ class Engine:
     async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
         """The partitions may move; `on_assigned` says which of their stores are still exact."""
         self._assignment = None
+        self._settled = False
         if self._state is not None:
             await self._state.flush()
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether orders that waited when the partitions were assigned have been looked at, deadlines included."""
+        return self._settled
 
     @property
     def is_ready(self) -> bool:
@@ -180,11 +187,12 @@ class Engine:
                 await asyncio.wait_for(self._stirred.wait(), _EXPIRY_SECONDS)
             self._stirred.clear()
             try:
-                await self._release()
+                has_new_partitions = await self._release()
                 now = datetime.now(UTC)
-                if now - expired_at >= timedelta(seconds=_EXPIRY_SECONDS):
+                if has_new_partitions or now - expired_at >= timedelta(seconds=_EXPIRY_SECONDS):
                     expired_at = now
                     await self._expire(now)
+                    self._settled = self._assignment is not None and not self._recheck
             except Transient as exc:
                 logger.warning("orders that wait are tried again later: %s", exc)
                 self._recheck = True
@@ -198,18 +206,21 @@ class Engine:
             except Transient as exc:
                 logger.info("the state's next checkpoint comes later: %s", exc)
 
-    async def _release(self) -> None:
+    async def _release(self) -> bool:
+        """Whether that was the first time since partitions were assigned."""
         if self._feed is not None:
             self._feed.check()
         if self._assignment is None or self._feed is None:
-            return
+            return False
         arrived = self._feed.take_arrived()
+        rechecked = self._recheck
         if self._recheck:
             # What a former owner of the partitions was told of, nobody may have acted upon.
             self._recheck = False
             arrived.update(key for store in self._held.values() for key in store.waiting.awaited())
         for partition in list(self._held):
             await self._alone(partition, lambda processor, store, now: _released(processor, store, arrived, now))
+        return rechecked
 
     async def _expire(self, now: datetime) -> None:
         for partition in list(self._held):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from threading import Event, Thread
 
 from schemas.errors import ConfigurationError, Fatal
-from streams.transport import run_worker
+from schemas.topics import CAPTURED_TOPICS
+from streams.transport import output_of, run_worker
 
 # Records are short-lived and hold no cycles; the default looks for some a hundred times as often.
 _GC_THRESHOLDS = (50_000, 20, 50)
@@ -40,6 +42,33 @@ class StreamsWorker:
             raise ConfigurationError("the stream worker cannot run with these settings; the log says why")
         if code:
             raise Fatal("the stream worker ended with an error; the log says why")
+
+    @property
+    def group(self) -> str:
+        """Its consumer group."""
+        from streams.app import settings
+
+        return settings.group
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """The captured topics."""
+        return CAPTURED_TOPICS
+
+    def positions(self) -> Mapping[tuple[str, int], int]:
+        """Nothing beside what the group has: its offsets are committed with the outputs."""
+        return {}
+
+    def has_settled(self) -> bool:
+        """Whether orders that waited have been looked at since the partitions came, and what followed is committed.
+
+        Asked in another thread. A worker whose equals hold all partitions has nothing of its own to do.
+        """
+        from streams.app import app, engine
+
+        if app.unassigned:
+            return True
+        return engine.has_settled and output_of(app).uncommitted == 0
 
     def ready(self) -> bool:
         """Whether partitions are assigned and their state is loaded."""
