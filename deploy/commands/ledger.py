@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,6 +129,35 @@ def view(name: str, by: str | None, conditions: tuple[str, ...], home: Path, as_
         where[column] = value
     columns = [column.strip() for column in by.split(",")] if by else []
     _show(name, queries.view(_database(home), name, by=columns, where=where), as_json)
+
+
+@command.command("forecast")
+@click.option("--horizon", type=click.IntRange(1, 36), default=6, show_default=True, help="Periods ahead.")
+@click.option("--by", type=click.Choice(("month", "quarter")), default="month", show_default=True)
+@click.option("--until", metavar="YYYY-MM", help="Last month that is over; the one before this month where missing.")
+@home_option
+@json_option
+def forecast(horizon: int, by: str, until: str | None, home: Path, as_json: bool) -> None:
+    """Revenue of the next periods, with prediction intervals and a backtest against last year's figures."""
+    from deploy.ledger import queries
+    from deploy.ledger.forecast.forecast import forecast as forecast_of
+    from deploy.ledger.forecast.series import Grain, revenue_series
+    from deploy.ledger.forecast.showing import forecast_as_json, show_forecast
+    from schemas.errors import ConfigurationError
+
+    if until is not None and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", until):
+        raise click.BadParameter(f"{until!r} is no month: it is written YYYY-MM", param_hint="--until")
+    last_month = until or f"{datetime.now(UTC).replace(day=1) - timedelta(days=1):%Y-%m}"
+    revenue = queries.revenue_by_month(_database(home))
+    if not revenue:
+        raise ConfigurationError("the ledger has no revenue yet: there is nothing to forecast from")
+    series = [revenue_series(months, currency, Grain(by), last_month) for currency, months in revenue.items()]
+    found = [forecast_of(one, horizon) for one in series]
+    if as_json:
+        print_json([forecast_as_json(one) for one in found])
+        return
+    for one in found:
+        show_forecast(one, Console(highlight=False))
 
 
 @command.command("budget")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -127,6 +128,19 @@ def _columns(name: str, columns: Sequence[str], by: Sequence[str]) -> tuple[sql.
     groups = sql.SQL(", ").join(map(sql.Identifier, kept))
     sums = [sql.SQL("sum({0}) AS {0}").format(sql.Identifier(column)) for column in summed]
     return sql.SQL(", ").join([groups, *sums]), sql.SQL("GROUP BY {}").format(groups)
+
+
+def revenue_by_month(database: DatabaseSettings) -> dict[str, dict[str, Decimal]]:
+    """Recognised revenue by functional currency and month (YYYY-MM). Raises Transient and ConfigurationError."""
+    query = (
+        "SELECT functional_currency_code, period, coalesce(sum(revenue_amount), 0) AS amount FROM sales_line "
+        "GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    found: dict[str, dict[str, Decimal]] = {}
+    with _session(database, "reading revenue by month") as session:
+        for row in session.execute(query):
+            found.setdefault(row["functional_currency_code"], {})[row["period"]] = row["amount"]
+    return found
 
 
 def close_period(database: DatabaseSettings, period: str, closed_by: str) -> None:
