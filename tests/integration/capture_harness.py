@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -89,14 +89,14 @@ class CaptureWorld:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
         return inherited | self.stack.environment() | own | self.settings
 
-    def start(self) -> CaptureProcess:
-        """The worker, in a process of its own."""
+    def start(self, command: Sequence[str] = ("deploy.cli", "worker")) -> CaptureProcess:
+        """The worker, in a process of its own; `command` is the module that runs it, and its first arguments."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         log = (self.data_dir / "worker.log").open("ab")
         with log:
             begins_at = log.tell()
             process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.cli", "worker", "capture-test"],
+                [sys.executable, "-m", *command, "capture-test"],
                 env=self.environment(),
                 cwd=Path(__file__).parents[2],
                 stdout=log,
@@ -214,7 +214,12 @@ class CaptureProcess:
         """What it serves there."""
         self.wait_started()
         port = re.findall(rb"metrics on port (\d+)", self.log.read_bytes()[self.begins_at :])[0].decode()
-        return httpx.get(f"http://127.0.0.1:{port}{path}")
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}{path}")
+        except httpx.TransportError:
+            self.process.wait(DEADLINE_SECONDS)
+            self.require_alive()
+            raise
 
     def metric(self, name: str, **labels: str) -> float | None:
         """A metric as it is now, None if it has no such sample."""

@@ -14,7 +14,8 @@ import pytest
 from deploy.local.endpoints import Endpoints
 from tests.conftest import DatabaseFactory
 from tests.integration import shop
-from tests.integration.capture_harness import CaptureWorld
+from tests.integration.capture_harness import CaptureWorld, wait_until
+from tests.integration.planted_capture_fault import FAULTS
 from tests.integration.shop import DELETED, Shop
 
 
@@ -91,6 +92,44 @@ def killed_at_random_points(world: CaptureWorld, seed: int) -> None:
     world.wait_confirmed(capture)
     assert capture.terminate() == 0
     require_agreement(world, [before, *shops], resynced=True, skipping=True)
+
+
+def killed_once(world: CaptureWorld, command: tuple[str, ...]) -> None:
+    """The first capture streams, is killed and has a successor."""
+    trader, stop = Shop(world.database, seed=3), threading.Event()
+    thread = threading.Thread(target=trader.trade, args=(1_000_000, stop))
+    thread.start()
+    capture = world.start(command)
+    try:
+        capture.wait_ready()
+        streamed = len(trader.history) + 300
+        wait_until(lambda: len(trader.history) > streamed, "it trades while changes stream")
+        stop.set()
+        thread.join()
+        world.wait_confirmed(capture)
+        capture.kill()
+        trader.trade(300)
+        world.settings |= {"ORDERSYNC_LINGER_MILLISECONDS": "1"}
+        capture = world.start()
+        world.wait_confirmed(capture)
+        assert capture.terminate() == 0
+    finally:
+        stop.set()
+        thread.join()
+        capture.kill()
+    require_agreement(world, [trader], resynced=True, skipping=True)
+
+
+def test_killed_once(world: CaptureWorld) -> None:
+    killed_once(world, ("deploy.cli", "worker"))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_planted_faults_are_found(world: CaptureWorld, name: str) -> None:
+    # What waits for Kafka when the worker is killed is lost, if its position was safe before.
+    world.settings |= {"ORDERSYNC_LINGER_MILLISECONDS": "60000" if name == "safe_before_acknowledged" else "1"}
+    with pytest.raises(AssertionError):
+        killed_once(world, ("tests.integration.planted_capture_fault", name))
 
 
 def require_agreement(
