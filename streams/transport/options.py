@@ -130,7 +130,6 @@ class TransportOptions:
             # Without transactions a record that timed out would leave a gap, because those behind it are still
             # delivered: it is the flush that gives up, and drops all that is left.
             "message.timeout.ms": 0,
-            "enable.gapless.guarantee": True,
         }
 
     def transactional_config(self, transactional_id: TransactionalId) -> dict[str, Any]:
