@@ -86,6 +86,7 @@ MISMATCHES = "orders.mismatches"
 BACKUP = "backup.orders"
 AUDIT = "audit.events"
 CAPTURE_SIGNALS = "capture.signals"
+DELIVERIES = "capture.deliveries"
 
 CAPTURED_TOPICS = (ORDERS_CAPTURED, FULFILMENT_CAPTURED, PAYMENTS_CAPTURED)
 MASTER_TOPICS = (CUSTOMERS, PRODUCTS, VENDORS, FX_RATES)
@@ -255,6 +256,16 @@ CATALOGUE: dict[str, Topic] = {
             Partitioning.SINGLE,
             ("cli",),
             _CAPTURE,
+        ),
+        Topic(
+            DELIVERIES,
+            models.Delivery,
+            "system/delivery_id",
+            "How far each delivery of files was written",
+            Retention.COMPACTED,
+            Partitioning.SINGLE,
+            ("cli",),
+            ("cli",),
         ),
     )
 }

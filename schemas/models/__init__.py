@@ -3,6 +3,7 @@
 from schemas.models.audit import AuditEvent
 from schemas.models.backup import BackupRecord
 from schemas.models.capture import CaptureSignal
+from schemas.models.delivery import DeliveredFile, Delivery
 from schemas.models.exceptions import (
     AwaitedRecord,
     MessageHeader,
@@ -28,6 +29,8 @@ __all__ = [
     "CaptureSignal",
     "CapturedEvent",
     "Customer",
+    "DeliveredFile",
+    "Delivery",
     "EnrichedLine",
     "Enrichment",
     "Fulfilment",
