@@ -25,7 +25,7 @@ def worker_kinds() -> dict[str, WorkerKind]:
     from consumers.registry import SINKS
 
     sinks = {name: WorkerKind(name, f"topics -> {name}", _sink(definition)) for name, definition in SINKS.items()}
-    return _SOURCES | sinks
+    return _SOURCES | sinks | _BACKUP
 
 
 def kind_of(name: str) -> WorkerKind:
@@ -35,7 +35,7 @@ def kind_of(name: str) -> WorkerKind:
         ConfigurationError: there is no such worker.
     """
     plain = CAPTURE if name.startswith(f"{CAPTURE}-") else name
-    kind = _SOURCES.get(plain) or worker_kinds().get(plain)
+    kind = (_SOURCES | _BACKUP).get(plain) or worker_kinds().get(plain)
     if kind is None:
         raise ConfigurationError(f"there is no worker {name!r}; workers: {', '.join(worker_kinds())}, capture-ANYTHING")
     return kind
@@ -67,6 +67,25 @@ def _capture() -> Assembled:
     schemas = SchemaRegistry(settings.registry)
     return Assembled(settings, lambda: CaptureWorker(settings, schemas, REGISTRY))
 
+
+def _archive() -> Assembled:
+    # Only here: the libraries of the backup are an extra.
+    from deploy.backup.workers import archive
+
+    return archive()
+
+
+def _keeper() -> Assembled:
+    # Only here: the libraries of the backup are an extra.
+    from deploy.backup.workers import keeper
+
+    return keeper()
+
+
+_BACKUP = {
+    "archive": WorkerKind("archive", "topics of the backup policy -> encrypted segments in every copy", _archive),
+    "keeper": WorkerKind("keeper", "proves what the archive committed, and signs which state is the newest", _keeper),
+}
 
 _SOURCES = {
     CAPTURE: WorkerKind(CAPTURE, "changes of one source database -> topics, by a mapping file", _capture),

@@ -70,4 +70,10 @@ LEDGER_IMBALANCE = Metric("ordersync_ledger_imbalance", "Debits less credits of 
 REPLICATION_SLOT_RETAINED_BYTES = Metric(
     "ordersync_replication_slot_retained_bytes", "Log that the source keeps for the capture", ("slot",)
 )
+BACKUP_COMMITS_TOTAL = Metric("ordersync_backup_commits_total", "Signed commits of the archive")
+BACKUP_BYTES_TOTAL = Metric("ordersync_backup_bytes_total", "Encrypted bytes that the archive put into each copy")
+BACKUP_COPY_BEHIND_FILES = Metric(
+    "ordersync_backup_copy_behind_files", "Files that a copy, which was away, still has to get", ("copy",)
+)
+BACKUP_PUBLISHED_COMMIT = Metric("ordersync_backup_published_commit", "Newest commit that the keeper proved and signed")
 BACKUP_CHAIN_LENGTH = Metric("ordersync_backup_chain_length", "Links of the partition's hash chain", ("partition",))

@@ -107,6 +107,8 @@ class _Fetcher(FetcherInterface):
         name = urlsplit(url).path.lstrip("/")
         version, _, role = name.removesuffix(".json").rpartition(".")
         number = int(version) if version else newest_version(self._source, TIMESTAMPS, 0)
+        if role == "timestamp" and number == 0:
+            raise tuf.DownloadHTTPError("the keeper has not signed any state yet; is the worker `keeper` running?", 404)
         path = metadata_path(role, number)
         content = self._source.get(path)
         if content is None:

@@ -19,7 +19,7 @@ from obstore.exceptions import (
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from consumers.backup.policy import CopyPolicy
-from schemas.errors import BackupRefused, ConfigurationError, Fatal, OrdersyncError, Transient
+from schemas.errors import BackupRefused, ConfigurationError, Fatal, Transient
 
 _REQUEST_SECONDS = "30s"
 
@@ -104,33 +104,30 @@ class Copies:
         return {name: len(files) for name, files in self._owed.items() if files}
 
     def put_new(self, path: str, content: bytes) -> bool:
-        """Put a file into each copy; False where the first that answers has it already.
+        """Put a file into each copy; False where one of them has it already with another content.
 
-        A copy that is away gets it later, in the order of writing, before anything else.
+        A copy that is away gets it later, in the order of writing, before anything else. Called again after a lost
+        answer it finds its own bytes and goes on.
 
         Raises:
             Transient: fewer than the policy's minimum of copies took it.
         """
-        problems: list[OrdersyncError] = []
-        new: bool | None = None
+        problems: list[Transient] = []
+        owing: list[list[str]] = []
         for copy in self.copies:
             owed = self._owed[copy.name]
             try:
                 self._settle(copy, owed)
-                taken = copy.put_new(path, content)
+                if not copy.put_new(path, content) and copy.get(path) != content:
+                    return False
             except Transient as exc:
                 problems.append(exc)
-                owed.append(path)
-                continue
-            if new is None:
-                new = taken
-            if not new:
-                break
-        if len(self.copies) - len(problems) < self._minimum or new is None:
-            for copy in self.copies:
-                self._owed[copy.name] = [file for file in self._owed[copy.name] if file != path]
+                owing.append(owed)
+        if len(self.copies) - len(problems) < self._minimum:
             raise Transient("; ".join(map(str, problems)), retry_after_seconds=1.0)
-        return new
+        for owed in owing:
+            owed.append(path)
+        return True
 
     def get(self, path: str) -> bytes | None:
         """The file from the first copy that has it.

@@ -126,8 +126,7 @@ class Creator:
         expires_at = progress.committed_at + timedelta(days=self._policy.trust.catalogue_valid_days)
         signed = sign_commit(commit, expires_at, self._signer)
         path = metadata_path("targets", commit.version)
-        # An answer may have been lost: the same bytes are our own.
-        if not self._copies.put_new(path, signed.content) and self._copies.get(path) != signed.content:
+        if not self._copies.put_new(path, signed.content):
             raise PositionConflict(f"{path} is there already: a second creator works on these copies; stop one")
         self.catalogue.append(signed)
         self._pending = []
@@ -139,7 +138,7 @@ class Creator:
         return self.catalogue.head
 
     def _put(self, path: str, content: bytes, holds: Contents) -> None:
-        if not self._copies.put_new(path, content) and self._copies.get(path) != content:
+        if not self._copies.put_new(path, content):
             raise BackupRefused(f"{path} is there with another content; somebody else wrote it", reason="overwritten")
         self._pending.append(CataloguedFile.of(path, content, holds))
 

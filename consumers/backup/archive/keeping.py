@@ -1,0 +1,57 @@
+"""The worker `keeper`: proves each new commit and signs it as the newest state, every second or so."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from threading import Event
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from consumers.backup.archive.patience import Patience, StoppedWaiting
+from consumers.backup.archive.settings import KeeperSettings
+from consumers.backup.vault.keeper import Keeper
+from schemas import metrics
+
+NAME = "keeper"
+_log = logging.getLogger(__name__)
+
+
+class KeeperWorker:
+    """One at a time; it needs the copies and its own key, neither Kafka nor a database."""
+
+    def __init__(self, settings: KeeperSettings, keeper: Keeper, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._keeper = keeper
+        self._ready = False
+        published = metrics.BACKUP_PUBLISHED_COMMIT
+        self._published = Gauge(published.name, published.help, registry=registry)
+
+    def ready(self) -> bool:
+        """Whether it has found the last state that it signed."""
+        return self._ready
+
+    def run(self, stop: Event) -> None:
+        """Work until `stop` is set.
+
+        Raises:
+            BackupRefused: a commit, or the copies, are not what they must be; nothing was signed.
+            PositionConflict: another keeper signs too.
+        """
+        patience = Patience(NAME, stop, self._settings.retry_limit_seconds)
+        try:
+            patience.until_done(self._keeper.open)
+            self._ready = True
+            while True:
+                published = patience.until_done(lambda: self._keeper.publish(datetime.now(UTC)))
+                if published is not None:
+                    self._published.set(published.head.version)
+                    _log.info(
+                        "commit %d is the newest, timestamp %d", *(published.head.version, published.timestamp_version)
+                    )
+                if stop.wait(self._settings.interval_seconds):
+                    return
+        except StoppedWaiting:
+            _log.info("stopped while waiting for the copies")
+        finally:
+            self._ready = False
