@@ -84,10 +84,13 @@ CREATE TABLE IF NOT EXISTS journal_entry (
     processed_at timestamptz NOT NULL,
     line_count integer NOT NULL CHECK (line_count >= 2),
     recorded_at timestamptz NOT NULL DEFAULT now(),
+    -- Who exports what is new begins where all transactions had ended the last time.
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (entry_id, period),
     CHECK (to_char(posting_date, 'YYYY-MM') = period)
 ) PARTITION BY LIST (period);
 CREATE INDEX IF NOT EXISTS journal_entry_order ON journal_entry (order_id);
+CREATE INDEX IF NOT EXISTS journal_entry_transaction ON journal_entry (transaction_id);
 
 CREATE TABLE IF NOT EXISTS journal_line (
     entry_id text COLLATE "C" NOT NULL,

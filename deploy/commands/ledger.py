@@ -160,6 +160,34 @@ def forecast(horizon: int, by: str, until: str | None, home: Path, as_json: bool
         show_forecast(one, Console(highlight=False))
 
 
+@command.command("export")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--check", is_flag=True, help="Then compare all that was ever exported here with the ledger.")
+@home_option
+@json_option
+def export(directory: Path, check: bool, home: Path, as_json: bool) -> None:
+    """Add what the ledger has taken in since the last export to DIRECTORY: a star schema in Parquet, each entry once.
+
+    Repeat it as often as figures are wanted, by cron for one. A killed export goes on with the next.
+    """
+    from consumers.warehouse.export.exporter import LedgerExport
+
+    exporter = LedgerExport(_database(home), directory)
+    made = exporter.export()
+    result: dict[str, object] = {"files": 0, "rows": 0, "position": None}
+    if made is not None:
+        rows = sum(file.rows for file in made.files if file.path.startswith("journal_line/"))
+        result = {"files": len(made.files), "rows": rows, "position": made.range.position}
+    if check:
+        result["checked_rows"], result["checked_debit_amount"] = exporter.check()
+    if as_json:
+        print_json(result)
+        return
+    click.echo(f"{result['rows']} journal lines in {result['files']} files" if made else "nothing is new")
+    if check:
+        click.echo(f"all {result['checked_rows']} lines, debits {result['checked_debit_amount']}: as in the ledger")
+
+
 @command.command("budget")
 @click.argument("file", type=click.Path(path_type=Path))
 @home_option

@@ -31,7 +31,7 @@ MODELS: Final[Mapping[str, Callable[[int], Any]]] = MappingProxyType(
     }
 )
 """Seasonal naive repeats the last year; the others choose their form by AICc: exponential smoothing (error, trend,
-season), ARIMA, complex exponential smoothing. Source: Hyndman and Athanasopoulos, Forecasting (3rd edition), 5, 8, 9."""
+season), ARIMA, complex exponential smoothing. Source: Hyndman and Athanasopoulos, Forecasting, 3rd ed., 5, 8, 9."""
 
 
 @dataclass(frozen=True, slots=True)
