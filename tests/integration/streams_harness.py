@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -162,13 +163,8 @@ class Scene:
 
     def committed(self) -> int:
         """How many captured events the group has committed."""
-        observer = Consumer(self.stack.kafka().client_config(**{"group.id": self.group}))
-        try:
-            asked = [
-                TopicPartition(topic, number)
-                for topic in CAPTURED_TOPICS
-                for number in observer.list_topics(topic, 30).topics[topic].partitions
-            ]
+        with closing(self._observer()) as observer:
+            asked = self._captured_partitions(observer)
             found: list[TopicPartition] = []
 
             def answered() -> bool:
@@ -182,8 +178,22 @@ class Scene:
 
             wait_until(answered, 30, "the group's coordinator answers")
             return sum(max(part.offset, 0) for part in found)
-        finally:
-            observer.close()
+
+    def captured(self) -> int:
+        """How many captured events there are, those of other scenes included, which the group reads as well."""
+        with closing(self._observer()) as observer:
+            ends = [observer.get_watermark_offsets(part, timeout=30) for part in self._captured_partitions(observer)]
+            return sum(end for _, end in ends)
+
+    def _observer(self) -> Consumer:
+        return Consumer(self.stack.kafka().client_config(**{"group.id": self.group}))
+
+    def _captured_partitions(self, observer: Consumer) -> list[TopicPartition]:
+        return [
+            TopicPartition(topic, number)
+            for topic in CAPTURED_TOPICS
+            for number in observer.list_topics(topic, 30).topics[topic].partitions
+        ]
 
     def register(self, subject: str, schema: dict[str, Any]) -> int:
         """The id of a schema of somebody else."""
