@@ -1,6 +1,7 @@
 """Exports a ledger in processes that are killed before each file that they put in place.
 
-Arguments: host, port, user, database, directory. Prints how many were killed; the last one ends by itself. The password comes from PGPASSWORD.
+Arguments: host, port, user, database, directory; the password comes from PGPASSWORD. Prints how many were killed;
+the last one ends by itself.
 """
 
 from __future__ import annotations
