@@ -90,6 +90,23 @@ def test_truncate_withdraws_every_order(world: CaptureWorld, capture: CapturePro
     assert said(world, 4) == ["upserted"]
 
 
+def test_an_order_too_large_for_its_topic_is_refused_and_blocks_nothing(
+    world: CaptureWorld, capture: CaptureProcess
+) -> None:
+    with world.connect() as source:
+        source.execute("UPDATE orders SET revision = 2, note = repeat('x', 1200000) WHERE id = 1")
+        place(source, 2)
+        world.wait_confirmed(capture)
+        (rejection,) = world.rejections()
+        source.execute("UPDATE orders SET revision = 3, note = 'short' WHERE id = 1")
+        world.wait_confirmed(capture)
+    assert (rejection.order_id, rejection.violations[0].rule) == ("shop:1", "record_too_large")
+    assert "divide it at the source" in rejection.violations[0].message
+    assert [event.order.customer_reference for event in orders(world)["shop:1"]] == ["1", "3"]
+    assert said(world, 2) == ["upserted"]
+    assert len(world.rejections()) == 1
+
+
 def test_refused_rows_become_rejections_and_block_nothing(world: CaptureWorld, capture: CaptureProcess) -> None:
     with world.connect() as source:
         with source.transaction():
