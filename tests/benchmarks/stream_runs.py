@@ -26,6 +26,10 @@ class PeerMissing(Exception):
     """A peer that cannot run on this machine, with the reason; the benchmark goes on without it."""
 
 
+class ProgramEnded(Exception):
+    """A program that ended before its work was done, with its exit code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A stream processor as a process; its consumer group is `group`."""
@@ -138,7 +142,7 @@ def _watched(
     for at, done in committed(kafka, programs[0].group):
         for program, process in zip(programs, processes, strict=True):
             if process.poll() is not None:
-                raise SystemExit(f"{program.name} ended with {process.returncode} after {done} orders")
+                raise ProgramEnded(f"{program.name} ended with {process.returncode} after {done} orders")
         if at > deadline:
             raise SystemExit(f"{programs[0].name} had committed {done} orders of {orders} after {_DEADLINE_SECONDS} s")
         found.peak_mib = max(found.peak_mib, sum(each.memory_info().rss for each in watched) / 2**20)

@@ -21,7 +21,7 @@ from tests.benchmarks import stream_latency
 from tests.benchmarks.peers import kafka_streams, quix
 from tests.benchmarks.report import Figure, publish
 from tests.benchmarks.stream_load import prepare
-from tests.benchmarks.stream_runs import PeerMissing, Program, Run, new_group, our_worker, run_together
+from tests.benchmarks.stream_runs import PeerMissing, Program, ProgramEnded, Run, new_group, our_worker, run_together
 
 ORDERS_PER_SECOND_GOAL = 25_000
 TIMES_PLAIN_FAUST_GOAL = 30
@@ -88,6 +88,12 @@ def _figures(endpoints: Endpoints, arguments: argparse.Namespace, home: Path) ->
                 found = _run(endpoints, contestant, home / f"{number}-{contestant.name}".replace(" ", "-"))
             except PeerMissing as exc:
                 print(f"{contestant.name}: skipped, {exc}", file=sys.stderr)
+                continue
+            except ProgramEnded as exc:
+                if contestant.name in (OURS, IN_MEMORY, AT_LEAST_ONCE, TWO_WORKERS):
+                    raise SystemExit(str(exc)) from exc
+                # A peer's own failure, such as an error of the broker that it does not outlive, is not our result.
+                print(f"{contestant.name}: this run does not count, {exc}", file=sys.stderr)
                 continue
             _say(contestant.name, found)
             runs.setdefault(contestant.name, []).append(found)
