@@ -176,8 +176,11 @@ class Consumer(UnusedFetching):
         self._last = (UNKNOWN_GENERATION, {})
         async with self.output.lock:
             generation.alive = False
-            # A producer that a commit left behind, and that is not replaced yet, has nothing to commit with.
-            clean = not lost and self.output.is_open and await self._commit_if_possible(generation)
+            # A generation that was not entered has no books of its own. A producer that a commit left behind, and that
+            # is not replaced yet, has nothing to commit with.
+            clean = not lost and self._entered and self.output.is_open and await self._commit_if_possible(generation)
+            # What these say is finished must never be committed by the next generation: its outputs are aborted.
+            self._books = Books({})
             if not clean:
                 await self.output.discard()
             elif self._loaded:
