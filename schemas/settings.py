@@ -38,6 +38,9 @@ class KafkaSettings(SettingsPart):
             "security.protocol": self.security_protocol,
             # The default lets a client stay away for 10 s after the broker is back.
             "reconnect.backoff.max.ms": 1_000,
+            # The default forgets what the client knew of brokers and topics while all brokers are away, and of the
+            # transactions' coordinator for minutes after they are back.
+            "metadata.recovery.strategy": "none",
         }
         if self.sasl_mechanism is not None:
             config["sasl.mechanism"] = self.sasl_mechanism

@@ -44,8 +44,14 @@ The transactional id
     Without a slot it is unique. In both cases it is also the consumer's client id and the metadata of the committed
     offsets: a worker that is given a partition reads there who wrote last, and if that one is no member of the group
     any more, ends its transaction by taking over its id. So after a kill -9 readers wait for the session timeout
-    (6 s); `transaction.timeout.ms` (10 s, noticed by brokers within 10 s more) is the last resort, for a worker that
-    died before its first commit.
+    (6 s); `transaction.timeout.ms` (60 s, noticed by brokers within 10 s more) is the last resort, for a worker that
+    died before its first commit and has no slot. It is longer than a broker's restart: see `TransportOptions`.
+
+When brokers go away
+    Membership is lost after the session timeout, and everything since the last commit is done again: a commit that is
+    not answered within `commit_timeout_seconds` is given up, and its producer replaced. Whoever cannot reach a broker
+    for about a minute while he needs one ends with an error that says so. With `Delivery.AT_LEAST_ONCE` what was not
+    delivered is dropped with its producer, so that it cannot arrive behind what an heir has written.
 
 What Faust offers and this transport refuses: tables, several agents on one topic, concurrency above 1, `send()`.
 """

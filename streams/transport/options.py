@@ -60,6 +60,10 @@ class TransportOptions:
 
     Under load a commit comes each `commit_interval_seconds`; where all records that came are done, as soon as
     `idle_commit_interval_seconds` have passed since the last.
+
+    A commit that the brokers do not answer within `commit_timeout_seconds` is given up, and the work done again.
+    `transaction_timeout_seconds` should be more than a broker's restart takes: brokers that time out a transaction
+    while its partitions have no leader yet have been seen to leave it open for ever.
     """
 
     client_config: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +71,8 @@ class TransportOptions:
     slot: str | None = None
     commit_interval_seconds: float = 0.2
     idle_commit_interval_seconds: float = 0.015
-    transaction_timeout_seconds: float = 10.0
+    transaction_timeout_seconds: float = 60.0
+    commit_timeout_seconds: float = 10.0
     session_timeout_seconds: float = 6.0
     heartbeat_interval_seconds: float = 1.0
     rebalance_timeout_seconds: float = 60.0
@@ -134,12 +139,13 @@ class TransportOptions:
 
     def transactional_config(self, transactional_id: TransactionalId) -> dict[str, Any]:
         """For the producer of a worker that delivers exactly once."""
-        timeout = _milliseconds(self.transaction_timeout_seconds)
+        transaction_timeout = _milliseconds(self.transaction_timeout_seconds)
         return {
             **self.producer_config(),
             "transactional.id": transactional_id,
-            "transaction.timeout.ms": timeout,
-            "message.timeout.ms": timeout,
+            "transaction.timeout.ms": transaction_timeout,
+            # What times out fails the transaction, so nothing behind it is seen by readers either.
+            "message.timeout.ms": min(_milliseconds(self.commit_timeout_seconds), transaction_timeout),
         }
 
 

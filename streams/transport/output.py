@@ -42,7 +42,7 @@ class Output(ABC):
         self._options = options
         self._group = group
         self.transactional_id = options.transactional_id(group)
-        self._timeout = min(options.client_timeout_seconds, options.transaction_timeout_seconds)
+        self._timeout = min(options.commit_timeout_seconds, options.transaction_timeout_seconds)
         self._producer: Producer | None = None
         self._writing = False
         self._failed: KafkaError | None = None
@@ -119,7 +119,9 @@ class Output(ABC):
             try:
                 produce()
             except BufferError:
-                producer.poll(_FULL_BUFFER_POLL_SECONDS)
+                self._serve(lambda: producer.poll(_FULL_BUFFER_POLL_SECONDS), f"writing to {topic}")
+                if self._failed is not None:
+                    return
             except KafkaException as exc:
                 self._fail(exc, f"writing to {topic}")
                 return
@@ -163,19 +165,6 @@ class Output(ABC):
         self.uncommitted = 0
         self._failed = None
 
-    async def _aborted(self) -> bool:
-        producer = self._open_producer()
-        try:
-            await uncancelled(lambda: self._abort(producer), _PATIENCE * self._timeout)
-        except KafkaException as exc:
-            logger.warning("%s", client_error(exc, "aborting a transaction"))
-            return False
-        except TimeoutError:
-            logger.warning("Aborting a transaction did not come back within %g s", _PATIENCE * self._timeout)
-            self._producer = None
-            return False
-        return True
-
     async def stop(self) -> None:
         """Let go of the client; what is not committed is aborted."""
         await uncancelled(self._disconnect)
@@ -196,14 +185,25 @@ class Output(ABC):
     def _flush(self, producer: Producer) -> None:
         left = 0
         if self._failed is None:
-            try:
-                left = producer.flush(self._timeout)
-            except KafkaException as exc:
-                self._fail(exc, "delivering outputs")
+            left = self._serve(lambda: producer.flush(self._timeout), "delivering outputs")
         if self._failed is not None:
             raise error_of(self._failed, "delivering outputs")
         if left:
             raise DeliveryFailed(f"{left} outputs were not delivered within {self._timeout:g} s: are brokers down?")
+
+    def _serve(self, call: Callable[[], int], doing: str) -> int:
+        """Run a call of the client that reports deliveries; what it raises is remembered as by `_fail`."""
+        try:
+            return call()
+        except KafkaException as exc:
+            self._fail(exc, doing)
+        except SystemError as exc:
+            # A fatal error (another producer has the id) is pending in the client while it goes on reporting
+            # deliveries to us: then every call in the callback seems to have failed.
+            if not isinstance(exc.__cause__, KafkaException):
+                raise
+            self._fail(exc.__cause__, doing)
+        return 0
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None and error.code() not in _ABORTED:
@@ -225,7 +225,8 @@ class Output(ABC):
     def _commit(self, producer: Producer, positions: Mapping[TP, int], generation: Generation) -> None: ...
 
     @abstractmethod
-    def _abort(self, producer: Producer) -> None: ...
+    async def _aborted(self) -> bool:
+        """Whether all that is not committed was withdrawn; else it goes with the client."""
 
 
 class Ours:
@@ -282,8 +283,18 @@ class TransactionalOutput(Output):
         except KafkaException as exc:
             raise client_error(exc, "committing a transaction") from exc
 
-    def _abort(self, producer: Producer) -> None:
-        producer.abort_transaction(self._timeout)
+    async def _aborted(self) -> bool:
+        producer = self._open_producer()
+        try:
+            await uncancelled(lambda: producer.abort_transaction(self._timeout), _PATIENCE * self._timeout)
+        except KafkaException as exc:
+            logger.warning("%s", client_error(exc, "aborting a transaction"))
+            return False
+        except TimeoutError:
+            logger.warning("Aborting a transaction did not come back within %g s", _PATIENCE * self._timeout)
+            self._producer = None
+            return False
+        return True
 
 
 class FlushedOutput(Output):
@@ -306,8 +317,9 @@ class FlushedOutput(Output):
         self._flush(producer)
         self._commit_offsets(positions)
 
-    def _abort(self, producer: Producer) -> None:
-        """What is written stays written: that is what at least once means."""
+    async def _aborted(self) -> bool:
+        """What is written stays written. What is not must not be later: it would stand behind what an heir writes."""
+        return False
 
 
 def transactional_producer(

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Transient
 from streams.transport.batch import TransactionalId
 from streams.transport.errors import client_error
 from streams.transport.options import TransportOptions
@@ -61,16 +61,27 @@ class Positions:
             return {}
         patience_seconds = 2 * self._options.client_timeout_seconds
         deadline = time.monotonic() + patience_seconds
-        while (found := await uncancelled(lambda: self._read(asked))) is None:
+        while (positions := await self._attempt(asked)) is None:
             if time.monotonic() > deadline:
                 raise Fatal(
                     f"The committed offsets of group {self._group} could not be read for {patience_seconds:g} s: "
                     "are the brokers up, and is no transaction hanging?"
                 )
-            await uncancelled(lambda: self._end_transactions_of_dead(self._unstable(asked)))
-            await asyncio.sleep(0)
-        await uncancelled(lambda: self._end_transactions_of_dead(found))
-        return await uncancelled(lambda: self._resolved(found))
+        return positions
+
+    async def _attempt(self, asked: list[TopicPartition]) -> dict[TP, int] | None:
+        """The positions; None where somebody's offsets are pending, or the brokers do not answer."""
+        try:
+            found = await uncancelled(lambda: self._read(asked))
+            if found is None:
+                await uncancelled(lambda: self._end_transactions_of_dead(self._unstable(asked)))
+                return None
+            await uncancelled(lambda: self._end_transactions_of_dead(found))
+            return await uncancelled(lambda: self._resolved(found))
+        except Transient as exc:
+            logger.warning("The committed offsets are asked for again: %s", exc)
+            await asyncio.sleep(exc.retry_after_seconds)
+            return None
 
     def _read(self, asked: list[TopicPartition]) -> list[TopicPartition] | None:
         try:

@@ -34,8 +34,8 @@ class Ledger(Output):
     def _begin(self, producer: Any) -> None:
         """Nothing to begin."""
 
-    def _abort(self, producer: Any) -> None:
-        """Nothing to abort."""
+    async def _aborted(self) -> bool:
+        return True
 
     def _commit(self, producer: Any, positions: Mapping[TP, int], generation: Generation) -> None:
         if self._failures:
