@@ -185,6 +185,19 @@ class Scene:
             ends = [observer.get_watermark_offsets(part, timeout=30) for part in self._captured_partitions(observer)]
             return sum(end for _, end in ends)
 
+    def pass_by(self) -> None:
+        """Join the group, take what partitions are given, do nothing with them, and leave."""
+        joined: list[object] = []
+        settings = {"group.id": self.group, "partition.assignment.strategy": "range", "enable.auto.commit": False}
+        with closing(Consumer(self.stack.kafka().client_config(**settings))) as member:
+            member.subscribe(list(CAPTURED_TOPICS), on_assign=lambda *told: joined.append(told))
+
+            def is_member() -> bool:
+                member.poll(0.05)
+                return bool(joined)
+
+            wait_until(is_member, 60, "the group takes a member in")
+
     def _observer(self) -> Consumer:
         return Consumer(self.stack.kafka().client_config(**{"group.id": self.group}))
 
