@@ -7,7 +7,7 @@ import click
 from schemas.errors import ConfigurationError
 
 try:
-    from deploy.backup import key_commands, policy_commands
+    from deploy.backup import key_commands, policy_commands, reading_commands, restore_commands
 except ModuleNotFoundError as exc:
     raise ConfigurationError(f"{exc}: the backup's libraries are missing; install ordersync[backup]") from exc
 
@@ -17,5 +17,18 @@ def command() -> None:
     """Policy and keys of the backup; list, verify, compare and restore it."""
 
 
-for part in (policy_commands.policy, key_commands.key, key_commands.identity, key_commands.root):
+for part in (
+    policy_commands.policy,
+    key_commands.key,
+    key_commands.identity,
+    key_commands.root,
+    reading_commands.list_,
+    reading_commands.verify,
+    reading_commands.mend,
+    reading_commands.diff,
+    reading_commands.order,
+    reading_commands.audit,
+    restore_commands.restore,
+    restore_commands.rewrap,
+):
     command.add_command(part)

@@ -22,6 +22,7 @@ from consumers.backup.policy import Policy
 from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.client import Client, Trusted
 from consumers.backup.vault.copies import Copies, open_copy
+from consumers.backup.vault.creator import Creator
 from consumers.backup.vault.layout import root_path
 from consumers.backup.vault.trust import write_signer
 from consumers.sink import Partition
@@ -124,6 +125,13 @@ class BackupWorld:
         with (self.directory / "archive.log").open("ab") as log:
             return subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
+    def arguments(self, *more: str) -> list[str]:
+        """Of the verbs that read, for a restorer."""
+        return [
+            *("--policy", str(self.policy_path), "--root", str(self.root_path)),
+            *("--trusted-dir", str(self.directory / "trusted"), *more),
+        ]
+
     def client(self, name: str = "restorer") -> Client:
         """A reader with a memory of its own."""
         return Client(self.copies(), self.root_path.read_bytes(), self.directory / f"trusted-{name}")
@@ -135,8 +143,6 @@ class BackupWorld:
 
     def committed(self) -> dict[Partition, int]:
         """What the newest commit covers, published or not."""
-        from consumers.backup.vault.creator import Creator
-
         creator = Creator(
             Policy.read(self.policy_path), self.copies(), self.people.creator, self.root_path.read_bytes()
         )

@@ -54,14 +54,17 @@ class Collection:
             starts[partition] = self._reached[partition] = max(position, beginning)
         return starts
 
-    def expire(self, partition: Partition, beginning: int) -> None:
-        """The log was cut up to `beginning` while we read."""
+    def expire(self, partition: Partition, beginning: int) -> int:
+        """The log was cut up to `beginning` while we read, or the brokers lost our place; gives where to go on."""
+        if beginning <= self._reached[partition]:
+            return self._reached[partition]
         segment = self._open.get(partition)
         if segment is not None:
             segment.skip_to(beginning, "expired")
         else:
             self._expired[partition] = Gap(first=self._reached[partition], end=beginning, reason="expired")
         self._reached[partition] = beginning
+        return beginning
 
     def take(self, partition: Partition, message: Message, now_seconds: float) -> None:
         """The next record of a partition."""
@@ -89,13 +92,17 @@ class Collection:
         if self._mark is None:
             self._mark = Mark(at, ends)
 
+    def is_mark_reached(self) -> bool:
+        """Whether the next commit can say that everything until the mark is there."""
+        return self._mark is not None and all(self._reached[one] >= end for one, end in self._mark.ends.items())
+
     def largest(self) -> int:
         """Bytes of the largest open segment."""
         return max((segment.bytes for segment in self._open.values()), default=0)
 
     def close(self) -> tuple[list[ClosedSegment], list[Vacancy]]:
         """Close every open segment; ranges without any record become vacancies."""
-        if self._mark is not None and all(self._reached[one] >= end for one, end in self._mark.ends.items()):
+        if self._mark is not None and self.is_mark_reached():
             self.through, self._mark = self._mark.at, None
         closed = [segment.close() for segment in self._open.values()]
         for segment in closed:

@@ -43,7 +43,7 @@ class ArchiveWorker:
         self._surroundings = SurroundingsReader(settings, policy.continuous_topics)
         self._known: TopicSurroundings | None = None
         self._surroundings_due_seconds = 0.0
-        self._mark_due_seconds = 0.0
+        self._committed_seconds = 0.0
         self._collection = Collection()
         self._retry_limit_seconds = settings.retry_limit_seconds
         self._patience = Patience(NAME, Event(), settings.retry_limit_seconds)
@@ -102,15 +102,18 @@ class ArchiveWorker:
             self._collection.end(partition, message.offset() or 0)
         elif is_expired(error):
             beginning = self._patience.until_done(lambda: self._reader.beginnings([partition]))[partition]
-            _log.error("%s/%d lost records up to offset %d before they were read", *partition, beginning)
-            self._collection.expire(partition, beginning)
-            self._reader.seek(partition, beginning)
+            position = self._collection.expire(partition, beginning)
+            _log.error("%s/%d: the position was no longer in the log; it goes on at %d", *partition, position)
+            self._reader.seek(partition, position)
         else:
             require_passing(error)
 
     def _due(self) -> bool:
         segments, now = self._policy.segments, monotonic()
         if self._collection.largest() >= segments.max_bytes or self._collection.bytes >= _MEMORY_BYTES:
+            return True
+        # What a commit could not yet say, because the last ends were still on their way, the next one says soon.
+        if self._collection.is_mark_reached() and now - self._committed_seconds >= segments.max_age_seconds:
             return True
         oldest = self._collection.oldest_seconds()
         return (
@@ -132,6 +135,7 @@ class ArchiveWorker:
         sealed_bytes = sum(self._put(segment, now) for segment in closed)
         progress = Progress(now, self._collection.through, vacant)
         patience.until_done(lambda: creator.commit(progress))
+        self._committed_seconds = monotonic()
         self._metrics.committed(sum(one.records for one in closed), sealed_bytes, self._collection.through)
         self._metrics.behind(self._copies)
 

@@ -71,6 +71,18 @@ class Copy:
                 f"copy {self.name}: {path} is there with another content; somebody else wrote it", reason="overwritten"
             )
 
+    def replace(self, path: str, content: bytes) -> None:
+        """Put a file in the place of one that was altered; only mending does so, with content that was proved.
+
+        Raises:
+            Transient: the place is away or full.
+            ConfigurationError: it refuses us, as a store with object lock does.
+        """
+        try:
+            obstore.put(self._store, path, content)
+        except (BaseError, OSError) as exc:
+            raise _mapped(exc, f"copy {self.name}: replacing {path}") from exc
+
     def get(self, path: str) -> bytes | None:
         """The file's content; None where there is no such file. Raises `Transient`."""
         try:

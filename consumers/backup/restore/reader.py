@@ -1,0 +1,89 @@
+"""Reads a verified catalogue's records and surroundings, with the identity of one recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pydantic import ValidationError
+from pyrage.x25519 import Identity
+
+from consumers.backup.archive.segments import ArchivedRecord, read_segment
+from consumers.backup.archive.surroundings import TopicSurroundings
+from consumers.backup.vault.catalogue import Catalogue, Segment, Surroundings, verified_file
+from consumers.backup.vault.copies import Source
+from consumers.backup.vault.encryption import unseal, unwrap, wrap_name
+from consumers.backup.vault.layout import wrap_path
+from consumers.sink import Partition
+from schemas.errors import BackupRefused, ConfigurationError
+
+
+class ArchiveReader:
+    """Each file is compared with the catalogue before it is decrypted; each segment with its entry after."""
+
+    def __init__(self, source: Source, catalogue: Catalogue, holder: Identity) -> None:
+        self.catalogue = catalogue
+        self._source = source
+        self._holder = holder
+        self._recipient = str(holder.to_public())
+        self._identities: dict[str, Identity] = {}
+
+    def partitions(self, topic: str) -> list[Partition]:
+        """The partitions of a topic that have segments."""
+        return sorted(one for one in self.catalogue.segments if one.topic == topic)
+
+    def records(self, partition: Partition, until: datetime) -> Iterator[ArchivedRecord]:
+        """Every record of the partition whose timestamp is not after `until`, in the order of offsets.
+
+        Raises:
+            BackupRefused: a file is missing, altered or not for this identity.
+        """
+        until_ms = milliseconds(until)
+        for segment in self.catalogue.segments.get(partition, ()):
+            if segment.holds.earliest_ms > until_ms:
+                continue
+            for record in self.read(segment):
+                if record.timestamp_ms <= until_ms:
+                    yield record
+
+    def read(self, segment: Segment) -> Iterator[ArchivedRecord]:
+        """All records of one segment."""
+        content = unseal(verified_file(self._source, segment.file), self._key(segment.holds.set_id), segment.file.path)
+        return read_segment(content, segment.holds)
+
+    def surroundings(self, until: datetime) -> TopicSurroundings:
+        """Configurations and offsets as last taken before `until` (or first after it), and every schema known.
+
+        Schemas may have been registered after that; ids never change their schema, so the newest list is right.
+        """
+        every = self.catalogue.surroundings
+        if not every:
+            raise ConfigurationError("the backup has no schemas and topic configurations yet; wait for the next commit")
+        before = [one for one in every if one.holds.taken_at <= until]
+        chosen, newest = self._open(before[-1] if before else every[0]), self._open(every[-1])
+        return chosen.model_copy(update={"subjects": newest.subjects})
+
+    def _open(self, one: Surroundings) -> TopicSurroundings:
+        content = unseal(verified_file(self._source, one.file), self._key(one.holds.set_id), one.file.path)
+        try:
+            return TopicSurroundings.model_validate_json(content)
+        except ValidationError as exc:
+            raise BackupRefused(f"{one.file.path} cannot be read: {exc}", reason="malformed") from exc
+
+    def _key(self, set_id: str) -> Identity:
+        if set_id not in self._identities:
+            path = wrap_path(set_id, wrap_name(self._recipient))
+            wrapped = self._source.get(path)
+            if wrapped is None:
+                raise BackupRefused(
+                    f"the key of set {set_id} was not wrapped for {self._recipient} ({path} is not there): it is no "
+                    "recipient of the policy of that time; have another recipient run `backup rewrap`",
+                    reason="no_wrap",
+                )
+            self._identities[set_id] = unwrap(wrapped, self._holder, self.catalogue.sets[set_id])
+        return self._identities[set_id]
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970, as Kafka counts; a part of a millisecond is cut off."""
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,153 @@
+"""Restores topics to a point in time, into new topics, and proves that they are what the archive holds (B4, B7).
+
+The order, which makes a restore that was interrupted go on where it ended:
+
+1. Register the schemas; where the new registry gives other ids, values get these.
+2. Make the topics as they were laid out.
+3. Append each partition's records up to the moment, in the order of their offsets. Of a compacted topic the latest
+   record of each key only.
+4. Read everything back and compare it with the archive, to the byte.
+5. Set the consumer groups' offsets to the same records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.surroundings import GroupOffset, TopicConfiguration
+from consumers.backup.restore.reader import ArchiveReader
+from consumers.backup.restore.schemas import register_all, with_new_id
+from consumers.backup.restore.target import RestoreTarget, digest, require_same
+from consumers.sink import Partition
+from schemas.errors import ConfigurationError
+from schemas.registry import SchemaRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What is restored to when and under which names."""
+
+    at: datetime
+    topics: Sequence[str]
+    """Names of the catalogue; empty for all."""
+    prefix: str
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredPartition:
+    """One partition that is proved."""
+
+    partition: Partition
+    records: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did."""
+
+    at: datetime
+    partitions: Sequence[RestoredPartition]
+    schema_ids_changed: int
+    groups: int
+
+    @property
+    def records(self) -> int:
+        """Altogether."""
+        return sum(one.records for one in self.partitions)
+
+
+class Restoration:
+    """One restore; `told` is called with each partition that is done."""
+
+    def __init__(
+        self,
+        reader: ArchiveReader,
+        target: RestoreTarget,
+        registry: SchemaRegistry,
+        plan: RestorePlan,
+        told: Callable[[RestoredPartition], None] = lambda _: None,
+    ) -> None:
+        self._reader = reader
+        self._target = target
+        self._registry = registry
+        self._plan = plan
+        self._told = told
+        self._changed_ids: dict[int, int] = {}
+
+    def run(self) -> Restored:
+        """Do it.
+
+        Raises:
+            ConfigurationError: a topic is not in the backup or exists already, or the moment is out of its reach.
+            BackupRefused: the archive is not what was signed, or what was written is not what it holds.
+            Transient: a server is away; the same call with `resume` goes on.
+        """
+        plan = self._plan
+        require_reach(self._reader, plan.at)
+        surroundings = self._reader.surroundings(plan.at)
+        topics = [one for one in surroundings.topics if not plan.topics or one.name in plan.topics]
+        if missing := set(plan.topics) - {one.name for one in topics}:
+            raise ConfigurationError(f"the backup has no topic {', '.join(sorted(missing))}")
+        self._changed_ids = register_all(self._registry, surroundings.subjects, plan.prefix)
+        if not plan.resume:
+            self._target.create(topics)
+        done = [self._restore(topic, number) for topic in topics for number in range(topic.partitions)]
+        groups = self._target.set_offsets(self._offsets(topics, surroundings.offsets), plan.prefix)
+        return Restored(plan.at, done, len(self._changed_ids), groups)
+
+    def _restore(self, topic: TopicConfiguration, number: int) -> RestoredPartition:
+        partition = Partition(topic.name, number)
+        there = self._target.ends([partition])[partition]
+        self._target.write(partition, islice(self._records(topic, partition), there, None))
+        wanted = digest(self._records(topic, partition))
+        count = self._target.ends([partition])[partition]
+        require_same(partition, wanted, digest(self._target.read(partition, count)))
+        restored = RestoredPartition(partition, *wanted)
+        self._told(restored)
+        return restored
+
+    def _records(self, topic: TopicConfiguration, partition: Partition) -> Iterator[ArchivedRecord]:
+        """As they are to be written."""
+        for record in self._kept(topic, partition):
+            yield record._replace(value=with_new_id(record.value, self._changed_ids))
+
+    def _kept(self, topic: TopicConfiguration, partition: Partition) -> Iterator[ArchivedRecord]:
+        at = self._plan.at
+        if "compact" not in topic.config.get("cleanup.policy", ""):
+            yield from self._reader.records(partition, at)
+            return
+        last = {record.key: record.offset for record in self._reader.records(partition, at)}
+        yield from (one for one in self._reader.records(partition, at) if last[one.key] == one.offset)
+
+    def _offsets(self, topics: Sequence[TopicConfiguration], taken: Sequence[GroupOffset]) -> Iterator[GroupOffset]:
+        """The groups' offsets: as many records before them as in the archive."""
+        for topic in topics:
+            for number in range(topic.partitions):
+                here = [one for one in taken if (one.topic, one.partition) == (topic.name, number)]
+                if here:
+                    offsets = [record.offset for record in self._kept(topic, Partition(topic.name, number))]
+                    for one in here:
+                        yield one.model_copy(update={"offset": sum(offset < one.offset for offset in offsets)})
+
+
+def require_reach(reader: ArchiveReader, at: datetime) -> None:
+    """Refuse a moment that the backup does not cover.
+
+    Raises:
+        ConfigurationError: it is after the last complete one, or there is none.
+    """
+    through = reader.catalogue.complete_through_at
+    if through is None:
+        raise ConfigurationError(
+            "the backup has no complete state yet; wait until the archive has read all topics once"
+        )
+    if at > through:
+        raise ConfigurationError(
+            f"the backup is complete through {through.isoformat()}, not {at.isoformat()}; ask for that time or before"
+        )

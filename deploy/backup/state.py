@@ -1,0 +1,140 @@
+"""What verbs that read the backup need: options for them, and the verified catalogue that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from consumers.backup.policy import Policy
+from consumers.backup.restore.reader import ArchiveReader
+from consumers.backup.vault.audit import Deed, record
+from consumers.backup.vault.catalogue import Catalogue
+from consumers.backup.vault.client import Client, Trusted
+from consumers.backup.vault.copies import Copies
+from consumers.backup.vault.encryption import read_identity
+from consumers.backup.vault.trust import RESTORERS, read_signer
+from deploy.backup.options import FILE, copies_of, policy_option, read_file
+from schemas.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a person reads the backup from, and what is trusted."""
+
+    policy_path: Path
+    root_path: Path
+    trusted_dir: Path
+    copy: str | None = None
+
+    def policy(self) -> Policy:
+        """The policy."""
+        return Policy.read(self.policy_path)
+
+    def copies(self) -> Copies:
+        """The copy that was named, or all."""
+        return copies_of(self.policy(), self.copy)
+
+    def root(self) -> bytes:
+        """What the officers gave out."""
+        return read_file(self.root_path, "the root")
+
+    def load(self) -> Backup:
+        """The verified catalogue of now.
+
+        Raises:
+            BackupRefused: it is not what was signed.
+            Transient: the copies are away.
+        """
+        copies, catalogue = self.copies(), Catalogue()
+        trusted = Client(copies, self.root(), self.trusted_dir / "all").load(catalogue)
+        return Backup(copies, catalogue, trusted)
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A verified backup."""
+
+    copies: Copies
+    catalogue: Catalogue
+    trusted: Trusted
+
+    def reader(self, identity_path: Path) -> ArchiveReader:
+        """Its records, for the holder of an identity."""
+        return ArchiveReader(self.copies, self.catalogue, read_identity(identity_path))
+
+    def record(self, key_path: Path, action: str, subject: str) -> None:
+        """Tell the audit log who did what.
+
+        Raises:
+            ConfigurationError: the officers did not give this key the role of a restorer.
+        """
+        signer = read_signer(key_path)
+        if signer.public_key.keyid not in self.trusted.root.unrecognized_fields.get(RESTORERS, {}):
+            raise ConfigurationError(f"{key_path} is no restorer's key: the officers' root does not name it")
+        record(self.copies, signer, Deed(action, subject, datetime.now(UTC)), self.trusted.root)
+
+
+def access_options(function: F) -> F:
+    """`--policy`, `--root`, `--trusted-dir` and `--copy`."""
+    for option in (
+        click.option("--copy", help="Read this copy only."),
+        click.option(
+            "--trusted-dir",
+            type=click.Path(file_okay=False, path_type=Path),
+            default=Path(".ordersync/backup-trusted"),
+            show_default=True,
+            help="Remembers the newest state seen, so that an older one is refused.",
+        ),
+        click.option(
+            "--root",
+            "root_path",
+            type=FILE,
+            default=Path("backup-root.json"),
+            show_default=True,
+            envvar="ORDERSYNC_ROOT",
+            show_envvar=True,
+            help="What the officers signed, as they gave it out.",
+        ),
+        policy_option,
+    ):
+        function = option(function)
+    return function
+
+
+def identity_option(function: F) -> F:
+    """`--identity`: the age identity of a recipient."""
+    return click.option("--identity", "identity_path", type=FILE, required=True, help="Age identity of a recipient.")(
+        function
+    )
+
+
+def key_option(function: F) -> F:
+    """`--key`: the signing key of a restorer."""
+    return click.option(
+        "--key", "key_path", type=FILE, required=True, help="Signing key of a restorer, for the audit."
+    )(function)
+
+
+class Moment(click.ParamType):
+    """A point in time with its offset from UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """ISO 8601; a time without an offset is ambiguous and refused."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 2026-11-21T08:30:00Z", param, ctx)
+        if moment.tzinfo is None:
+            self.fail(f"{value!r} has no offset from UTC; end it with Z or +01:00", param, ctx)
+        return moment
