@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "topics": "Apply or list the topic catalogue.",
     "schemas": "Write or check the files generated from the models.",
     "capture": "Ask a running capture to read part of its source again.",
+    "process": "Process delivered files, or a span of time again: for schedules.",
     "mappings": "Check a mapping file, also against its database.",
     "reconcile": "Compare source, state, ERP and ledger, order by order.",
     "dead-letters": "List, show, mend and replay refused events.",
@@ -36,6 +37,7 @@ Exit codes:
   1    a fault; the message says what happened and what to do
   2    wrong command line, setting or mapping file
   3    demo and reconcile: systems differ
+  4    process: done, and something was refused
   130  interrupted with Ctrl-C"""
 
 

@@ -20,7 +20,7 @@ class Delivery(CanonicalModel):
     Written in the same transactions as the events, so that a delivery that was killed goes on where it stopped.
     """
 
-    delivery_id: str = attribute("UUIDv5 of system, mapping, kind and contents: the same files are the same delivery")
+    delivery_id: str = attribute("UUIDv5 of system, time, mapping, kind and contents")
     system: str = attribute("Name of the source system, as in its mapping file")
     mapping_sha256: str = attribute("SHA-256 of the mapping file, hexadecimal")
     is_full: bool = attribute("Whether it has everything, so that what it lacks is deleted")
