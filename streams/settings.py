@@ -39,7 +39,7 @@ class StreamsSettings(WorkerSettings):
     parked_for_seconds: float = Field(86_400.0, gt=0, description="How long an order waits before it is refused")
     rules_file: Path | None = Field(None, description="Governance file of the rules; without it they are as declared")
     state_store: StateStore = Field(StateStore.ROCKSDB, description="rocksdb or memory")
-    state_cache_bytes: int = Field(32 << 20, ge=0, description="Memory for the orders that were used last")
+    state_cache_bytes: int = Field(8 << 20, ge=0, description="Memory for the orders that were used last")
     checkpoint_interval_seconds: float = Field(
         2.0,
         gt=0,

@@ -106,7 +106,7 @@ class TransportOptions:
             "fetch.queue.backoff.ms": 5,
             "fetch.wait.max.ms": 100,
             # Bounds on memory: what is fetched ahead, and what one answer of a broker may hold (still compressed).
-            "queued.max.messages.kbytes": 4_096,
+            "queued.max.messages.kbytes": 1_024,
             "fetch.max.bytes": 8_388_608,
             "max.partition.fetch.bytes": 65_536,
             "topic.metadata.refresh.interval.ms": 30_000,
