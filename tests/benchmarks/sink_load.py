@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid5
 
+from consumers.erp.rows import OrderRows
 from schemas.attributes import EventId, OrderId
 from schemas.codec import TopicCodec
 from schemas.models import JournalEntry
@@ -26,6 +27,11 @@ def produce_events(cluster: Cluster, orders: int) -> int:
         numbers = range(start, min(start + _BLOCK, orders))
         cluster.produce(_sent(ORDER_EVENTS, number, codec.encode(order_event(number))) for number in numbers)
     return orders
+
+
+def rows_of_order() -> int:
+    """Rows of the ERP's tables that one of these events becomes."""
+    return sum(len(rows) for rows in OrderRows([order_event(1)]).by_table.values())
 
 
 def produce_postings(cluster: Cluster, orders: int) -> tuple[int, int]:

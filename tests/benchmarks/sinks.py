@@ -1,4 +1,4 @@
-"""How fast the database sinks are: the general ledger in journal lines, the ERP in order events a second."""
+"""How fast the database sinks are: the ledger in journal lines, the ERP in rows beside Debezium's JDBC sink."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ from psycopg import sql
 
 from consumers.registry import SINKS
 from consumers.settings import SinkSettings
+from consumers.warehouse.export.exporter import LedgerExport
 from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
 from schemas.topics import ORDER_EVENTS, ORDER_STATE, POSTINGS, REJECTED
-from tests.benchmarks.report import Figure, publish
-from tests.benchmarks.sink_load import produce_events, produce_postings
+from tests.benchmarks.peers import debezium_sink
+from tests.benchmarks.report import Figure, Peer, publish
+from tests.benchmarks.sink_load import produce_events, produce_postings, rows_of_order
 from tests.contract.sink_workbench import Cluster, WorkerProcess
 
 LINES_PER_SECOND_GOAL = 50_000
+TIMES_PEER_GOAL = 3
 DEADLINE_SECONDS = 300.0
+PARTS = ("warehouse", "erp")
 _POSITION = "SELECT coalesce(sum(next_offset), 0) FROM sink_position"
 
 _SESSIONS = (
     "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-    "AND application_name LIKE 'ordersync%'"
+    "AND application_name LIKE %s"
 )
 
 
@@ -57,34 +61,82 @@ def main() -> None:
     """Print the table and write `build/bench/sinks.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=60_000, help="orders of each run")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured")
+    parser.add_argument("--no-peer", action="store_true", help="ours only")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ordersync-bench-") as home:
-        Path(home).chmod(0o711)
-        with EmbeddedStack(Path(home) / "stack") as stack:
-            publish("sinks", _figures(stack.endpoints, arguments.orders))
+    with tempfile.TemporaryDirectory(prefix="ordersync-bench-") as directory:
+        home = Path(directory)
+        home.chmod(0o711)
+        with EmbeddedStack(home / "stack") as stack:
+            publish("sinks", _figures(stack.endpoints, home, arguments))
 
 
-def _figures(stack: Endpoints, orders: int) -> list[Figure]:
+def _figures(stack: Endpoints, home: Path, arguments: argparse.Namespace) -> list[Figure]:
     prefix = f"bench{uuid.uuid4().hex[:6]}."
     cluster = Cluster(stack, prefix, (ORDER_EVENTS, ORDER_STATE, POSTINGS, REJECTED))
+    found: list[Figure] = []
+    if "warehouse" in arguments.parts:
+        found += _ledger_figures(stack, cluster, home, arguments.orders)
+    if "erp" in arguments.parts:
+        peer = None if arguments.no_peer else _drain_peer(stack, home, prefix, arguments.orders)
+        found += _erp_figures(stack, cluster, arguments.orders, peer)
+    return found
+
+
+def _ledger_figures(stack: Endpoints, cluster: Cluster, home: Path, orders: int) -> list[Figure]:
     entries, lines = produce_postings(cluster, orders)
-    ledger = _drain(stack, cluster, "warehouse", entries)
-    events = produce_events(cluster, orders)
-    erp = _drain(stack, cluster, "erp", events)
+    drained = _drain(stack, cluster, "warehouse", entries)
+    began = time.process_time()
+    LedgerExport(stack.database("bench_warehouse"), home / "lake").export()
+    exported = time.process_time() - began
     return [
-        Figure("general ledger", ledger.per_second * lines / entries, "journal lines/s", LINES_PER_SECOND_GOAL),
-        Figure("general ledger, journal entries", ledger.per_second, "entries/s"),
-        Figure("general ledger, processor time", ledger.microseconds * entries / lines, "µs/line"),
-        Figure("ERP, orders with three lines", erp.per_second, "events/s"),
-        Figure("ERP, processor time", erp.microseconds, "µs/event"),
+        Figure("general ledger", drained.per_second * lines / entries, "journal lines/s", LINES_PER_SECOND_GOAL),
+        Figure("general ledger, journal entries", drained.per_second, "entries/s"),
+        Figure("general ledger, processor time", drained.microseconds * entries / lines, "µs/line", is_cost=True),
+        Figure("star schema, processor time of the export", 1e6 * exported / lines, "µs/line", is_cost=True),
     ]
+
+
+def _erp_figures(stack: Endpoints, cluster: Cluster, orders: int, peer: Drained | None) -> list[Figure]:
+    rows = rows_of_order()
+    drained = _drain(stack, cluster, "erp", produce_events(cluster, orders))
+    fast, cheap, goal = None, None, None
+    if peer is not None:
+        fast, cheap = Peer(debezium_sink.NAME, peer.per_second), Peer(debezium_sink.NAME, peer.microseconds)
+        goal = TIMES_PEER_GOAL * peer.per_second
+    return [
+        Figure(f"ERP, orders of {rows} rows", drained.per_second, "events/s"),
+        Figure("ERP, rows", rows * drained.per_second, "rows/s", goal, fast),
+        Figure("ERP, processor time", drained.microseconds / rows, "µs/row", None, cheap, is_cost=True),
+    ]
+
+
+def _drain_peer(stack: Endpoints, home: Path, prefix: str, orders: int) -> Drained:
+    """The peer writes the same rows to the same tables; its clock runs from its first commit, too."""
+    database = "bench_peer"
+    _create_database(stack, database)
+    peer = debezium_sink.JdbcSink(home / "connect", stack, database, f"{prefix}peer.")
+    events = peer.produce(stack, orders)
+    peer.start()
+    try:
+        with psycopg.connect(stack.database(database).conninfo(), autocommit=True) as session:
+
+            def reached() -> int:
+                peer.require_alive()
+                return peer.committed()
+
+            def used() -> float:
+                return _processor_seconds(peer.pid, session, debezium_sink.SESSIONS)
+
+            return _clocked(reached, used, events)
+    finally:
+        peer.stop()
 
 
 def _drain(stack: Endpoints, cluster: Cluster, name: str, records: int) -> Drained:
     """Let a worker process consume everything; the clock runs from its first commit, so its start is not counted."""
     database = f"bench_{name}"
-    with psycopg.connect(stack.database("postgres").conninfo(), autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    _create_database(stack, database)
     settings: SinkSettings = SINKS[name].settings(
         kafka=stack.kafka(),
         registry=stack.registry(),
@@ -95,20 +147,28 @@ def _drain(stack: Endpoints, cluster: Cluster, name: str, records: int) -> Drain
     worker = WorkerProcess(name, settings, cluster)
     try:
         with psycopg.connect(stack.database(database).conninfo(), autocommit=True) as session:
-            reached = _watch(session)
-            first = _until(reached, lambda done: done > 0)
-            began, used = time.perf_counter(), _processor_seconds(worker, session)
-            last = _until(reached, lambda done: done >= records)
-            ended = time.perf_counter()
-            return Drained(last - first, ended - began, _processor_seconds(worker, session) - used)
+            return _clocked(_watch(session), lambda: _processor_seconds(worker.pid, session, "ordersync%"), records)
     finally:
         worker.stop()
 
 
-def _processor_seconds(worker: WorkerProcess, session: psycopg.Connection[tuple[int]]) -> float:
-    """Used so far by the worker and by the sessions of its database, without the one that asks."""
-    pids = [pid for (pid,) in session.execute(_SESSIONS)]
-    times = [psutil.Process(pid).cpu_times() for pid in (worker.pid, *pids)]
+def _create_database(stack: Endpoints, name: str) -> None:
+    with psycopg.connect(stack.database("postgres").conninfo(), autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def _clocked(reached: Callable[[], int], used: Callable[[], float], records: int) -> Drained:
+    first = _until(reached, lambda done: done > 0)
+    began, before = time.perf_counter(), used()
+    last = _until(reached, lambda done: done >= records)
+    ended = time.perf_counter()
+    return Drained(last - first, ended - began, used() - before)
+
+
+def _processor_seconds(pid: int, session: psycopg.Connection[tuple[int]], sessions: str) -> float:
+    """Used so far by a worker and by the sessions of its database."""
+    pids = [backend for (backend,) in session.execute(_SESSIONS, (sessions,))]
+    times = [psutil.Process(one).cpu_times() for one in (pid, *pids)]
     return sum(one.user + one.system for one in times)
 
 
