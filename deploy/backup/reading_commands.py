@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from schemas.errors import BackupRefused
 @click.command("list")
 @access_options
 @json_option
-def list_(policy_path: Path, root_path: Path, trusted_dir: Path, copy: str | None, as_json: bool) -> None:
+def list_(access: Access, as_json: bool) -> None:
     """Show what can be restored: topics, records, gaps, and through when everything is there."""
-    backup = Access(policy_path, root_path, trusted_dir, copy).load()
+    backup = access.load()
     rows = [_topic_row(backup, topic) for topic in sorted({one.topic for one in backup.catalogue.positions})]
     through = backup.catalogue.complete_through_at
     if as_json:
@@ -58,13 +58,10 @@ def list_(policy_path: Path, root_path: Path, trusted_dir: Path, copy: str | Non
 @access_options
 @click.option("--identity", "identity_path", type=FILE, help="Also decrypt and read every record.")
 @json_option
-def verify(
-    policy_path: Path, root_path: Path, trusted_dir: Path, copy: str | None, identity_path: Path | None, as_json: bool
-) -> None:
+def verify(access: Access, identity_path: Path | None, as_json: bool) -> None:
     """Verify each copy on its own: signatures, chain, completeness, every file; exit with 1 unless all are sound."""
-    access = Access(policy_path, root_path, trusted_dir, copy)
     holder = read_identity(identity_path) if identity_path else None
-    reports = [verify_copy(one, access.root(), trusted_dir, holder) for one in access.copies().copies]
+    reports = [verify_copy(one, access.root(), access.trusted_dir, holder) for one in access.copies().copies]
     if as_json:
         print_json([asdict(report) | {"is_sound": report.is_sound} for report in reports])
     else:
@@ -86,10 +83,10 @@ def verify(
 
 @click.command("mend")
 @access_options
-def mend(policy_path: Path, root_path: Path, trusted_dir: Path, copy: str | None) -> None:
+def mend(access: Access) -> None:
     """Give each copy what it lacks or has altered, from one that has it as signed; --copy names the sound one."""
-    backup = Access(policy_path, root_path, trusted_dir, copy).load()
-    every = Access(policy_path, root_path, trusted_dir).copies()
+    backup = access.load()
+    every = replace(access, copy=None).copies()
     mended = mend_copies(every, backup.catalogue, lambda name, path: click.echo(f"{name}: {path}"))
     click.echo(f"{mended} files mended")
 
@@ -103,15 +100,12 @@ def mend(policy_path: Path, root_path: Path, trusted_dir: Path, copy: str | None
 def diff(
     before: datetime,
     after: datetime,
-    policy_path: Path,
-    root_path: Path,
-    trusted_dir: Path,
-    copy: str | None,
+    access: Access,
     identity_path: Path,
     as_json: bool,
 ) -> None:
     """Show which orders differ between two moments, and how."""
-    reader = Access(policy_path, root_path, trusted_dir, copy).load().reader(identity_path)
+    reader = access.load().reader(identity_path)
     require_reach(reader, max(before, after))
     for change in differences(reader, before, after):
         if as_json:
@@ -131,15 +125,12 @@ def diff(
 def order(
     order_id: str,
     at: datetime,
-    policy_path: Path,
-    root_path: Path,
-    trusted_dir: Path,
-    copy: str | None,
+    access: Access,
     identity_path: Path,
     as_json: bool,
 ) -> None:
     """Show every version of ORDER_ID up to a moment; of deleted orders too."""
-    reader = Access(policy_path, root_path, trusted_dir, copy).load().reader(identity_path)
+    reader = access.load().reader(identity_path)
     for version in order_versions(reader, order_id, at):
         state = version.state
         if as_json:
@@ -152,9 +143,9 @@ def order(
 @click.command("audit")
 @access_options
 @json_option
-def audit(policy_path: Path, root_path: Path, trusted_dir: Path, copy: str | None, as_json: bool) -> None:
+def audit(access: Access, as_json: bool) -> None:
     """Show who did what with the backup."""
-    backup = Access(policy_path, root_path, trusted_dir, copy).load()
+    backup = access.load()
     roles = {keyid: role for keyid, (role, _) in keys_of(backup.trusted.root).items()}
     for _, entry in entries(backup.copies, START, backup.trusted.root):
         role = roles[entry.keyid]

@@ -34,17 +34,14 @@ def restore(
     prefix: str,
     topics: tuple[str, ...],
     resume: bool,
-    policy_path: Path,
-    root_path: Path,
-    trusted_dir: Path,
-    copy: str | None,
+    access: Access,
     identity_path: Path,
     key_path: Path,
     home: Path,
     as_json: bool,
 ) -> None:
     """Restore topics to a moment into new topics of the cluster, and prove that they are the archive's to the byte."""
-    backup = Access(policy_path, root_path, trusted_dir, copy).load()
+    backup = access.load()
     moment = at or backup.catalogue.complete_through_at
     if moment is None:
         raise ConfigurationError(
@@ -79,15 +76,12 @@ def restore(
 @key_option
 def rewrap(
     recipient: str,
-    policy_path: Path,
-    root_path: Path,
-    trusted_dir: Path,
-    copy: str | None,
+    access: Access,
     identity_path: Path,
     key_path: Path,
 ) -> None:
     """Let RECIPIENT (age1...) read the sets that this identity reads; no segment is encrypted anew."""
-    backup = Access(policy_path, root_path, trusted_dir, copy).load()
+    backup = access.load()
     backup.record(key_path, "KeysRewrapped", f"for {recipient}")
     count = rewrap_sets(backup.copies, backup.catalogue, read_identity(identity_path), recipient)
     click.echo(f"{count} sets can be read by {recipient} now")

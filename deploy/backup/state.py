@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,31 +82,34 @@ class Backup:
         record(self.copies, signer, Deed(action, subject, datetime.now(UTC)), self.trusted.root)
 
 
-def access_options(function: F) -> F:
-    """`--policy`, `--root`, `--trusted-dir` and `--copy`."""
-    for option in (
-        click.option("--copy", help="Read this copy only."),
-        click.option(
-            "--trusted-dir",
-            type=click.Path(file_okay=False, path_type=Path),
-            default=Path(".ordersync/backup-trusted"),
-            show_default=True,
-            help="Remembers the newest state seen, so that an older one is refused.",
-        ),
-        click.option(
-            "--root",
-            "root_path",
-            type=FILE,
-            default=Path("backup-root.json"),
-            show_default=True,
-            envvar="ORDERSYNC_ROOT",
-            show_envvar=True,
-            help="What the officers signed, as they gave it out.",
-        ),
-        policy_option,
-    ):
-        function = option(function)
-    return function
+def access_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--policy`, `--root`, `--trusted-dir` and `--copy`, given to the verb as one `access`."""
+
+    @wraps(function)
+    def with_access(
+        *, policy_path: Path, root_path: Path, trusted_dir: Path, copy: str | None, **others: object
+    ) -> object:
+        return function(access=Access(policy_path, root_path, trusted_dir, copy), **others)
+
+    trusted_option = click.option(
+        "--trusted-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(".ordersync/backup-trusted"),
+        show_default=True,
+        help="Remembers the newest state seen, so that an older one is refused.",
+    )
+    root_option = click.option(
+        "--root",
+        "root_path",
+        type=FILE,
+        default=Path("backup-root.json"),
+        show_default=True,
+        envvar="ORDERSYNC_ROOT",
+        show_envvar=True,
+        help="What the officers signed, as they gave it out.",
+    )
+    copy_option = click.option("--copy", help="Read this copy only.")
+    return policy_option(root_option(trusted_option(copy_option(with_access))))
 
 
 def identity_option(function: F) -> F:

@@ -103,13 +103,15 @@ class BackupWorld:
     @contextmanager
     def archiving(self) -> Iterator[RunningWorker]:
         """The creator, for the length of a block."""
-        with RunningWorker(archive_worker(self.archive_settings(), CollectorRegistry())) as running:
+        metrics = CollectorRegistry()
+        with RunningWorker(archive_worker(self.archive_settings(), metrics), metrics) as running:
             yield running
 
     @contextmanager
     def keeping(self) -> Iterator[RunningWorker]:
         """The keeper, for the length of a block."""
-        with RunningWorker(keeper_worker(self.keeper_settings(), CollectorRegistry())) as running:
+        metrics = CollectorRegistry()
+        with RunningWorker(keeper_worker(self.keeper_settings(), metrics), metrics) as running:
             yield running
 
     def spawn_archive(self) -> subprocess.Popen[bytes]:
@@ -153,8 +155,9 @@ class BackupWorld:
 class RunningWorker:
     """One worker in a thread."""
 
-    def __init__(self, worker: Runs) -> None:
+    def __init__(self, worker: Runs, metrics: CollectorRegistry) -> None:
         self._worker = worker
+        self._metrics = metrics
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.failure: BaseException | None = None
@@ -175,6 +178,11 @@ class RunningWorker:
         met = await_condition(lambda: self.failure is not None or condition(), DEADLINE_SECONDS)
         assert self.failure is None, repr(self.failure)
         assert met, f"not within {DEADLINE_SECONDS:.0f} s: {what}"
+
+    def written(self) -> float:
+        """Records in commits of this worker."""
+        labels = {"stage": "archive", "outcome": "written"}
+        return self._metrics.get_sample_value("ordersync_events_total", labels) or 0.0
 
     def ended(self) -> BaseException | None:
         """Wait for it to end by itself; gives its failure, which is then expected."""

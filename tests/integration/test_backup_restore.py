@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.restore.reader import ArchiveReader
-from consumers.backup.restore.target import RestoreTarget, digest, require_same
+from consumers.backup.restore.target import Digest, RestoreTarget, require_same
 from consumers.sink import Partition
 from deploy.cli import run
 from deploy.local.endpoints import Endpoints
@@ -187,7 +187,7 @@ def test_what_is_not_the_archives_is_told(restored: Restored, capsys: pytest.Cap
     assert "is no restorer's key" in capsys.readouterr().err
     record = ArchivedRecord(0, 1, 1, b"k", b"v")
     with pytest.raises(BackupRefused, match="their content differs"):
-        require_same(Partition("t", 0), digest([record]), digest([record._replace(value=b"w")]))
+        require_same(Partition("t", 0), Digest().of([record]), Digest().of([record._replace(value=b"w")]))
 
 
 def test_copies_are_verified_each_on_its_own_and_mended_from_another(

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from consumers.backup.policy import Policy, uncovered
+from deploy.cli import run
 from schemas.errors import ConfigurationError
 from schemas.topics import CATALOGUE
 from tests.unit.backup_people import policy_data
@@ -63,6 +64,25 @@ def test_the_message_names_file_and_entry(tmp_path: Path) -> None:
     path.write_text('format = 1\n[[topics]]\nname = "orders.state"\nmode = "sometimes"\n')
     with pytest.raises(ConfigurationError, match=r"topics\.0\.mode: Input should be 'continuous' or 'scheduled'"):
         Policy.read(path)
+
+
+def test_the_example_of_the_guide_decides_on_every_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).parents[2] / "deploy" / "guide" / "backup-policy.toml"
+    assert run(["backup", "policy", "check", "--policy", str(example)]) == 0, capsys.readouterr().err
+    assert run(["backup", "policy", "show", "--policy", str(example)]) == 0
+    assert "orders.events" in capsys.readouterr().out
+
+
+def test_what_nothing_backs_up_is_not_called_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).parents[2] / "deploy" / "guide" / "backup-policy.toml"
+    path = tmp_path / "policy.toml"
+    databases = '[[databases]]\nname = "erp"\nmode = "scheduled"\nevery_hours = 24\n'
+    path.write_text(example.read_text().split('[[excluded]]\nname = "erp"')[0] + databases)
+    assert run(["backup", "policy", "check", "--policy", str(path)]) == 2
+    assert "no policy for warehouse" in capsys.readouterr().err
+    path.write_text(path.read_text() + '[[excluded]]\nname = "warehouse"\nreason = "written anew by its sink"\n')
+    assert run(["backup", "policy", "check", "--policy", str(path)]) == 2
+    assert "nothing backs up erp yet" in capsys.readouterr().err
 
 
 def test_datasets_without_a_policy_are_named() -> None:

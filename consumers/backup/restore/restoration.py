@@ -12,6 +12,8 @@ The order, which makes a restore that was interrupted go on where it ended:
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +23,7 @@ from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.surroundings import GroupOffset, TopicConfiguration
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.schemas import register_all, with_new_id
-from consumers.backup.restore.target import RestoreTarget, digest, require_same
+from consumers.backup.restore.target import Digest, RestoreTarget, require_same
 from consumers.sink import Partition
 from schemas.errors import ConfigurationError
 from schemas.registry import SchemaRegistry
@@ -97,24 +99,40 @@ class Restoration:
         self._changed_ids = register_all(self._registry, surroundings.subjects, plan.prefix)
         if not plan.resume:
             self._target.create(topics)
-        done = [self._restore(topic, number) for topic in topics for number in range(topic.partitions)]
-        groups = self._target.set_offsets(self._offsets(topics, surroundings.offsets), plan.prefix)
-        return Restored(plan.at, done, len(self._changed_ids), groups)
+        groups: dict[Partition, list[GroupOffset]] = {}
+        for one in surroundings.offsets:
+            groups.setdefault(Partition(one.topic, one.partition), []).append(one)
+        done: list[RestoredPartition] = []
+        offsets: list[GroupOffset] = []
+        for topic in topics:
+            for number in range(topic.partitions):
+                partition = Partition(topic.name, number)
+                restored, new_offsets = self._restore(topic, partition, groups.get(partition, []))
+                done.append(restored)
+                offsets += new_offsets
+        return Restored(plan.at, done, len(self._changed_ids), self._target.set_offsets(offsets, plan.prefix))
 
-    def _restore(self, topic: TopicConfiguration, number: int) -> RestoredPartition:
-        partition = Partition(topic.name, number)
+    def _restore(
+        self, topic: TopicConfiguration, partition: Partition, groups: Sequence[GroupOffset]
+    ) -> tuple[RestoredPartition, list[GroupOffset]]:
+        """Write and prove one partition; gives also the groups' offsets in terms of its new ones."""
         there = self._target.ends([partition])[partition]
-        self._target.write(partition, islice(self._records(topic, partition), there, None))
-        wanted = digest(self._records(topic, partition))
+        wanted, old_offsets = Digest(), array("q")
+        records = wanted.through(self._records(topic, partition, old_offsets))
+        self._target.write(partition, islice(records, there, None))
         count = self._target.ends([partition])[partition]
-        require_same(partition, wanted, digest(self._target.read(partition, count)))
-        restored = RestoredPartition(partition, *wanted)
+        require_same(partition, wanted, Digest().of(self._target.read(partition, count)))
+        restored = RestoredPartition(partition, wanted.records, wanted.sha256)
         self._told(restored)
-        return restored
+        # A record's new offset is its number, so a group stands at as many records as it had passed.
+        return restored, [one.model_copy(update={"offset": bisect_left(old_offsets, one.offset)}) for one in groups]
 
-    def _records(self, topic: TopicConfiguration, partition: Partition) -> Iterator[ArchivedRecord]:
-        """As they are to be written."""
+    def _records(
+        self, topic: TopicConfiguration, partition: Partition, old_offsets: array[int]
+    ) -> Iterator[ArchivedRecord]:
+        """As they are to be written; their offsets in the archive are noted."""
         for record in self._kept(topic, partition):
+            old_offsets.append(record.offset)
             yield record._replace(value=with_new_id(record.value, self._changed_ids))
 
     def _kept(self, topic: TopicConfiguration, partition: Partition) -> Iterator[ArchivedRecord]:
@@ -124,16 +142,6 @@ class Restoration:
             return
         last = {record.key: record.offset for record in self._reader.records(partition, at)}
         yield from (one for one in self._reader.records(partition, at) if last[one.key] == one.offset)
-
-    def _offsets(self, topics: Sequence[TopicConfiguration], taken: Sequence[GroupOffset]) -> Iterator[GroupOffset]:
-        """The groups' offsets: as many records before them as in the archive."""
-        for topic in topics:
-            for number in range(topic.partitions):
-                here = [one for one in taken if (one.topic, one.partition) == (topic.name, number)]
-                if here:
-                    offsets = [record.offset for record in self._kept(topic, Partition(topic.name, number))]
-                    for one in here:
-                        yield one.model_copy(update={"offset": sum(offset < one.offset for offset in offsets)})
 
 
 def require_reach(reader: ArchiveReader, at: datetime) -> None:

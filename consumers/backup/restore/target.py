@@ -180,29 +180,53 @@ class RestoreTarget:
                 return
 
 
-def digest(records: Iterable[ArchivedRecord]) -> tuple[int, str]:
+class Digest:
     """Number and SHA-256 of records without their offsets: equal if, and only if, they are the same to the byte."""
-    hashed, count = sha256(), 0
-    for record in records:
-        parts: list[bytes | None] = [record.key, record.value]
-        for name, value in record.headers:
-            parts += [name.encode(), value]
-        hashed.update(_NUMBER.pack(record.timestamp_ms) + _NUMBER.pack(len(record.headers)))
-        for part in parts:
-            hashed.update(_NUMBER.pack(-1 if part is None else len(part)) + (part or b""))
-        count += 1
-    return count, hashed.hexdigest()
+
+    def __init__(self) -> None:
+        self.records = 0
+        self._hashed = sha256()
+
+    def through(self, records: Iterable[ArchivedRecord]) -> Iterator[ArchivedRecord]:
+        """The same records, each counted and hashed on its way."""
+        for record in records:
+            self._take(record)
+            yield record
+
+    def of(self, records: Iterable[ArchivedRecord]) -> Digest:
+        """Take all of them; gives itself."""
+        for record in records:
+            self._take(record)
+        return self
+
+    @property
+    def sha256(self) -> str:
+        """Of everything that came."""
+        return self._hashed.hexdigest()
+
+    def _take(self, record: ArchivedRecord) -> None:
+        _, timestamp_ms, _, key, value, headers = record
+        pack = _NUMBER.pack
+        parts = [pack(timestamp_ms), pack(len(headers)), *_sized(key), *_sized(value)]
+        for name, content in headers:
+            parts += (*_sized(name.encode()), *_sized(content))
+        self._hashed.update(b"".join(parts))
+        self.records += 1
 
 
-def require_same(partition: Partition, wanted: tuple[int, str], found: tuple[int, str]) -> None:
+def require_same(partition: Partition, wanted: Digest, found: Digest) -> None:
     """Refuse a restored partition that is not the archive's.
 
     Raises:
         BackupRefused: as said.
     """
-    if wanted != found:
+    if (wanted.records, wanted.sha256) != (found.records, found.sha256):
         raise BackupRefused(
-            f"{partition.topic}/{partition.number} was restored with {found[0]} records, the archive has {wanted[0]}"
-            + ("" if wanted[0] != found[0] else ", and their content differs"),
+            f"{partition.topic}/{partition.number} was restored with {found.records} records, the archive has "
+            f"{wanted.records}" + ("" if wanted.records != found.records else ", and their content differs"),
             reason="restore_differs",
         )
+
+
+def _sized(part: bytes | None) -> tuple[bytes, bytes]:
+    return (_NUMBER.pack(-1), b"") if part is None else (_NUMBER.pack(len(part)), part)
