@@ -135,8 +135,17 @@ CREATE OR REPLACE FUNCTION open_day(wanted date) RETURNS date LANGUAGE sql STABL
     SELECT greatest(wanted, (SELECT (to_date(max(period), 'YYYY-MM') + interval '1 month')::date FROM closed_period))
 $$;
 
--- The lines of an entry come in one statement, after the entry, all of them, and balance in both currencies.
-CREATE OR REPLACE FUNCTION refuse_unbalanced_lines() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Within a transaction: entries added, less entries whose lines came. Empty between transactions.
+CREATE TABLE IF NOT EXISTS unproven_entries (
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    entries bigint NOT NULL
+);
+
+-- The lines of an entry come in one statement, after the entry, all of them, and balance in both currencies. As they
+-- cannot come twice, counting the entries that have them proves at the commit that none is without: a row for each
+-- statement is checked then, not one for each entry.
+CREATE OR REPLACE FUNCTION refuse_unbalanced_lines() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -158,17 +167,36 @@ BEGIN
             'an entry is written at once, with all its lines', wrong.entry_id, wrong.lines, wrong.line_count,
             wrong.difference, wrong.functional_difference);
     END IF;
+    INSERT INTO unproven_entries (entries)
+    SELECT -count(*) FROM (SELECT DISTINCT entry_id, period FROM added) AS told HAVING count(*) > 0;
     RETURN NULL;
 END $$;
 
--- At commit each new entry has its lines; they were refused if they were not all of them or did not balance.
-CREATE OR REPLACE FUNCTION refuse_entry_without_lines() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION count_added_entries() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM FROM journal_line WHERE entry_id = NEW.entry_id AND line_number = 1 AND period = NEW.period;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_balanced', MESSAGE = format(
-            'journal entry %s of order %s does not balance: it has no lines', NEW.entry_id, NEW.order_id);
+    IF EXISTS (SELECT FROM added WHERE transaction_id <> pg_current_xact_id()) THEN
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_transaction',
+            MESSAGE = 'an entry is of the transaction that adds it: leave out transaction_id';
     END IF;
+    INSERT INTO unproven_entries (entries) SELECT count(*) FROM added HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION refuse_entry_without_lines() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    wrong record;
+BEGIN
+    IF (SELECT coalesce(sum(entries), 0) FROM unproven_entries WHERE transaction_id = NEW.transaction_id) <> 0 THEN
+        SELECT entry_id, order_id INTO wrong FROM journal_entry AS entry
+        WHERE transaction_id = NEW.transaction_id AND NOT EXISTS (
+            SELECT FROM journal_line AS line WHERE line.entry_id = entry.entry_id AND line.period = entry.period)
+        LIMIT 1;
+        RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_balanced', MESSAGE = format(
+            'journal entry %s of order %s does not balance: it has no lines', wrong.entry_id, wrong.order_id);
+    END IF;
+    DELETE FROM unproven_entries WHERE transaction_id = NEW.transaction_id;
     RETURN NULL;
 END $$;
 
@@ -193,9 +221,11 @@ END $$;
 
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'journal_entry_balanced'
-                   AND tgrelid = 'journal_entry'::regclass) THEN
-        CREATE CONSTRAINT TRIGGER journal_entry_balanced AFTER INSERT ON journal_entry
+                   AND tgrelid = 'unproven_entries'::regclass) THEN
+        CREATE CONSTRAINT TRIGGER journal_entry_balanced AFTER INSERT ON unproven_entries
             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_entry_without_lines();
+        CREATE TRIGGER journal_entry_counted AFTER INSERT ON journal_entry
+            REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_added_entries();
         CREATE TRIGGER journal_entry_open_period AFTER INSERT ON journal_entry
             REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_closed_period();
         CREATE TRIGGER journal_line_of_entry AFTER INSERT ON journal_line

@@ -144,6 +144,18 @@ def test_what_is_committed_late_is_not_lost(books: Books, lake: Path) -> None:
     exporter.check()
 
 
+def test_entries_cannot_be_slipped_into_a_range_that_was_exported(books: Books) -> None:
+    books.write([journal_entry(1)])
+    with (
+        psycopg.connect(books.database.conninfo()) as session,
+        pytest.raises(psycopg.errors.CheckViolation, match="leave out transaction_id"),
+    ):
+        session.execute(
+            'INSERT INTO journal_entry SELECT (jsonb_populate_record(e, \'{"entry_id": "x"}\')).* '
+            "FROM journal_entry AS e"
+        )
+
+
 def digests(lake: Path) -> dict[str, list[str]]:
     """The facts' bytes by directory; names hold positions, which differ between directories."""
     return {

@@ -214,8 +214,8 @@ def test_a_closed_period_refuses_postings_and_stays_closed(database: DatabaseSet
     with psycopg.connect(database.conninfo()) as owner:
         with pytest.raises(errors.SerializationFailure, match="2026-11 is closed"), owner.transaction():
             owner.execute(
-                'INSERT INTO journal_entry SELECT (jsonb_populate_record(e, \'{"entry_id": "x"}\')).* '
-                "FROM journal_entry AS e"
+                "INSERT INTO journal_entry SELECT (jsonb_populate_record(e, jsonb_build_object('entry_id', 'x', "
+                "'transaction_id', pg_current_xact_id()::text))).* FROM journal_entry AS e"
             )
         with pytest.raises(errors.RestrictViolation), owner.transaction():
             owner.execute("DELETE FROM closed_period")
