@@ -11,13 +11,13 @@ import pytest
 from tuf.api.metadata import Metadata, Root
 
 from consumers.backup.archive.segments import ArchivedRecord, OpenSegment, read_segment
-from consumers.backup.vault.audit import Deed, entries, record
+from consumers.backup.vault.audit import AuditEntry, Deed, SignedEntry, entries, record, verify_audit
 from consumers.backup.vault.catalogue import Catalogue, load_onto, verified_file
-from consumers.backup.vault.commits import START, Gap
+from consumers.backup.vault.commits import START, Commit, Gap, sign_commit
 from consumers.backup.vault.creator import Creator, Progress
 from consumers.backup.vault.encryption import unseal, unwrap, wrap_name
 from consumers.backup.vault.keeper import Keeper
-from consumers.backup.vault.layout import metadata_path, root_path, wrap_path
+from consumers.backup.vault.layout import AUDIT, metadata_path, numbered, root_path, wrap_path
 from consumers.backup.vault.trust import (
     new_signer,
     public_path,
@@ -243,6 +243,35 @@ def test_the_audit_log_is_chained_signed_and_its_end_is_the_keepers(vault: Vault
     refused("audit", lambda: vault.client().load(Catalogue()))
     vault.overwrite(whole)
     refused("audit", lambda: _record_as_stranger(vault, root))
+
+
+def test_nobody_writes_into_the_audit_log_in_anothers_name(vault: Vault) -> None:
+    root = Metadata[Root].from_bytes(vault.root).signed
+    restorer, stranger = vault.people.restorer.public_key.keyid, new_signer()
+    told = {"sequence": 1, "previous_sha256": "", "action": "BackupRestored", "subject": "x", "occurred_at": NOW}
+    entry = AuditEntry.model_validate({**told, "keyid": restorer})
+    forged = SignedEntry(entry=entry, signature=stranger.sign(entry.payload()).signature)
+    vault.copies.put_new(numbered(AUDIT, 1), forged.model_dump_json().encode())
+    refused("audit", lambda: verify_audit(vault.copies, START, root))
+    vault.commit(vault.new_creator(), records(0, 5))
+    refused("audit", lambda: vault.keeper.publish(NOW))
+
+
+def test_a_creator_does_not_go_on_from_a_commit_that_a_store_planted(vault: Vault) -> None:
+    creator = vault.new_creator()
+    vault.commit(creator, records(0, 5))
+    vault.keeper.publish(NOW)
+    planted = Commit(
+        version=creator.head.version + 1,
+        previous_sha256=creator.head.sha256,
+        committed_at=NOW,
+        complete_through_at=NOW,
+        policy_version=1,
+    )
+    content = sign_commit(planted, NOW + timedelta(days=1), new_signer()).content
+    vault.copies.put_new(metadata_path("targets", planted.version), content)
+    refused("unsigned", vault.new_creator)
+    refused("unsigned", lambda: vault.keeper.publish(NOW))
 
 
 def _record_as_stranger(vault: Vault, root: Root) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
-
-from confluent_kafka import Message
+from typing import Literal, NamedTuple
 
 from consumers.backup.archive.segments import ArchivedRecord, ClosedSegment, OpenSegment
 from consumers.backup.vault.commits import Gap, Vacancy
@@ -26,13 +24,13 @@ class Collection:
 
     def __init__(self) -> None:
         self.bytes = 0
-        self.records = 0
         self.through: datetime | None = None
         """Everything that the topics held then was taken."""
         self._covered: dict[Partition, int] = {}
         self._reached: dict[Partition, int] = {}
         self._open: dict[Partition, OpenSegment] = {}
-        self._expired: dict[Partition, Gap] = {}
+        self._waiting: dict[Partition, list[Gap]] = {}
+        """Of partitions without an open segment: what was passed since the last one, in the order of offsets."""
         self._mark: Mark | None = None
 
     @property
@@ -48,40 +46,32 @@ class Collection:
         starts: dict[Partition, int] = {}
         for partition, beginning in beginnings.items():
             position = held.get(partition, beginning)
-            self._covered[partition] = position
-            if position < beginning:
-                self._expired[partition] = Gap(first=position, end=beginning, reason="expired")
-            starts[partition] = self._reached[partition] = max(position, beginning)
+            self._covered[partition] = self._reached[partition] = position
+            self._waiting[partition] = []
+            self._pass(partition, beginning, "expired")
+            starts[partition] = self._reached[partition]
         return starts
 
     def expire(self, partition: Partition, beginning: int) -> int:
         """The log was cut up to `beginning` while we read, or the brokers lost our place; gives where to go on."""
-        if beginning <= self._reached[partition]:
-            return self._reached[partition]
-        segment = self._open.get(partition)
-        if segment is not None:
-            segment.skip_to(beginning, "expired")
-        else:
-            self._expired[partition] = Gap(first=self._reached[partition], end=beginning, reason="expired")
-        self._reached[partition] = beginning
-        return beginning
+        self._pass(partition, beginning, "expired")
+        return self._reached[partition]
 
-    def take(self, partition: Partition, message: Message, now_seconds: float) -> None:
-        """The next record of a partition."""
+    def take(self, partition: Partition, record: ArchivedRecord, now_seconds: float) -> None:
+        """The next record of a partition; one that was taken before is left out."""
+        if record.offset < self._reached[partition]:
+            return
         segment = self._open.get(partition)
         if segment is None:
             segment = self._open[partition] = self._opened(partition, now_seconds)
         before = segment.bytes
-        segment.append(archived(message))
+        segment.append(record)
         self.bytes += segment.bytes - before
-        self.records += 1
         self._reached[partition] = segment.end_offset
 
     def end(self, partition: Partition, offset: int) -> None:
         """The partition was read to its end; between the last record and it are none."""
-        if partition in self._open:
-            self._open[partition].skip_to(offset)
-        self._reached[partition] = max(offset, self._reached[partition])
+        self._pass(partition, offset, "no_record")
 
     def oldest_seconds(self) -> float | None:
         """When the first record came that is not yet in a closed segment."""
@@ -108,38 +98,33 @@ class Collection:
         for segment in closed:
             self._covered[segment.partition] = segment.end_offset
         self._open, self.bytes = {}, 0
-        return closed, [self._vacant(partition) for partition in self._covered if self._is_vacant(partition)]
+        return closed, [self._vacant(partition, gap) for partition in self._covered for gap in self._passed(partition)]
+
+    def _pass(self, partition: Partition, offset: int, reason: Literal["no_record", "expired"]) -> None:
+        """Offsets up to `offset` have no records."""
+        reached = self._reached[partition]
+        if offset <= reached:
+            return
+        segment = self._open.get(partition)
+        if segment is not None:
+            segment.skip_to(offset, reason)
+        else:
+            self._waiting[partition].append(Gap(first=reached, end=offset, reason=reason))
+        self._reached[partition] = offset
 
     def _opened(self, partition: Partition, now_seconds: float) -> OpenSegment:
         segment = OpenSegment(partition, self._covered[partition], now_seconds)
-        gap = self._expired.pop(partition, None)
-        if gap is not None:
-            segment.skip_to(gap.first)
-            segment.skip_to(gap.end, "expired")
+        for gap in self._passed(partition):
+            segment.skip_to(gap.end, gap.reason)
         return segment
 
-    def _is_vacant(self, partition: Partition) -> bool:
-        return self._reached[partition] > self._covered[partition]
+    def _passed(self, partition: Partition) -> list[Gap]:
+        passed, self._waiting[partition] = self._waiting[partition], []
+        return passed
 
-    def _vacant(self, partition: Partition) -> Vacancy:
-        reason = "expired" if self._expired.pop(partition, None) else "no_record"
-        gap = Gap.model_validate({"first": self._covered[partition], "end": self._reached[partition], "reason": reason})
+    def _vacant(self, partition: Partition, gap: Gap) -> Vacancy:
         self._covered[partition] = gap.end
         return Vacancy(topic=partition.topic, partition=partition.number, gap=gap)
-
-
-def archived(message: Message) -> ArchivedRecord:
-    """The record to the byte."""
-    kind, milliseconds = message.timestamp()
-    headers = message.headers()
-    return ArchivedRecord(
-        message.offset() or 0,
-        milliseconds,
-        kind,
-        message.key(),
-        message.value(),
-        tuple(headers) if headers else (),  # type: ignore[arg-type]
-    )
 
 
 def require_not_beyond(held: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:

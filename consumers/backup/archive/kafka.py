@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.settings import ArchiveSettings
 from consumers.kafka import kafka_error
 from consumers.sink import Partition
@@ -115,6 +116,20 @@ class TopicReader:
             # This client asks with the leader's epoch from before the brokers' restart for as long as it lives.
             self._admin = AdminClient(self._admin_config)
             raise kafka_error(exc, "reading the ends of topics") from exc
+
+
+def archived(message: Message) -> ArchivedRecord:
+    """The record to the byte."""
+    kind, milliseconds = message.timestamp()
+    headers = message.headers()
+    return ArchivedRecord(
+        message.offset() or 0,
+        milliseconds,
+        kind,
+        message.key(),
+        message.value(),
+        tuple(headers) if headers else (),  # type: ignore[arg-type]
+    )
 
 
 def is_end(error: KafkaError) -> bool:

@@ -12,7 +12,7 @@ from confluent_kafka import Message
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from consumers.backup.archive.collection import Collection, require_not_beyond
-from consumers.backup.archive.kafka import TopicReader, is_end, is_expired, require_passing
+from consumers.backup.archive.kafka import TopicReader, archived, is_end, is_expired, require_passing
 from consumers.backup.archive.patience import Patience, StoppedWaiting
 from consumers.backup.archive.segments import ClosedSegment
 from consumers.backup.archive.settings import ArchiveSettings
@@ -97,7 +97,7 @@ class ArchiveWorker:
         partition = self._reader.partition_of(message)
         error = message.error()
         if error is None:
-            self._collection.take(partition, message, monotonic())
+            self._collection.take(partition, archived(message), monotonic())
         elif is_end(error):
             self._collection.end(partition, message.offset() or 0)
         elif is_expired(error):
