@@ -100,6 +100,27 @@ def test_what_made_no_version_is_told_with_its_reason(scene: Scene, capsys: pyte
     assert again["event_id"] == history["versions"][0]["captured"]["event_id"]
 
 
+def test_replayed_event_is_told_where_it_came_again_with_who_did_it(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life = Life(order_id=OrderId("crm:replayed"))
+    rejected, events = scene.subscribe(REJECTED), scene.subscribe(ORDER_EVENTS)
+    facts = order([ITEMS[0]], order_id=life.order_id)
+    scene.capture(life.ordered(facts.model_copy(update={"payable_amount": facts.payable_amount + 1})))
+    wait_until(lambda: len(rejected.of(life.order_id)) == 1, 30, scene.workers[0].log)
+    [letter] = rejected.of(life.order_id)
+    mend = f"order.payable_amount={facts.payable_amount}"
+    assert run(["dead-letters", "edit", letter.rejection_id, "--set", mend, "--reason", "typo"]) == 0
+    wait_until(lambda: len(events.of(life.order_id)) == 1, 30, scene.workers[0].log)
+    capsys.readouterr()
+    assert run(["orders", "show", life.order_id, "--json"]) == 0
+    history = json.loads(capsys.readouterr().out)
+    [version], [audit] = history["versions"], history["audits"]
+    assert version["captured"]["offset"] > letter.original.offset
+    assert (audit["action"], audit["reason"]) == ("DeadLetterMended", "typo")
+    assert history["without_version"] == [] and len(history["rejections"]) == 1
+
+
 def test_text_tells_the_same_to_people(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["orders", "show", ID]) == 0
     text = capsys.readouterr().out
