@@ -179,14 +179,14 @@ class Consumer(UnusedFetching):
             # A generation that was not entered has no books of its own. A producer that a commit left behind, and that
             # is not replaced yet, has nothing to commit with.
             clean = not lost and self._entered and self.output.is_open and await self._commit_if_possible(generation)
-            # What these say is finished must never be committed by the next generation: its outputs are aborted.
-            self._books = Books({})
             if not clean:
                 await self.output.discard()
             elif self._loaded:
                 # State whose loading was cut off is nothing that the next generation could keep.
                 self._last = (generation.number, dict(self._books.committed))
             self._loaded = False
+            # What these say is finished must never be committed by the next generation: its outputs are aborted.
+            self._books = Books({})
         if self._entered:
             self._entered = False
             await self.hooks.on_revoked(frozenset(tp.partition for tp in generation.partitions))

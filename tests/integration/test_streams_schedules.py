@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,11 @@ import pytest
 from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
 from deploy.topics import apply_topics
+from schemas.errors import Transient
 from schemas.registry import SchemaRegistry
+from streams.processing.checkpoints import Changelog, Span
+from streams.processing.cluster import Cluster
+from streams.processing.store import CHANGELOG_TOPICS
 from tests.conftest import stack_home
 from tests.integration.conftest import LAYOUT
 from tests.integration.planted_fault import FAULTS
@@ -101,6 +107,28 @@ def test_every_version_once_through_a_storm_of_rebalances(scene: Scene) -> None:
 @pytest.mark.parametrize("seed", range(451, 471))
 def test_every_version_once_through_many_more_storms(scene: Scene, slow_disk: Path | None, seed: int) -> None:
     check(Schedule(scene, seed, slow_disk, steps=(*STORM, OF_WORKERS, *STORM, OF_WORKERS)))
+
+
+def test_no_end_of_a_changelog_is_made_up_while_the_broker_is_away(mortal_broker: MortalBroker) -> None:
+    """A worker that believed in one would begin with empty state."""
+    cluster = Cluster(mortal_broker.endpoints.kafka())
+    changelogs = [Changelog(topic, number) for topic in CHANGELOG_TOPICS for number in range(LAYOUT.order_partitions)]
+    before = cluster.spans(changelogs)
+    mortal_broker.kill()
+    used = time.process_time()
+    with pytest.raises(Transient):
+        cluster.spans(changelogs)
+    assert time.process_time() - used < 2
+    mortal_broker.restart()
+    found: dict[Changelog, Span] = {}
+
+    def answered() -> bool:
+        with contextlib.suppress(Transient):
+            found.update(cluster.spans(changelogs))
+        return bool(found)
+
+    wait_until(answered, 20, "the ends after the broker's return")
+    assert found == before
 
 
 def killed_in_the_middle(scene: Scene, seed: int, command: tuple[str, ...]) -> range:

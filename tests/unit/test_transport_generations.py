@@ -9,7 +9,7 @@ from typing import Any, cast
 from faust.types import TP
 
 from schemas.settings import KafkaSettings
-from streams.transport import Batch, Generation, Record, TransportOptions, new_app
+from streams.transport import Assignment, Batch, Generation, NoHooks, Record, TransportOptions, new_app
 from streams.transport.consumer import Consumer
 from streams.transport.errors import DeliveryFailed
 from streams.transport.output import Output
@@ -51,11 +51,12 @@ class Brokers:
         self.answer = asyncio.Event()
         self.asked = asyncio.Event()
         self.fetching: list[Mapping[TP, int]] = []
+        self.position = 0
 
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int]:
         self.asked.set()
         await self.answer.wait()
-        return {INPUT: 0}
+        return {INPUT: self.position}
 
     def fetch_from(self, generation: Generation, positions: Mapping[TP, int]) -> None:
         self.fetching.append(positions)
@@ -65,6 +66,16 @@ class Brokers:
 
     def drained(self, records: int) -> None:
         """Nothing is counted here."""
+
+
+class Kept(NoHooks):
+    """Keeps what it was told of partitions kept."""
+
+    def __init__(self) -> None:
+        self.told: list[frozenset[int]] = []
+
+    async def on_assigned(self, assignment: Assignment) -> None:
+        self.told.append(assignment.kept)
 
 
 def generation(number: int) -> Generation:
@@ -139,5 +150,21 @@ def test_what_a_lost_generation_left_is_not_committed_by_the_next_that_never_beg
         await brokers.asked.wait()
         await consumer.generation_ended(lost=False)
         assert output.committed == [], "offsets were committed whose outputs are aborted"
+
+    asyncio.run(story())
+
+
+def test_state_is_kept_over_a_rebalance_that_ends_a_generation_in_order() -> None:
+    async def story() -> None:
+        output, brokers, kept = Ledger(failures=0), Brokers(), Kept()
+        consumer = await consumer_of(output, brokers)
+        consumer.hooks = kept
+        await finished_batch(consumer, brokers, generation(1))
+        await consumer.generation_ended(lost=False)
+        brokers.position = 5
+        brokers.answer.set()
+        consumer.generation_began(generation(2))
+        await until(lambda: len(kept.told) == 2)
+        assert kept.told == [frozenset(), frozenset({0})]
 
     asyncio.run(story())
