@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from deploy.local.endpoints import Endpoints
 from schemas.attributes import CanonicalModel, CustomerId, OrderId, ProductId
@@ -230,18 +230,38 @@ class Subscriber:
     def __init__(self, stack: Endpoints, codec: TopicCodec[Any]) -> None:
         self._codec = codec
         settings = {"group.id": "tests", "isolation.level": "read_committed", "enable.auto.commit": False}
-        self._consumer = Consumer(stack.kafka().client_config(**settings, **{"fetch.wait.max.ms": 20}))
+        fetching = {"fetch.wait.max.ms": 20, "enable.partition.eof": True}
+        self._consumer = Consumer(stack.kafka().client_config(**settings, **fetching))
         partitions = self._consumer.list_topics(codec.topic, 30).topics[codec.topic].partitions
-        self._consumer.assign([TopicPartition(codec.topic, number, OFFSET_BEGINNING) for number in partitions])
+        self._partitions = [TopicPartition(codec.topic, number, OFFSET_BEGINNING) for number in partitions]
+        self._consumer.assign(self._partitions)
+        self._ends: dict[int | None, int] = {}
         self.seen: list[tuple[str, Any]] = []
 
     def poll(self) -> list[tuple[str, Any]]:
         """Everything so far, as key and value (None for a tombstone)."""
         for message in self._consumer.consume(5_000, 0.05):
-            assert message.error() is None, message.error()
+            error = message.error()
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                self._ends[message.partition()] = message.offset() or 0
+                continue
+            assert error is None or error.code() in AWAY, error
+            if error is not None:
+                continue
             key, value = message.key(), message.value()
             decoded = None if value is None else self._codec.decode(value)
             self.seen.append(((key or b"").decode(errors="replace"), decoded))
+        return self.seen
+
+    def read_to_end(self) -> list[tuple[str, Any]]:
+        """Everything up to the end that the topic has now."""
+        ends = {part.partition: self._consumer.get_watermark_offsets(part, timeout=30)[1] for part in self._partitions}
+
+        def is_there() -> bool:
+            self.poll()
+            return all(self._ends.get(number, -1) >= end for number, end in ends.items())
+
+        wait_until(is_there, 60, lambda: f"the ends {ends} of {self._codec.topic}, seen: {self._ends}")
         return self.seen
 
     def among(self, keys: set[str]) -> list[tuple[str, Any]]:
@@ -282,6 +302,7 @@ def assert_exactly_once(scene: Scene, numbers: range | int, versions: int = 10, 
             f"{len(events.among(names))} versions of {orders} orders: {[w.log()[-1500:] for w in scene.workers[-2:]]}"
         ),
     )
+    events.read_to_end()
     entries: dict[str, JournalEntry] = {}
     by_order: dict[str, list[OrderEvent]] = {}
     for key, event in events.among(names):
@@ -291,6 +312,7 @@ def assert_exactly_once(scene: Scene, numbers: range | int, versions: int = 10, 
         assert [event.state.version for event in history] == list(range(1, versions + 1))
     latest: dict[str, OrderState] = {}
     wait_until(lambda: len(states.among(names)) >= orders * versions, 30, "every state: nothing is compacted yet")
+    states.read_to_end()
     for key, state in states.among(names):
         assert state.version == (latest[key].version if key in latest else 0) + 1
         latest[key] = state
@@ -298,8 +320,7 @@ def assert_exactly_once(scene: Scene, numbers: range | int, versions: int = 10, 
     for state in latest.values():
         assert (state.payment_status, state.fulfilment_status) == ("paid", "partially_fulfilled")
         assert state.order is not None and state.order.note is not None and state.order.note.startswith("confirmed")
-    wait_until(lambda: bool(postings.poll()), 10, "journal entries")
-    for key, entry in _all(postings):
+    for key, entry in postings.read_to_end():
         if key not in names:
             continue
         assert entry.entry_id not in entries, f"{entry.order_id} version {entry.order_version} is posted twice"
@@ -313,19 +334,9 @@ def assert_exactly_once(scene: Scene, numbers: range | int, versions: int = 10, 
             if line.account_code == "1000"
         )
         assert state.order is not None and cash == state.order.payable_amount
-    assert [key for key, _ in _all(rejected) if key in names] == []
+    assert [key for key, _ in rejected.read_to_end() if key in names] == []
     for subscriber in (events, states, postings, rejected):
         subscriber.close()
-
-
-def _all(subscriber: Subscriber) -> list[tuple[str, Any]]:
-    """All records up to the end that the topic has now."""
-    before = -1
-    while before != len(subscriber.seen):
-        before = len(subscriber.seen)
-        for _ in range(4):
-            subscriber.poll()
-    return subscriber.seen
 
 
 def rejections(subscriber: Subscriber) -> list[Rejection]:
