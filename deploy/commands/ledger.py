@@ -170,7 +170,14 @@ def export(directory: Path, check: bool, home: Path, as_json: bool) -> None:
 
     Repeat it as often as figures are wanted, by cron for one. A killed export goes on with the next.
     """
-    from consumers.warehouse.export.exporter import LedgerExport
+    from schemas.errors import ConfigurationError
+
+    try:
+        from consumers.warehouse.export.exporter import LedgerExport
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(
+            f"an export needs {exc.name}, a package of the extra `planning`: pip install 'ordersync[planning]'"
+        ) from exc
 
     exporter = LedgerExport(_database(home), directory)
     made = exporter.export()
