@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ListOffsetsResultInfo
 
 from consumers.settings import SinkSettings
 from schemas.errors import ConfigurationError, Fatal, OrdersyncError, PositionConflict, Transient
@@ -25,6 +26,14 @@ def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncEr
     if error.retriable() or error.code() in AWAY:
         return Transient(f"{doing}: Kafka does not answer ({error.str()}); is the broker running?")
     return Fatal(f"{doing}: {error.str()}")
+
+
+def named_offset(found: ListOffsetsResultInfo, doing: str) -> int:
+    """The offset that the brokers named. Raises Transient where they named none."""
+    if found.offset < 0:
+        # The client calls it a success when the time ran out.
+        raise Transient(f"{doing}: Kafka does not answer; is the broker running?")
+    return int(found.offset)
 
 
 def consumer_config(settings: SinkSettings) -> dict[str, Any]:

@@ -126,7 +126,11 @@ def _resize(admin: AdminClient, layout: TopicLayout, wanted: dict[str, Topic]) -
 def _has_records(admin: AdminClient, name: str, partitions: int) -> bool:
     specs = {TopicPartition(name, number): OffsetSpec.latest() for number in range(partitions)}
     futures = admin.list_offsets(specs, request_timeout=_TIMEOUT_SECONDS)
-    return any(future.result().offset > 0 for future in futures.values())
+    ends: list[int] = [future.result().offset for future in futures.values()]
+    if min(ends) < 0:
+        # The client calls it a success when the time ran out.
+        raise Transient(f"Kafka does not name the ends of {name}; is the broker running?")
+    return max(ends) > 0
 
 
 def _configure(admin: AdminClient, wanted: dict[str, Topic]) -> list[TopicChange]:

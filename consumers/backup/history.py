@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.backup.chain import GENESIS, ChainHead
 from consumers.backup.settings import BackupSettings
-from consumers.kafka import kafka_error
+from consumers.kafka import kafka_error, named_offset
 from consumers.sink import Partition
 from schemas.codec import TopicCodec
 from schemas.errors import Fatal, Transient
@@ -110,13 +110,15 @@ class BackupHistory:
     def _offset(self, number: int, spec: OffsetSpec, isolation: IsolationLevel) -> int:
         asked = TopicPartition(self._codec.topic, number)
         futures = self._admin.list_offsets({asked: spec}, isolation_level=isolation, request_timeout=_ANSWER_SECONDS)
+        doing = f"reading the end of {self._codec.topic}/{number}"
         try:
-            offset: int = futures[asked].result().offset
-        except KafkaException as exc:
+            return named_offset(futures[asked].result(), doing)
+        except (KafkaException, Transient) as exc:
             # This client asks with the leader's epoch from before the brokers' restart for as long as it lives.
             self._admin = AdminClient(self._admin_config)
-            raise kafka_error(exc, f"reading the end of {self._codec.topic}/{number}") from exc
-        return offset
+            if isinstance(exc, KafkaException):
+                raise kafka_error(exc, doing) from exc
+            raise
 
     def _links(self, number: int, start: int, end: int) -> Iterator[BackupRecord]:
         self._consumer.assign([TopicPartition(self._codec.topic, number, start)])

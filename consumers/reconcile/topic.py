@@ -16,7 +16,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from consumers.kafka import kafka_error
+from consumers.kafka import kafka_error, named_offset
 from schemas.errors import ConfigurationError, Transient
 from schemas.settings import KafkaSettings
 
@@ -69,7 +69,8 @@ class TopicReader:
             answers = self._admin.list_offsets(
                 asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_SECONDS
             )
-            return {partition.partition: answer.result().offset for partition, answer in answers.items()}
+            doing = f"reading the ends of {self.topic}"
+            return {partition.partition: named_offset(answer.result(), doing) for partition, answer in answers.items()}
         except KafkaException as exc:
             raise kafka_error(exc, f"reading {self.topic}") from exc
 

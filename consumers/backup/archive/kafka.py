@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.settings import ArchiveSettings
-from consumers.kafka import kafka_error
+from consumers.kafka import kafka_error, named_offset
 from consumers.sink import Partition
 from schemas.errors import ConfigurationError, Transient
 
@@ -107,15 +107,18 @@ class TopicReader:
         futures = self._admin.list_offsets(
             asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_SECONDS
         )
+        doing = "reading the ends of topics"
         try:
             return {
-                Partition(one.topic.removeprefix(self._prefix), one.partition): future.result().offset
+                Partition(one.topic.removeprefix(self._prefix), one.partition): named_offset(future.result(), doing)
                 for one, future in futures.items()
             }
-        except KafkaException as exc:
+        except (KafkaException, Transient) as exc:
             # This client asks with the leader's epoch from before the brokers' restart for as long as it lives.
             self._admin = AdminClient(self._admin_config)
-            raise kafka_error(exc, "reading the ends of topics") from exc
+            if isinstance(exc, KafkaException):
+                raise kafka_error(exc, doing) from exc
+            raise
 
 
 def archived(message: Message) -> ArchivedRecord:

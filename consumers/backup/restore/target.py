@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from consumers.backup.archive.kafka import is_end, require_passing
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.surroundings import GroupOffset, TopicConfiguration
-from consumers.kafka import kafka_error
+from consumers.kafka import kafka_error, named_offset
 from consumers.sink import Partition
 from schemas.errors import BackupRefused, ConfigurationError, Fatal, Transient
 from schemas.settings import KafkaSettings
@@ -68,15 +68,18 @@ class RestoreTarget:
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """How many records each partition has; restored topics have no gaps. Raises `Transient`."""
         asked = {TopicPartition(self._prefix + topic, number): OffsetSpec.latest() for topic, number in partitions}
+        doing = "reading the ends of the restored topics"
         try:
             return {
-                Partition(one.topic.removeprefix(self._prefix), one.partition): future.result().offset
+                Partition(one.topic.removeprefix(self._prefix), one.partition): named_offset(future.result(), doing)
                 for one, future in self._admin.list_offsets(asked, request_timeout=_SECONDS).items()
             }
-        except KafkaException as exc:
+        except (KafkaException, Transient) as exc:
             # This client asks with the leader's epoch from before the brokers' restart for as long as it lives.
             self._admin = AdminClient(self._kafka.client_config())
-            raise kafka_error(exc, "reading the ends of the restored topics") from exc
+            if isinstance(exc, KafkaException):
+                raise kafka_error(exc, doing) from exc
+            raise
 
     def write(self, partition: Partition, records: Iterable[ArchivedRecord]) -> int:
         """Append the records in their order; returns when the brokers have them all.
