@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from time import monotonic
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.backup.chain import GENESIS, ChainHead
@@ -26,9 +33,10 @@ class BackupHistory:
 
     def __init__(self, settings: BackupSettings, codec: TopicCodec[BackupRecord]) -> None:
         self._codec = codec
+        self._group_id = settings.group_id
         self._admin_config = settings.kafka.client_config()
         self._admin = AdminClient(self._admin_config)
-        # Never subscribes, so it takes nothing from the group whose offsets it reads.
+        # Never subscribes, so it takes nothing from the group.
         self._consumer = Consumer(
             settings.kafka.client_config(
                 **{
@@ -43,16 +51,23 @@ class BackupHistory:
         )
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """The group's offsets, after every transaction that was about to move them.
+        """The group's offsets, without those that an open transaction is about to move: the chain decides then.
 
         Raises:
-            Transient: the brokers are away, or a transaction is still open.
+            Transient: the brokers are away.
         """
-        wanted = [TopicPartition(*partition) for partition in partitions]
+        asked = ConsumerGroupTopicPartitions(self._group_id, [TopicPartition(*partition) for partition in partitions])
+        # Stable offsets would be waited for, and for ever where the brokers lost the end of a transaction.
+        futures = self._admin.list_consumer_group_offsets(
+            [asked], require_stable=False, request_timeout=_ANSWER_SECONDS
+        )
         try:
-            found = self._consumer.committed(wanted, timeout=_ANSWER_SECONDS)
+            found = futures[self._group_id].result().topic_partitions
         except KafkaException as exc:
             raise kafka_error(exc, "reading the backup's positions") from exc
+        for one in found:
+            if one.error is not None:
+                raise kafka_error(one.error, "reading the backup's positions")
         return {Partition(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
     def last(self, number: int) -> BackupRecord | None:

@@ -12,5 +12,8 @@ class BackupSettings(SinkSettings):
 
     group_id: str = Field("ordersync-backup", description="Consumer group")
     transaction_timeout_seconds: float = Field(
-        10.0, ge=1, description="When the brokers abort what a killed worker left open"
+        60.0,
+        ge=1,
+        description="When the brokers abort what a killed worker left open and no other has taken over; more than a "
+        "broker's restart takes",
     )

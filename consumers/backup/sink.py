@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
-from uuid import uuid4
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 from consumers.backup.chain import ChainHead, next_link
 from consumers.backup.history import BackupHistory, head_after, require_same_partitions
 from consumers.backup.settings import BackupSettings
-from consumers.kafka import kafka_error
+from consumers.backup.writer import LinkWriter
 from consumers.original import original_of
 from consumers.sink import Batch, Partition, Reading
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
-from schemas.errors import ConfigurationError, Fatal, PositionConflict
+from schemas.errors import ConfigurationError
 from schemas.models import BackupRecord
 from schemas.topics import (
     BACKUP,
@@ -30,9 +28,6 @@ from schemas.topics import (
 
 NAME = "backup"
 TOPICS = (ORDERS_CAPTURED, FULFILMENT_CAPTURED, PAYMENTS_CAPTURED, ORDER_EVENTS, REJECTED, POSTINGS)
-_log = logging.getLogger(__name__)
-_KAFKA_SECONDS = 30.0
-_ABORT_SECONDS = 5.0
 
 
 class BackupSink:
@@ -50,19 +45,7 @@ class BackupSink:
         self._codec = TopicCodec(settings.topic(BACKUP), BackupRecord, schemas)
         self._history = BackupHistory(settings, self._codec)
         self._heads: dict[int, ChainHead] = {}
-        self._producer: Producer | None = None
-        self._undelivered: KafkaError | None = None
-        self._producer_config = settings.kafka.producer_config(
-            **{
-                # One process, one id: after a failure the next producer ends what the last one left open.
-                "transactional.id": f"{settings.group_id}-{uuid4()}",
-                "transaction.timeout.ms": int(settings.transaction_timeout_seconds * 1000),
-                "queue.buffering.max.messages": 1_000_000,
-                # The default of 100 ms between attempts makes each commit that slow.
-                "retry.backoff.ms": 10,
-                "on_delivery": self._on_delivery,
-            },
-        )
+        self._writer = LinkWriter(settings, self._codec.topic)
 
     def prepare(self) -> None:
         """Compare the topics' partition counts.
@@ -82,8 +65,14 @@ class BackupSink:
         """The group's offsets, and in memory the heads of the chains; the chain decides where the two disagree."""
         wanted = list(partitions)
         self._heads = {}
+        if not wanted:
+            self._writer.leave()
+            return {}
+        numbers = require_same_partitions(wanted, self.topics)
+        # What an earlier owner left open is ended first: nothing behind it can be read.
+        self._writer.take(numbers)
         found = self._history.committed(wanted)
-        for number in require_same_partitions(wanted, self.topics):
+        for number in numbers:
             last = self._history.last(number)
             self._heads[number] = head_after(last)
             if last is not None and not _agree(last, found):
@@ -100,61 +89,19 @@ class BackupSink:
     def write(self, batch: Batch[Message]) -> None:
         """One transaction: the links, and the offsets after them. Whether it failed or not is read from the topic."""
         heads = dict(self._heads)
-        self._undelivered = None
-        try:
-            producer = self._producer or self._open_producer()
-            producer.begin_transaction()
-            for message in batch.values:
-                self._append(producer, heads, message)
-            offsets = [TopicPartition(*partition, advance.reached) for partition, advance in batch.advances.items()]
-            producer.send_offsets_to_transaction(offsets, batch.group, _KAFKA_SECONDS)
-            producer.commit_transaction(_KAFKA_SECONDS)
-        except KafkaException as exc:
-            # A commit says only that something was not delivered; what it was tells whether doing it again helps.
-            problem = kafka_error(self._undelivered or exc, f"{self.name}: writing {len(batch.values)} links")
-            self._abandon()
-            if isinstance(problem, Fatal) and not isinstance(problem, PositionConflict):
-                raise problem from exc
-            # The commit may have come through: only the topic knows.
-            raise PositionConflict(str(problem)) from exc
+        offsets = [TopicPartition(*partition, advance.reached) for partition, advance in batch.advances.items()]
+        self._writer.write((self._link(heads, message) for message in batch.values), offsets, batch.group)
         self._heads = heads
 
     def close(self) -> None:
         """Abort what is open and give the connections back."""
-        self._abandon()
+        self._writer.leave()
         self._history.close()
 
-    def _append(self, producer: Producer, heads: dict[int, ChainHead], message: Message) -> None:
+    def _link(self, heads: dict[int, ChainHead], message: Message) -> tuple[int, bytes | None, bytes]:
         number = message.partition() or 0
         link, heads[number] = next_link(heads[number], original_of(message))
-        value = self._codec.encode(link)
-        while True:
-            try:
-                producer.produce(self._codec.topic, value, message.key(), partition=number)
-            except BufferError:
-                producer.poll(0.1)
-            else:
-                return
-
-    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self._undelivered = self._undelivered or error
-
-    def _open_producer(self) -> Producer:
-        producer = Producer(self._producer_config)
-        producer.init_transactions(_KAFKA_SECONDS)
-        self._producer = producer
-        return producer
-
-    def _abandon(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            producer.abort_transaction(_ABORT_SECONDS)
-        except KafkaException as exc:
-            # The brokers abort it in any case, at the latest when its time is over.
-            _log.info("%s: the open transaction was not aborted here: %s", self.name, exc)
+        return number, message.key(), self._codec.encode(link)
 
 
 def _agree(last: BackupRecord, found: dict[Partition, int]) -> bool:

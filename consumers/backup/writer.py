@@ -1,0 +1,115 @@
+"""Writes links and positions in one Kafka transaction, and ends what earlier owners of the partitions left open."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from consumers.backup.settings import BackupSettings
+from consumers.kafka import kafka_error
+from schemas.errors import Fatal, PositionConflict
+
+_log = logging.getLogger(__name__)
+_KAFKA_SECONDS = 30.0
+_ABORT_SECONDS = 5.0
+
+
+class LinkWriter:
+    """The producer of one backup worker; `take` before anything is read or written.
+
+    There is one transactional id for each partition number. A worker writes with that of its lowest number, and takes
+    over those of all: so whatever a killed worker left open is ended at once, by whoever has its lowest number now, and
+    a worker that lost its partitions without knowing it is fenced.
+    """
+
+    def __init__(self, settings: BackupSettings, topic: str) -> None:
+        self._topic = topic
+        self._group_id = settings.group_id
+        self._undelivered: KafkaError | None = None
+        self._producer: Producer | None = None
+        self._config = settings.kafka.producer_config(
+            **{
+                "transaction.timeout.ms": int(settings.transaction_timeout_seconds * 1000),
+                "queue.buffering.max.messages": 1_000_000,
+                # The default of 100 ms between attempts makes each commit that slow.
+                "retry.backoff.ms": 10,
+                "on_delivery": self._on_delivery,
+            },
+        )
+
+    def take(self, numbers: Iterable[int]) -> None:
+        """End the open transactions of the partitions' earlier owners, and be ready to write.
+
+        Raises:
+            Transient: the brokers are away.
+            PositionConflict: another worker took the partitions meanwhile.
+        """
+        self.leave()
+        lowest = min(ordered := sorted(numbers), default=None)
+        for number in ordered:
+            producer = Producer(self._config | {"transactional.id": f"{self._group_id}-{number}"})
+            try:
+                producer.init_transactions(_KAFKA_SECONDS)
+            except KafkaException as exc:
+                raise kafka_error(exc, f"taking over the transactions of {self._topic}/{number}") from exc
+            if number == lowest:
+                self._producer = producer
+
+    def write(
+        self,
+        links: Iterable[tuple[int, bytes | None, bytes]],
+        offsets: list[TopicPartition],
+        group: object,
+    ) -> None:
+        """Commit the links (partition number, key, value) and the group's offsets, all or nothing.
+
+        Raises:
+            PositionConflict: the outcome is not known, or another worker has the partitions: read the positions again.
+            Fatal: the brokers refuse a link.
+        """
+        assert self._producer is not None, "take() comes first"
+        self._undelivered = None
+        doing = f"writing links to {self._topic}"
+        try:
+            self._producer.begin_transaction()
+            for number, key, value in links:
+                self._produce(self._producer, number, key, value)
+            self._producer.send_offsets_to_transaction(offsets, group, _KAFKA_SECONDS)
+            self._producer.commit_transaction(_KAFKA_SECONDS)
+        except KafkaException as exc:
+            # A commit says only that something was not delivered; what it was tells whether doing it again helps.
+            error = self._undelivered or exc.args[0]
+            problem = kafka_error(error, doing)
+            self.leave()
+            # A producer that was fenced while it had nothing to write says only that it is of no more use.
+            lasts = isinstance(problem, Fatal) and error.code() != KafkaError._FATAL
+            if lasts and not isinstance(problem, PositionConflict):
+                raise problem from exc
+            # The commit may have come through: only the topic knows.
+            raise PositionConflict(str(problem)) from exc
+
+    def leave(self) -> None:
+        """Abort what is open, and write nothing more until the next `take`."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            producer.abort_transaction(_ABORT_SECONDS)
+        except KafkaException as exc:
+            # The next owner ends it, or the brokers do when its time is over.
+            _log.info("the open transaction on %s was not aborted here: %s", self._topic, exc)
+
+    def _produce(self, producer: Producer, number: int, key: bytes | None, value: bytes) -> None:
+        while True:
+            try:
+                producer.produce(self._topic, value, key, partition=number)
+            except BufferError:
+                producer.poll(0.1)
+            else:
+                return
+
+    def _on_delivery(self, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self._undelivered = self._undelivered or error
