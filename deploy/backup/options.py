@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,14 +18,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
+def of_this_machine(name: str) -> Callable[[], Path]:
+    """The default of an option: a file of the backup that `ordersync up` made (see `provisioning`)."""
+    return lambda: Path(os.environ.get("ORDERSYNC_HOME", ".ordersync")) / "backup" / name
+
+
 def policy_option(function: F) -> F:
     """`--policy`: the policy file."""
     return click.option(
         "--policy",
         "policy_path",
         type=FILE,
-        default=Path("backup-policy.toml"),
-        show_default=True,
+        default=of_this_machine("policy.toml"),
+        show_default="that of `ordersync up`",
         envvar="ORDERSYNC_POLICY",
         show_envvar=True,
         help="The backup policy.",

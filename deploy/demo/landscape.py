@@ -12,6 +12,7 @@ from typing import Self
 
 from consumers.reconcile.settings import ReconcileSettings, SourceSettings
 from consumers.registry import SINKS
+from deploy.backup.provisioning import local_backup, provision
 from deploy.demo.business import Databases, create_tables
 from deploy.demo.transactions import System
 from deploy.local.endpoints import Endpoints
@@ -42,7 +43,10 @@ class LocalWorker:
     environment: Mapping[str, str]
 
 
-WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS)
+BACKUP_WORKERS = {"archive": "creator", "keeper": "keeper"}
+"""The workers of the backup, and the role of the key that each holds."""
+
+WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACKUP_WORKERS)
 """Every worker of this machine, in the order in which they start."""
 
 
@@ -57,6 +61,8 @@ def worker_plan(home: Path, endpoints: Endpoints, *, log_format: str = "text") -
     }
     own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": _database(endpoints, ERP)}
     own |= {"warehouse": _database(endpoints, LEDGER)}
+    backup = local_backup(home)
+    own |= {worker: backup.environment(role) for worker, role in BACKUP_WORKERS.items()}
     ports = Ports(home / "worker-ports.json")
     workers = []
     for name in WORKERS:
@@ -164,6 +170,7 @@ class Landscape:
         finally:
             registry.close()
         progress.step("topics", f"{len(changes)} changes")
+        provision(self.home)
 
     def _start_workers(self, progress: StackProgress) -> None:
         for worker in self.workers:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from consumers.backup.chain import verify_chain
+from consumers.backup.policy import Policy
+from consumers.backup.restore.verification import verify_copy
 from consumers.backup.sink import TOPICS
+from consumers.backup.vault.catalogue import Catalogue
+from consumers.backup.vault.client import Client
+from consumers.backup.vault.encryption import read_identity
+from deploy.backup.options import copies_of
+from deploy.backup.provisioning import local_backup
 from deploy.demo.landscape import ORDER_PARTITIONS, WORKERS
 from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
@@ -22,7 +30,7 @@ from tests.e2e.histories import committed
 
 pytestmark = pytest.mark.e2e
 
-_ORDERS = 150
+_ORDERS = 220
 # Long enough to trade until the last process was killed, which the test makes sure of.
 _ORDERS_PER_SECOND = 2
 _SERVERS = ["postgres", "kafka", "registry"]
@@ -43,10 +51,24 @@ def test_every_process_may_die_once_while_the_business_trades() -> None:
         assert (figures["orders"], figures["mismatches"], figures["ledger_imbalance"]) == (_ORDERS, 0, 0), running.told
         assert (figures["parked"], figures["agrees"], figures["at_rest"]) == (0, True, True)
         assert processes_in(home) == []
+        archive_holds_everything_once(home, figures["versions"])
 
         with EmbeddedStack(home) as stack:
             assert versions_follow_each_other(stack.endpoints) == figures["versions"]
             backup_holds_everything_once(stack.endpoints)
+
+
+def archive_holds_everything_once(home: Path, versions: int) -> None:
+    """Each copy is sound, every record in it readable, and there are as many events as versions."""
+    local = local_backup(home)
+    copies, root = copies_of(Policy.read(local.policy)), local.root.read_bytes()
+    for copy in copies.copies:
+        report = verify_copy(copy, root, home / "trusted", read_identity(local.identity("escrow")))
+        assert report.is_sound and not report.expired_offsets, report
+    catalogue = Catalogue()
+    Client(copies, root, home / "trusted" / "all").load(catalogue)
+    events = [segment for one, held in catalogue.segments.items() if one.topic == ORDER_EVENTS for segment in held]
+    assert sum(segment.holds.records for segment in events) == versions
 
 
 def versions_follow_each_other(stack: Endpoints) -> int:
