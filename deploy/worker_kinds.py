@@ -14,6 +14,8 @@ from schemas.registry import SchemaRegistry
 if TYPE_CHECKING:
     from consumers.registry import SinkDefinition
 
+API = "api"
+
 CAPTURE = "capture"
 
 STREAMS = "streams"
@@ -82,6 +84,16 @@ def _keeper() -> Assembled:
     return keeper()
 
 
+def _api() -> Assembled:
+    # Only here: the libraries of the API are an extra.
+    from producers.api.settings import ApiSettings
+    from producers.api.worker import ApiWorker
+
+    settings = ApiSettings.load()
+    schemas = SchemaRegistry(settings.registry)
+    return Assembled(settings, lambda: ApiWorker(settings, schemas, REGISTRY))
+
+
 _BACKUP = {
     "archive": WorkerKind("archive", "topics of the backup policy -> encrypted segments in every copy", _archive),
     "keeper": WorkerKind("keeper", "proves what the archive committed, and signs which state is the newest", _keeper),
@@ -89,5 +101,6 @@ _BACKUP = {
 
 _SOURCES = {
     CAPTURE: WorkerKind(CAPTURE, "changes of one source database -> topics, by a mapping file", _capture),
+    API: WorkerKind(API, "orders over HTTP -> orders.captured, and what became of them -> callers", _api),
     STREAMS: WorkerKind(STREAMS, "captured events -> versions, dead letters, journal entries", _streams),
 }

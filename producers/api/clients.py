@@ -1,0 +1,140 @@
+"""Who may use the API: keys kept as hashes, scopes, the systems that they speak for, and their rate.
+
+```toml
+[[clients]]
+name = "shop"
+key_sha256 = ["5e88…"]                 # printf %s KEY | sha256sum; two while a key is being replaced
+scopes = ["orders:write", "orders:read"]
+systems = ["shop"]                     # orders shop:…; "*" for those of every system
+requests_per_second = 500
+burst = 1000
+```
+
+A key is long and random, so its plain SHA-256 tells nobody anything; a hash made slow for passwords would cost each
+request its time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from producers.api.problems import Problem
+from schemas.attributes import OrderId
+from schemas.errors import ConfigurationError
+
+Scope = Literal["orders:write", "orders:read"]
+EVERY_SYSTEM = "*"
+
+
+class ClientEntry(BaseModel):
+    """One entry of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+    key_sha256: list[str] = Field(min_length=1)
+    scopes: list[Scope] = Field(min_length=1)
+    systems: list[str] = Field(min_length=1)
+    requests_per_second: float = Field(1_000.0, gt=0)
+    burst: float = Field(2_000.0, ge=1)
+
+
+class ClientsFile(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clients: list[ClientEntry] = Field(min_length=1)
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One caller, and what is left of its rate in this worker."""
+
+    entry: ClientEntry
+    _tokens: float = field(init=False)
+    _filled_at: float = field(init=False, default_factory=monotonic)
+
+    def __post_init__(self) -> None:
+        self._tokens = self.entry.burst
+
+    @property
+    def name(self) -> str:
+        """Its name in the file."""
+        return self.entry.name
+
+    def spend(self, requests: int = 1) -> None:
+        """Take from the bucket. Raises Problem 429 where it is empty; what is more than a burst empties it."""
+        now = monotonic()
+        entry = self.entry
+        self._tokens = min(entry.burst, self._tokens + (now - self._filled_at) * entry.requests_per_second)
+        self._filled_at = now
+        wanted = min(float(requests), entry.burst)
+        if self._tokens < wanted:
+            seconds = max(1, round((wanted - self._tokens) / entry.requests_per_second + 0.5))
+            told = f"{self.name} may send {entry.requests_per_second:g} requests a second: wait {seconds} s"
+            raise Problem(429, "rate", told, headers={"Retry-After": str(seconds)})
+        self._tokens -= wanted
+
+    def require(self, scope: Scope) -> None:
+        """Raises Problem 403 where the client lacks the scope."""
+        if scope not in self.entry.scopes:
+            raise Problem(403, "scope", f"{self.name} has no scope {scope}")
+
+    def speaks_for(self, system: str) -> bool:
+        """Whether the orders of `system` are its own."""
+        return system in self.entry.systems or EVERY_SYSTEM in self.entry.systems
+
+    def may_see(self, order_id: OrderId) -> bool:
+        """Whether an order is of its systems; of others it is not even told that they exist."""
+        return self.speaks_for(order_id.partition(":")[0])
+
+    def own_system(self) -> str | None:
+        """The system of an order that names none; None where the client has to say."""
+        systems = self.entry.systems
+        return systems[0] if len(systems) == 1 and systems[0] != EVERY_SYSTEM else None
+
+
+class Clients:
+    """Every client by the hash of its keys."""
+
+    def __init__(self, entries: list[ClientEntry], where: str) -> None:
+        self._by_hash: dict[str, Client] = {}
+        for entry in entries:
+            client = Client(entry)
+            for digest in entry.key_sha256:
+                if len(digest) != 64 or digest.lower() in self._by_hash:
+                    raise ConfigurationError(
+                        f"{where}: {entry.name}: each key_sha256 is a SHA-256 of 64 hexadecimal digits that no other "
+                        "client has; printf %s KEY | sha256sum"
+                    )
+                self._by_hash[digest.lower()] = client
+
+    @classmethod
+    def read(cls, path: Path) -> Clients:
+        """Read the file. Raises ConfigurationError that names what is wrong with it."""
+        try:
+            content = ClientsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as exc:
+            raise ConfigurationError(f"clients file {path}: {exc.strerror}; correct ORDERSYNC_CLIENTS") from exc
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+            raise ConfigurationError(f"clients file {path} is no TOML: {exc}") from exc
+        except ValidationError as exc:
+            told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
+            raise ConfigurationError(f"clients file {path}: {told}") from exc
+        return cls(content.clients, str(path))
+
+    def of(self, key: str | None) -> Client:
+        """The client with that key. Raises Problem 401 where there is none."""
+        client = None if key is None else self._by_hash.get(hashlib.sha256(key.encode()).hexdigest())
+        if client is None:
+            told = "send the key as `Authorization: Bearer KEY`" if key is None else "no client has this key"
+            raise Problem(401, "authentication", told, headers={"WWW-Authenticate": 'Bearer realm="ordersync"'})
+        return client

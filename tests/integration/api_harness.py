@@ -1,0 +1,73 @@
+"""Runs the API as processes beside a stream worker, and calls it as a partner's program would."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.integration.streams_harness import Scene, StreamsProcess, wait_until
+
+API = (sys.executable, "-m", "deploy.cli", "worker", "api")
+WAIT = {"Prefer": "wait=30"}
+_SERVING = re.compile(r"serving on 127\.0\.0\.1:(\d+)")
+
+
+def clients_file(directory: Path) -> Path:
+    """Everybody whom the tests speak for; each one's key is its name and `-key`."""
+    entries = [
+        ("shop", ["orders:write", "orders:read"], ["shop"], 1_000_000),
+        ("crm", ["orders:write", "orders:read"], ["crm", "shop"], 1_000_000),
+        ("all", ["orders:write", "orders:read"], ["*"], 1_000_000),
+        ("watcher", ["orders:read"], ["*"], 1_000_000),
+        ("slow", ["orders:read"], ["*"], 1),
+    ]
+    text = "".join(
+        f'[[clients]]\nname = "{name}"\nkey_sha256 = ["{hashlib.sha256(f"{name}-key".encode()).hexdigest()}"]\n'
+        f"scopes = {scopes}\nsystems = {systems}\nrequests_per_second = {rate}\nburst = {rate}\n\n"
+        for name, scopes, systems, rate in entries
+    )
+    path = directory / "clients.toml"
+    path.write_text(text)
+    return path
+
+
+def draft(**changes: Any) -> dict[str, Any]:
+    """An order that every rule accepts."""
+    lines = [{"product_id": "P1", "quantity": "2", "price_amount": "9.95", "tax_percent": "19"}]
+    made = {
+        "issue_date": "2026-11-21",
+        "document_currency_code": "EUR",
+        "buyer_customer_party_id": "C1",
+        "order_lines": lines,
+    }
+    return made | changes
+
+
+class Api:
+    """One API worker as a process."""
+
+    def __init__(self, scene: Scene, directory: Path, **settings: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        clients = {"clients": str(clients_file(directory)), "data_dir": str(directory / "data")}
+        self.process: StreamsProcess = scene.work(API, **({"port": "0"} | clients | settings))
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it does."""
+        wait_until(self._serves, 60, lambda: f"the API serves: {self.process.log()[-3000:]}")
+        found = _SERVING.search(self.process.log())
+        assert found is not None
+        return f"http://127.0.0.1:{found[1]}"
+
+    def caller(self, name: str = "shop") -> httpx.Client:
+        """A client with the key of `name`."""
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {name}-key"}, timeout=60)
+
+    def _serves(self) -> bool:
+        self.process.assert_alive()
+        return _SERVING.search(self.process.log()) is not None

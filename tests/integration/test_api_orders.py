@@ -1,0 +1,174 @@
+"""Orders over HTTP, from the request to the version and back, on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.local.endpoints import Endpoints
+from schemas.attributes import OrderId
+from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED
+from tests.integration.api_harness import WAIT, Api, draft
+from tests.integration.streams_harness import Scene, wait_until
+from tests.unit.order_lives import Life, customer, order, product
+
+
+@pytest.fixture(scope="module")
+def scene(fresh_topics: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One stream worker for all tests of the module."""
+    directory: Path = tmp_path_factory.mktemp("api")
+    made = Scene(fresh_topics, directory, "tests-api", fresh_topics.registry_url)
+    try:
+        made.master(customer("C1"), product("P1"), product("P2"))
+        made.working()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def api(scene: Scene) -> Api:
+    """One API worker for all tests of the module."""
+    return Api(scene, scene.directory / "api")
+
+
+@pytest.fixture
+def shop(api: Api) -> Iterator[httpx.Client]:
+    """The shop's program."""
+    with api.caller() as caller:
+        yield caller
+
+
+def test_an_order_is_created_changed_and_cancelled(shop: httpx.Client) -> None:
+    created = shop.post("/v1/orders", json=draft(id="life"), headers=WAIT)
+    assert (created.status_code, created.headers["ETag"]) == (201, '"1"'), created.text
+    assert created.headers["Location"] == "/v1/orders/shop:life"
+    assert created.json()["order"]["payable_amount"] == "23.6800"
+    changed = shop.put(
+        "/v1/orders/shop:life", json=draft(note="call first"), headers=WAIT | {"If-Match": created.headers["ETag"]}
+    )
+    assert (changed.status_code, changed.headers["ETag"], changed.json()["order"]["note"]) == (200, '"2"', "call first")
+    late = shop.put("/v1/orders/shop:life", json=draft(note="late"), headers=WAIT | {"If-Match": '"1"'})
+    assert (late.status_code, late.headers["ETag"]) == (412, '"2"')
+    cancelled = shop.post("/v1/orders/shop:life/cancellation", headers=WAIT | {"If-Match": "*"})
+    assert (cancelled.status_code, cancelled.json()["order_status"]) == (200, "cancelled")
+    again = shop.post("/v1/orders/shop:life/cancellation", headers={"If-Match": "*"})
+    assert (again.status_code, again.headers["ETag"]) == (200, '"3"')
+    read = shop.get("/v1/orders/shop:life")
+    assert read.json() == cancelled.json()
+    assert shop.get("/v1/orders/shop:life", headers={"If-None-Match": '"3"'}).status_code == 304
+    steps = shop.get("/v1/orders/shop:life/timeline").json()["versions"]
+    assert [(step["version"], step["event_type"]) for step in steps] == [
+        (1, "OrderPlaced"),
+        (2, "OrderChanged"),
+        (3, "OrderCancelled"),
+    ]
+
+
+def test_a_key_is_taken_once_and_answered_the_same(shop: httpx.Client, scene: Scene) -> None:
+    captured = scene.subscribe(ORDERS_CAPTURED)
+    headers = {"Idempotency-Key": "once"}
+    first = shop.post("/v1/orders", json=draft(), headers=headers)
+    second = shop.post("/v1/orders", json=draft(), headers=headers)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.headers["Location"] == second.headers["Location"]
+    assert second.headers["Idempotent-Replayed"] == "true"
+    other = shop.post("/v1/orders", json=draft(note="another"), headers=headers)
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency.key_reused")
+    order_id = first.json()["order_id"]
+    wait_until(lambda: shop.get(first.headers["Location"]).json()["status"] == "applied", 30, "it is applied")
+    tag = {"If-Match": '"1"', "Idempotency-Key": "twice"}
+    change = shop.put(f"/v1/orders/{order_id}", json=draft(note="new"), headers=tag | WAIT)
+    repeated = shop.put(f"/v1/orders/{order_id}", json=draft(note="new"), headers=tag | WAIT)
+    assert (change.status_code, repeated.status_code, repeated.json()) == (200, 200, change.json())
+    captured.read_to_end()
+    assert len(captured.of(order_id)) == 2
+
+
+def test_a_refused_order_names_field_and_rule(shop: httpx.Client) -> None:
+    wrong = draft(id="wrong", payable_amount="1.00", tax_exclusive_amount="2.00")
+    refused = shop.post("/v1/orders", json=wrong, headers=WAIT)
+    assert (refused.status_code, refused.headers["Content-Type"]) == (422, "application/problem+json")
+    rules = {(error["rule"], error["field"]) for error in refused.json()["errors"]}
+    assert rules == {("order.exclusive_total", "tax_exclusive_amount"), ("order.payable_total", "payable_amount")}
+    mended = shop.post("/v1/orders", json=draft(id="wrong"), headers=WAIT)
+    assert mended.status_code == 201
+
+
+def test_an_order_waits_for_its_customer_and_says_so(shop: httpx.Client, scene: Scene) -> None:
+    sent = shop.post("/v1/orders", json=draft(id="early", buyer_customer_party_id="C-LATE"), headers=WAIT)
+    assert (sent.status_code, sent.json()["status"]) == (202, "waiting")
+    assert sent.json()["awaits"] == [{"topic": "master.customers", "key": "C-LATE"}]
+    scene.master(customer("C-LATE"))
+    place = sent.headers["Location"]
+    wait_until(lambda: shop.get(place).json()["status"] == "applied", 30, lambda: shop.get(place).text)
+
+
+def test_of_two_changes_of_one_version_one_wins(shop: httpx.Client) -> None:
+    assert shop.post("/v1/orders", json=draft(id="race"), headers=WAIT).status_code == 201
+    sent = [
+        shop.put("/v1/orders/shop:race", json=draft(note=note), headers={"If-Match": '"1"'}) for note in ("one", "two")
+    ]
+    # The second may have been sent after the first was applied; then it was told at once.
+    places = [answer.headers["Location"] for answer in sent if answer.status_code == 202]
+    for place in places:
+        wait_until(lambda place=place: shop.get(place).json()["status"] != "accepted", 30, "a decision")
+    ends = [shop.get(place).json()["status"] for place in places]
+    assert ends == ["applied"] + ["superseded"] * (len(places) - 1)
+    assert shop.get("/v1/orders/shop:race").json()["order"]["note"] == "one"
+
+
+def test_the_api_and_a_database_make_one_order(api: Api, scene: Scene) -> None:
+    life = Life(order_id=OrderId("crm:both"))
+    with api.caller("crm") as crm:
+        sent = crm.post("/v1/orders", json=draft(id="both", system="crm"), headers=WAIT)
+        assert sent.status_code == 201
+        scene.capture(life.ordered(order(order_id=life.order_id, note="from the database")))
+        wait_until(lambda: crm.get("/v1/orders/crm:both").json()["version"] == 2, 30, "the database's version")
+        assert crm.post("/v1/orders", json=draft(id="both", system="crm")).status_code == 409
+        changed = crm.put("/v1/orders/crm:both", json=draft(note="by the API"), headers=WAIT | {"If-Match": '"2"'})
+        assert (changed.status_code, changed.json()["version"]) == (200, 3)
+        scene.capture(life.ordered(order(order_id=life.order_id, note="and again")))
+        wait_until(lambda: crm.get("/v1/orders/crm:both").json()["version"] == 4, 30, "the database's second")
+        steps = crm.get("/v1/orders/crm:both/timeline").json()["versions"]
+        assert [step["version"] for step in steps] == [1, 2, 3, 4]
+
+
+def test_many_orders_are_taken_one_by_one(shop: httpx.Client, scene: Scene) -> None:
+    good = [draft(id=f"bulk-{number}") for number in range(50)]
+    many = shop.post("/v1/orders/bulk", json=[*good, draft(id="bulk-bad", order_lines=[])])
+    assert many.status_code == 202
+    assert (many.json()["accepted"], many.json()["refused"]) == (50, 1)
+    assert many.json()["items"][50]["problem"]["errors"][0]["field"] == "order_lines"
+    events = scene.subscribe(ORDER_EVENTS)
+    names = {f"shop:bulk-{number}" for number in range(50)}
+    wait_until(lambda: {key for key, _ in events.among(names)} == names, 30, "all are placed")
+
+
+def test_callers_do_only_what_they_may(api: Api, shop: httpx.Client) -> None:
+    nobody = httpx.get(f"{api.url}/v1/orders/shop:life", headers={"Authorization": "Bearer wrong"})
+    assert (nobody.status_code, nobody.headers["WWW-Authenticate"]) == (401, 'Bearer realm="ordersync"')
+    assert shop.get("/v1/orders/crm:both").status_code == 404
+    assert shop.post("/v1/orders", json=draft(system="crm")).status_code == 403
+    with api.caller("watcher") as watcher:
+        assert watcher.post("/v1/orders", json=draft(system="crm")).status_code == 403
+    with api.caller("slow") as slow:
+        answers = [slow.get("/v1/orders/shop:life") for _ in range(8)]
+    told = [answer for answer in answers if answer.status_code == 429]
+    assert told and int(told[0].headers["Retry-After"]) >= 1
+
+
+def test_what_cannot_be_read_is_named(shop: httpx.Client) -> None:
+    assert shop.post("/v1/orders", content=b"{", headers={"Content-Type": "application/json"}).status_code == 400
+    assert shop.post("/v1/orders", content=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
+    long = shop.post("/v1/orders", content=b" " * 300_000, headers={"Content-Type": "application/json"})
+    assert (long.status_code, long.json()["type"]) == (413, "/problems/body.size")
+    lines = [draft()["order_lines"][0] | {"quantity": "many"}]
+    wrong = shop.post("/v1/orders", json=draft(order_lines=lines))
+    assert [error["field"] for error in wrong.json()["errors"]] == ["order_lines.0.quantity"]
+    missing = shop.put("/v1/orders/shop:life", json=draft())
+    assert (missing.status_code, missing.json()["type"]) == (428, "/problems/order.version_missing")
+    assert shop.get("/nowhere").headers["Content-Type"] == "application/problem+json"
