@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Event
 from time import monotonic
 
@@ -31,6 +31,8 @@ class Intake:
         self.ends: dict[Partition, int] = {}
         """The end of each partition whose last record was polled."""
         self.reachable = True
+        self.before_leaving: Callable[[], None] = lambda: None
+        """Called before partitions are given away: what is being written of them must come to its end."""
         self._settings = settings
         self._topics = topics
         self._held: list[Message] = []
@@ -177,6 +179,7 @@ class Intake:
         consumer.assign([])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.before_leaving()
         self.epoch += 1
         self.unplaced = None
         self.positions = {}

@@ -1,13 +1,16 @@
-"""Runs one sink: consumes, decodes, writes with positions, retries, refuses, and stops in order."""
+"""Runs one sink: consumes, decodes ahead, writes with positions, retries, refuses, and stops in order."""
 
 from __future__ import annotations
 
 import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from threading import Event
+from time import monotonic
 from typing import Generic, TypeVar
 
 from confluent_kafka import Message
@@ -18,7 +21,7 @@ from consumers.lag import LagReporter
 from consumers.metrics import SinkMetrics
 from consumers.rejections import RejectionWriter
 from consumers.settings import SinkSettings
-from consumers.sink import Batch, Partition, Refusal, Sink, place_of
+from consumers.sink import Batch, Partition, Reading, Refusal, Sink, place_of
 from schemas.codec.topic import SchemaIds
 from schemas.errors import InvalidMessage, PositionConflict, Transient
 
@@ -26,6 +29,7 @@ V = TypeVar("V")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
+_COLLECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,23 @@ class _Run:
         return _Run(self.messages[:middle], {}, known), _Run(self.messages[middle:], self.ends, known)
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight(Generic[V]):
+    """A batch that the writing thread has in hand."""
+
+    run: _Run
+    reading: Reading[V]
+    batch: Batch[V]
+    epoch: int
+    written: Future[None]
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Decoded records hold no cycles; looking for some in each batch takes as long as decoding it."""
+    """Decoded records hold no cycles; looking for some in each batch takes as long as decoding it.
+
+    The cycles that clients leave behind are few and collected now and then, see `_collect`.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -76,6 +94,9 @@ class SinkRunner(Generic[V]):
         self._intake: Intake | None = None
         self._rejections: RejectionWriter | None = None
         self._waiting = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{sink.name}-writer") if sink.reads_ahead else None
+        self._flight: _Flight[V] | None = None
+        self._collected_at = monotonic()
 
     def ready(self) -> bool:
         """Whether the destination is prepared, the partitions stand at their positions, and nothing is retried."""
@@ -112,7 +133,9 @@ class SinkRunner(Generic[V]):
             self._retry(self._sink.prepare, 0)
             self._rejections = self._retry(lambda: RejectionWriter(self._sink.name, self._settings, self._schemas), 0)
             self._intake = Intake(self._settings, self._sink.topics)
-            self._consume(self._intake)
+            self._intake.before_leaving = self._await_flight
+            with _collector_paused():
+                self._consume(self._intake)
         except _Interrupted:
             _log.info("%s: stopped while waiting for its environment; nothing was committed", self._sink.name)
         finally:
@@ -123,11 +146,16 @@ class SinkRunner(Generic[V]):
         while not self._stop.is_set():
             try:
                 if intake.unplaced is not None:
+                    self._land(intake, lag)
                     self._place(intake, intake.unplaced)
                 messages = intake.poll(_POLL_SECONDS)
-                if messages:
-                    with _collector_paused():
-                        self._deliver(intake, _Run(messages, dict(intake.ends)))
+                run = _Run(messages, dict(intake.ends))
+                reading = self._read(run) if messages and self._writer is not None else None
+                self._land(intake, lag)
+                if reading is not None:
+                    self._launch(intake, run, reading)
+                elif messages:
+                    self._deliver(intake, run)
                     lag.handled(messages)
             except PositionConflict as exc:
                 _log.warning("%s; the positions are read again", exc)
@@ -137,23 +165,83 @@ class SinkRunner(Generic[V]):
                     "%s: stopped or without its partitions while a batch waited; the batch is dropped", self._sink.name
                 )
             lag.report()
+            self._collect()
+        self._finish(intake, lag)
+
+    def _finish(self, intake: Intake, lag: LagReporter) -> None:
+        try:
+            self._land(intake, lag)
+        except PositionConflict as exc:
+            _log.warning("%s; another worker goes on", exc)
 
     def _place(self, intake: Intake, partitions: Sequence[Partition]) -> None:
         found = self._retry(lambda: self._sink.positions(partitions), 0)
         intake.place(found)
         _log.info("%s: %d partitions, %d with a position", self._sink.name, len(partitions), len(found))
 
-    def _deliver(self, intake: Intake, run: _Run) -> None:
-        reading = self._retry(lambda: self._sink.read(run.messages), len(run.messages))
-        self._refuse([one for one in reading.refused if place_of(one.message) not in run.refused])
-        batch = Batch(reading.values, intake.advances(run.messages, run.ends), intake.group())
+    def _read(self, run: _Run) -> Reading[V]:
+        return self._retry(lambda: self._sink.read(run.messages), len(run.messages))
+
+    def _launch(self, intake: Intake, run: _Run, reading: Reading[V]) -> None:
+        """Let the writing thread begin with a batch, while the next one is read."""
+        assert self._writer is not None
+        batch = self._batch(intake, run, reading)
+        self._flight = _Flight(run, reading, batch, intake.epoch, self._writer.submit(self._sink.write, batch))
+
+    def _land(self, intake: Intake, lag: LagReporter) -> None:
+        """Wait for the batch that is being written; where it failed, go on with it here."""
+        flight, self._flight = self._flight, None
+        if flight is None:
+            return
+        if flight.epoch != intake.epoch:
+            self._drop(flight)
+            return
+        # The thread's attempt is the first; those after it are made here, where the membership is kept meanwhile.
+        attempts = chain([flight.written.result], repeat(lambda: self._sink.write(flight.batch)))
+        self._settle(intake, flight.run, flight.reading, flight.batch, lambda: next(attempts)())
+        lag.handled(flight.run.messages)
+
+    def _drop(self, flight: _Flight[V]) -> None:
+        """The partitions are gone: what was not written is the next owner's, who reads the positions."""
         try:
-            self._retry(lambda: self._sink.write(batch), len(run.messages))
+            flight.written.result()
+        except (Transient, PositionConflict, InvalidMessage) as exc:
+            _log.info("%s: the partitions went while a batch failed, which the next owner writes: %s", self.group, exc)
+        else:
+            self._count(flight.run, flight.reading)
+
+    def _await_flight(self) -> None:
+        if self._flight is not None:
+            wait([self._flight.written])
+
+    def _deliver(self, intake: Intake, run: _Run) -> None:
+        reading = self._read(run)
+        batch = self._batch(intake, run, reading)
+        self._settle(intake, run, reading, batch, lambda: self._sink.write(batch))
+
+    def _batch(self, intake: Intake, run: _Run, reading: Reading[V]) -> Batch[V]:
+        """What is to be written, once what is refused is in the dead letters."""
+        self._refuse([one for one in reading.refused if place_of(one.message) not in run.refused])
+        return Batch(reading.values, intake.advances(run.messages, run.ends), intake.group())
+
+    def _settle(
+        self, intake: Intake, run: _Run, reading: Reading[V], batch: Batch[V], write: Callable[[], None]
+    ) -> None:
+        try:
+            self._retry(write, len(run.messages))
         except InvalidMessage as exc:
             self._isolate(intake, run, reading.refused, exc)
             return
         intake.advanced(batch.advances, tell_group=not self._sink.commits_group_offsets)
+        self._count(run, reading)
+
+    def _count(self, run: _Run, reading: Reading[V]) -> None:
         self._metrics.wrote(len(run.messages) - len(reading.refused), reading.committed_at)
+
+    def _collect(self) -> None:
+        if monotonic() - self._collected_at > _COLLECT_SECONDS:
+            gc.collect()
+            self._collected_at = monotonic()
 
     def _isolate(self, intake: Intake, run: _Run, refused: Sequence[Refusal], error: InvalidMessage) -> None:
         """Find the record that the destination refuses by halving; the others are written in their order."""
@@ -204,6 +292,8 @@ class SinkRunner(Generic[V]):
     def _close(self) -> None:
         intake, self._intake = self._intake, None
         try:
+            if self._writer is not None:
+                self._writer.shutdown()
             if intake is not None:
                 intake.close()
         finally:

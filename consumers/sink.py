@@ -1,6 +1,6 @@
 """What the author of a sink implements, and what the runner promises in return.
 
-The commit order of `consumers.runner`, the same for every sink:
+The commit order of `consumers.runner` for each batch, the same for every sink:
 
 1. Poll records of the assigned partitions, at most a batch.
 2. `Sink.read`: bytes become values; records that cannot be read are refused.
@@ -9,6 +9,10 @@ The commit order of `consumers.runner`, the same for every sink:
    positions are compared first; another worker's progress makes it a `PositionConflict`.
 5. Commit the same positions to Kafka's group, for lag tools only; nothing ever starts from them.
 6. Count, and poll again.
+
+While step 4 of one batch waits for the destination, steps 1 and 2 of the next are done, where the sink
+`reads_ahead`; its steps 3 and 4 begin after step 6 of the first. Before partitions are given away the batch in hand
+is written or has failed, and what was read ahead is dropped.
 
 A crash before step 4 commits repeats the batch from step 1: step 3 may write a rejection a second time, with the
 same `rejection_id`. A crash after it repeats nothing. So every record has its effect exactly once.
@@ -80,7 +84,8 @@ class Batch(Generic[V]):
 class Sink(Protocol[V]):
     """A destination with one method that writes, and the positions that lie beside what it wrote.
 
-    The runner calls everything from one thread. Each method may raise `Transient` (the runner pauses, keeps its
+    The runner calls one method at a time, except that `read` may be called while `write` works in a thread of its own,
+    where the sink `reads_ahead`. Each method may raise `Transient` (the runner pauses, keeps its
     membership of the group and calls again with the same arguments) and `Fatal` (the worker stops).
     """
 
@@ -97,6 +102,11 @@ class Sink(Protocol[V]):
     @property
     def commits_group_offsets(self) -> bool:
         """Whether `write` itself commits the group's offsets, so that the runner leaves out step 5."""
+        ...
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether `read` uses nothing that `write` changes, so that both may work at the same time."""
         ...
 
     def prepare(self) -> None:

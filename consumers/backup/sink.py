@@ -39,6 +39,7 @@ class BackupSink:
 
     name = NAME
     commits_group_offsets = True
+    reads_ahead = False
 
     def __init__(self, settings: BackupSettings, schemas: SchemaIds) -> None:
         self.topics = tuple(settings.topic(topic) for topic in TOPICS)

@@ -14,7 +14,8 @@ from consumers.erp.rows import OrderRows
 from consumers.erp.settings import ErpSettings
 from consumers.erp.tables import PARTS, SALES_ORDER
 from consumers.postgres.database import Rows
-from consumers.postgres.sink import PostgresSink
+from consumers.postgres.sink import PostgresSink, Staging
+from consumers.postgres.text import copied
 from consumers.sink import Reading
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
@@ -36,22 +37,19 @@ class ErpSink(PostgresSink[OrderEvent]):
         self._codec = TopicCodec(topic, OrderEvent, schemas)
         self._changes = [(part, statements.remove_vanished(part), statements.upsert(part)) for part in PARTS]
 
-    def read(self, messages: Sequence[Message]) -> Reading[OrderEvent]:
+    def decode(self, messages: Sequence[Message]) -> Reading[OrderEvent]:
         """The highest version of each order among the records."""
         return read_latest(self._codec, messages)
 
-    def stage(self, cursor: Rows, values: Sequence[OrderEvent]) -> list[sql.SQL | sql.Composed]:
+    def shape(self, values: Sequence[OrderEvent]) -> Staging:
         """Every row; then the orders that are newer are applied, and their parts."""
-        staged = OrderRows(values).by_table
-        for table, rows in staged.items():
-            if rows:
-                table.stage(cursor, rows)
+        found = OrderRows(values).by_table
         applying: list[sql.SQL | sql.Composed] = [*statements.APPLY_ORDERS]
         for part, remove_vanished, upsert in self._changes:
             applying.append(remove_vanished)
-            if staged[part]:
+            if found[part]:
                 applying.append(upsert)
-        return applying
+        return Staging([(table, copied(rows)) for table, rows in found.items() if rows], applying)
 
     def set_up_session(self, cursor: Rows) -> None:
         """Create the temporary tables."""

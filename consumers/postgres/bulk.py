@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from psycopg import sql
 
@@ -48,13 +47,11 @@ class Table:
             )
         )
 
-    def stage(self, cursor: Rows, rows: Iterable[Sequence[Any]]) -> None:
-        """Copy rows, each in the order of `columns`, into the twin."""
+    def stage(self, cursor: Rows, rows: bytes) -> None:
+        """Copy rows in COPY's text format, each in the order of `columns`, into the twin."""
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(self.staged, self.listed)
         with cursor.copy(statement) as copy:
-            write_row = copy.write_row
-            for row in rows:
-                write_row(row)
+            copy.write(rows)
 
 
 def names(columns: Iterable[str]) -> sql.Composed:

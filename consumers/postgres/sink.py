@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Generic, TypeVar
@@ -11,6 +12,7 @@ from typing import Generic, TypeVar
 from confluent_kafka import Message
 from psycopg import sql
 
+from consumers.postgres.bulk import Table
 from consumers.postgres.database import Database, Rows
 from consumers.postgres.positions import advance_positions, read_positions
 from consumers.sink import Batch, Partition, Reading
@@ -19,10 +21,24 @@ from schemas.settings import DatabaseSettings
 V = TypeVar("V")
 
 
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """What the values of a batch become in the database."""
+
+    rows: Sequence[tuple[Table, bytes]]
+    """For temporary tables, in COPY's text format."""
+    statements: Sequence[sql.SQL | sql.Composed]
+    """What then brings them into the sink's tables."""
+
+
 class PostgresSink(ABC, Generic[V]):
-    """A `Sink` whose author writes `read` and `stage`, and names the script with its tables."""
+    """A `Sink` of one `Staging` a batch, whose author writes `decode` and `shape`, and names the script of its tables.
+
+    The rows are shaped when they are read, so that the worker has that done while the database writes.
+    """
 
     commits_group_offsets = False
+    reads_ahead = True
 
     def __init__(self, name: str, topics: tuple[str, ...], database: DatabaseSettings, tables: Traversable) -> None:
         self.name = name
@@ -31,16 +47,15 @@ class PostgresSink(ABC, Generic[V]):
         self._database = Database(database, f"ordersync {name}", self.set_up_session)
 
     @abstractmethod
-    def read(self, messages: Sequence[Message]) -> Reading[V]:
-        """See `Sink.read`."""
+    def decode(self, messages: Sequence[Message]) -> Reading[V]:
+        """The values of the records, as `Sink.read` wants them; uses nothing that `write` changes."""
 
     @abstractmethod
-    def stage(self, cursor: Rows, values: Sequence[V]) -> Sequence[sql.SQL | sql.Composed]:
-        """Copy the values, at least one, into the session's temporary tables; gives the statements that apply them.
+    def shape(self, values: Sequence[V]) -> Staging:
+        """The rows of the values, at least one, and the statements that apply them; pure.
 
-        Touches no table of the destination: a worker that freezes while it copies would hold locks against its
-        successor, and the server does not end a COPY whose client is silent. psycopg's errors may pass: they are
-        mapped outside.
+        The statements come after the rows: a worker that freezes while it copies would hold locks on tables of the
+        destination against its successor, and the server does not end a COPY whose client is silent.
         """
 
     @abstractmethod
@@ -56,18 +71,27 @@ class PostgresSink(ABC, Generic[V]):
         with self._database.transaction(f"{self.name}: reading positions") as cursor:
             return read_positions(cursor, self.name, partitions)
 
-    def write(self, batch: Batch[V]) -> None:
+    def read(self, messages: Sequence[Message]) -> Reading[Staging]:
+        """The records' values, shaped."""
+        reading = self.decode(messages)
+        staged = [self.shape(reading.values)] if reading.values else []
+        return Reading(staged, reading.refused, reading.committed_at)
+
+    def write(self, batch: Batch[Staging]) -> None:
         """Positions and rows in one transaction.
 
-        1. The values are copied into temporary tables, which nobody else sees.
+        1. The rows are copied into temporary tables, which nobody else sees.
         2. The positions are compared and moved: a zombie stops here, before it writes.
         3. The statements of the sink bring the staged rows into its tables.
         """
-        with self._database.transaction(f"{self.name}: writing {len(batch.values)} values") as cursor:
-            statements = self.stage(cursor, batch.values) if batch.values else ()
+        with self._database.transaction(f"{self.name}: writing a batch") as cursor:
+            for staging in batch.values:
+                for table, rows in staging.rows:
+                    table.stage(cursor, rows)
             advance_positions(cursor, self.name, batch.advances)
-            for statement in statements:
-                cursor.execute(statement)
+            for staging in batch.values:
+                for statement in staging.statements:
+                    cursor.execute(statement)
 
     def close(self) -> None:
         """End the session."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
 
 from consumers.postgres.bulk import Table
+from consumers.postgres.text import NULL, text
 from consumers.warehouse.chart import ChartOfAccounts
 from schemas.models import JournalEntry
 
@@ -55,8 +55,6 @@ JOURNAL_LINE = Table(
         "quantity",
     ),
 )
-
-_NULL: Final = "\\N"
 
 
 def entry_text(entries: Iterable[JournalEntry]) -> Iterator[str]:
@@ -110,7 +108,7 @@ def _amount(amount: Decimal) -> str:
 
 
 def _quantity(quantity: Decimal | None) -> str:
-    return _NULL if quantity is None else str(quantity)
+    return NULL if quantity is None else str(quantity)
 
 
 @lru_cache(maxsize=4096)
@@ -120,12 +118,8 @@ def _word(value: str | None) -> str:
 
 
 def _text(value: str | None) -> str:
-    if value is None:
-        return _NULL
-    if value.isprintable() and "\\" not in value:
-        return value
-    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return NULL if value is None else text(value)
 
 
 def _time(value: date | datetime | None) -> str:
-    return _NULL if value is None else value.isoformat()
+    return NULL if value is None else value.isoformat()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
-from itertools import islice
 
 from confluent_kafka import Message
 from psycopg import sql
 
 from consumers.postgres.bulk import Table
 from consumers.postgres.database import Rows
-from consumers.postgres.sink import PostgresSink
+from consumers.postgres.sink import PostgresSink, Staging
+from consumers.postgres.text import copied
 from consumers.reading import read_each
 from consumers.sink import Reading
 from consumers.warehouse import statements
@@ -26,7 +26,6 @@ from schemas.models import JournalEntry, OrderState
 from schemas.topics import ORDER_STATE, POSTINGS
 
 NAME = "warehouse"
-_ROWS_AT_ONCE = 2_000
 
 
 class WarehouseSink(PostgresSink[JournalEntry | OrderState]):
@@ -62,7 +61,7 @@ class WarehouseSink(PostgresSink[JournalEntry | OrderState]):
         self._database.close()
         self._prepared = True
 
-    def read(self, messages: Sequence[Message]) -> Reading[JournalEntry | OrderState]:
+    def decode(self, messages: Sequence[Message]) -> Reading[JournalEntry | OrderState]:
         """Every entry, in order, and the latest state of each order."""
         postings = [message for message in messages if message.topic() != self._states_topic]
         latest = {message.key(): message for message in messages if message.topic() == self._states_topic}
@@ -72,22 +71,23 @@ class WarehouseSink(PostgresSink[JournalEntry | OrderState]):
         states, unread = read_each(self._states, told)
         return Reading([*entries, *states], [*refused, *unread], [entry.committed_at for entry in entries])
 
-    def stage(self, cursor: Rows, values: Sequence[JournalEntry | OrderState]) -> tuple[sql.SQL | sql.Composed, ...]:
+    def shape(self, values: Sequence[JournalEntry | OrderState]) -> Staging:
         """Entries with their lines, and promises; then those are applied that are new."""
         # An entry that came twice in one run is the same entry.
         entries = list({one.entry_id: one for one in reversed(values) if isinstance(one, JournalEntry)}.values())
         states = [one for one in values if isinstance(one, OrderState)]
+        rows: list[tuple[Table, bytes]] = []
         applying: tuple[sql.SQL | sql.Composed, ...] = ()
         if entries:
-            _copy(cursor, JOURNAL_ENTRY, entry_text(entries))
-            _copy(cursor, JOURNAL_LINE, line_text(entries, self._chart))
+            rows.append((JOURNAL_ENTRY, "".join(entry_text(entries)).encode()))
+            rows.append((JOURNAL_LINE, "".join(line_text(entries, self._chart)).encode()))
             applying += statements.POST
         if states:
             latest = list({one.order_id: one for one in sorted(states, key=lambda state: state.version)}.values())
-            PROMISED_ORDER.stage(cursor, order_rows(latest))
-            PROMISED_LINE.stage(cursor, line_rows(latest))
+            rows.append((PROMISED_ORDER, copied(order_rows(latest))))
+            rows.append((PROMISED_LINE, copied(line_rows(latest))))
             applying += statements.RENEW_PROMISES
-        return applying
+        return Staging(rows, applying)
 
     def set_up_session(self, cursor: Rows) -> None:
         """Become the writer, once it exists, then create the temporary tables."""
@@ -98,11 +98,3 @@ class WarehouseSink(PostgresSink[JournalEntry | OrderState]):
         cursor.execute(statements.CREATE_ADDED)
         for table in (JOURNAL_ENTRY, JOURNAL_LINE, PROMISED_ORDER, PROMISED_LINE):
             table.create_staged(cursor)
-
-
-def _copy(cursor: Rows, table: Table, rows: Iterable[str]) -> None:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table.staged, table.listed)
-    remaining = iter(rows)
-    with cursor.copy(statement) as copy:
-        while block := "".join(islice(remaining, _ROWS_AT_ONCE)):
-            copy.write(block)

@@ -56,7 +56,7 @@ def post_journal(database: DatabaseSettings, entries: list[JournalEntry]) -> Non
     with closing(WarehouseSink(WarehouseSettings(database=database), InMemorySchemas())) as sink:
         sink.prepare()
         try:
-            sink.write(Batch(entries, {}, None))
+            sink.write(Batch([sink.shape(entries)], {}, None))
         except InvalidMessage as exc:
             raise ConfigurationError(f"nothing was posted: {exc}") from exc
 

@@ -31,7 +31,7 @@ class Books:
 
     def write(self, values: Sequence[JournalEntry | OrderState]) -> None:
         """One batch."""
-        self.sink.write(Batch(values, {Partition(POSTINGS, next(_steps)): Advance(None, 1)}, None))
+        self.sink.write(Batch([self.sink.shape(values)], {Partition(POSTINGS, next(_steps)): Advance(None, 1)}, None))
 
     def take_over(self, desk: Desk) -> None:
         """All entries and all versions that a desk wrote."""

@@ -200,7 +200,7 @@ class World:
             sink.prepare()
             place = Partition(POSTINGS, 0)
             known = sink.positions([place]).get(place)
-            sink.write(Batch(entries, {place: Advance(known, (known or 0) + len(entries))}, None))
+            sink.write(Batch([sink.shape(entries)], {place: Advance(known, (known or 0) + len(entries))}, None))
 
     def execute(self, database: DatabaseSettings, *statements: str) -> None:
         """Change a database by hand, past all triggers."""

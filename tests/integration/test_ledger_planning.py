@@ -57,7 +57,7 @@ def write(database: DatabaseSettings, chart: dict[str, Path]) -> Iterator[Write]
         sink.prepare()
 
         def write(entries: list[JournalEntry]) -> None:
-            sink.write(Batch(entries, {Partition(POSTINGS, next(steps)): Advance(None, 1)}, None))
+            sink.write(Batch([sink.shape(entries)], {Partition(POSTINGS, next(steps)): Advance(None, 1)}, None))
 
         yield write
 

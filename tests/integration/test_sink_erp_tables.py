@@ -41,7 +41,7 @@ def write(database: DatabaseSettings) -> Iterator[Write]:
         def write(*events: OrderEvent) -> None:
             nonlocal position
             reached = next(steps)
-            sink.write(Batch(events, {partition: Advance(position, reached)}, None))
+            sink.write(Batch([sink.shape(events)], {partition: Advance(position, reached)}, None))
             position = reached
 
         yield write

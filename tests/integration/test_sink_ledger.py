@@ -39,7 +39,7 @@ def write(database: DatabaseSettings) -> Iterator[Write]:
         sink.prepare()
 
         def write(*entries: JournalEntry) -> None:
-            sink.write(Batch(entries, {Partition(POSTINGS, next(steps)): Advance(None, 1)}, None))
+            sink.write(Batch([sink.shape(entries)], {Partition(POSTINGS, next(steps)): Advance(None, 1)}, None))
 
         yield write
 

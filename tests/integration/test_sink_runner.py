@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
 from consumers.registry import SinkDefinition
@@ -17,7 +18,7 @@ from consumers.sink import Batch, Partition, Reading
 from deploy.local.endpoints import Endpoints
 from schemas.errors import Fatal, InvalidValue, PositionConflict, Transient
 from schemas.topics import ORDER_EVENTS, REJECTED
-from tests.contract.sink_workbench import PARTITIONS, Cluster, Sent, Worker, working
+from tests.contract.sink_workbench import DEADLINE_SECONDS, PARTITIONS, Cluster, Sent, Worker, working
 
 
 class ListSink:
@@ -25,6 +26,7 @@ class ListSink:
 
     name = "list"
     commits_group_offsets = False
+    reads_ahead = True
 
     def __init__(self, topic: str) -> None:
         self.topics = (topic,)
@@ -36,6 +38,8 @@ class ListSink:
         self.refused: set[bytes] = set()
         self.prepared = 0
         self.closed = threading.Event()
+        self.read_batches = 0
+        self.gate: threading.Event | None = None
 
     def prepare(self) -> None:
         self.prepared += 1
@@ -45,9 +49,12 @@ class ListSink:
         return {one: self.held[one] for one in partitions if one in self.held}
 
     def read(self, messages: Sequence[Message]) -> Reading[bytes]:
+        self.read_batches += 1
         return Reading([message.value() or b"" for message in messages])
 
     def write(self, batch: Batch[bytes]) -> None:
+        if self.gate is not None:
+            assert self.gate.wait(DEADLINE_SECONDS)
         self._fail()
         for fault in (self.fault, self.outage):
             if fault is not None:
@@ -108,6 +115,58 @@ def test_transient_faults_repeat_the_same_batch(bench: Bench) -> None:
     assert bench.sink.written == [b"1", b"2", b"3"]
     assert bench.sink.prepared > 1
     assert bench.cluster.values(REJECTED) == []
+
+
+def test_the_next_batch_is_read_while_one_is_written(bench: Bench) -> None:
+    bench.settings = bench.settings.model_copy(update={"batch_size": 2})
+    bench.sink.gate = threading.Event()
+    bench.produce(*(b"%d" % number for number in range(6)))
+    with working_on(bench) as worker:
+        worker.until(lambda: bench.sink.read_batches == 2, "a second batch is read")
+        assert bench.sink.written == []
+        bench.sink.gate.set()
+        worker.until_count("written", 6)
+    assert bench.sink.written == [b"%d" % number for number in range(6)]
+
+
+def test_a_fault_of_the_batch_before_keeps_the_order_of_what_was_read_ahead(bench: Bench) -> None:
+    bench.settings = bench.settings.model_copy(update={"batch_size": 2})
+    bench.sink.gate = threading.Event()
+    bench.sink.refused = {b"1"}
+    bench.produce(*(b"%d" % number for number in range(6)))
+    with working_on(bench) as worker:
+        worker.until(lambda: bench.sink.read_batches == 2, "a second batch is read")
+        bench.sink.failures = [Transient("away", retry_after_seconds=0.01) for _ in range(3)]
+        bench.sink.gate.set()
+        worker.until(lambda: worker.count("written") + worker.count("refused") == 6, "all are handled")
+    assert bench.sink.written == [b"0", b"2", b"3", b"4", b"5"]
+
+
+def test_partitions_are_given_away_when_the_batch_in_hand_is_written(bench: Bench) -> None:
+    bench.sink.gate = threading.Event()
+    bench.cluster.produce(Sent(ORDER_EVENTS, b"k", b"%d" % number, number % PARTITIONS) for number in range(30))
+    with working_on(bench) as first:
+        first.until(lambda: bench.sink.read_batches > 0, "the first has a batch in hand")
+        with working_on(bench) as second:
+            first.until(lambda: members(bench) == 2, "the second asks for its partitions")
+            assert not second.ready()
+            bench.sink.gate.set()
+            second.until(second.ready, "the second has them")
+            first.until(lambda: len(bench.sink.written) >= 30, "all are written")
+    assert sorted(map(int, bench.sink.written)) == list(range(30))
+
+
+def test_what_is_in_hand_is_written_before_the_worker_stops(bench: Bench) -> None:
+    bench.sink.gate = threading.Event()
+    bench.produce(b"1")
+    worker = bench.worker().start()
+    worker.until(lambda: bench.sink.read_batches > 0, "it is in hand")
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    bench.sink.gate.set()
+    stopping.join()
+    assert bench.sink.written == [b"1"]
+    assert worker.failure is None
 
 
 def test_a_rebalance_while_a_batch_waits_leaves_no_partition_behind(bench: Bench) -> None:
@@ -203,3 +262,10 @@ def group_offset(bench: Bench) -> int | None:
     with closing(Consumer(config)) as consumer:
         (found,) = consumer.committed([TopicPartition(bench.sink.topics[0], 0)], timeout=20)
     return found.offset if found.offset >= 0 else None
+
+
+def members(bench: Bench) -> int:
+    """Workers in the group, those included that wait for it to be balanced anew."""
+    admin = AdminClient(bench.cluster.stack.kafka().client_config())
+    described = admin.describe_consumer_groups([bench.settings.group_id])[bench.settings.group_id].result()
+    return len(described.members)
