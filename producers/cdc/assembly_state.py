@@ -58,7 +58,7 @@ class AssemblyState:
 
     def __init__(self, directory: Path, *, cached_nodes: int) -> None:
         """Open or create. Raises Fatal if the directory cannot be used."""
-        self._directory = directory
+        self.directory = directory
         self._db = _opened(directory)
         self._cached_nodes = cached_nodes
         self._young: dict[NodeId, Node] = {}
@@ -201,7 +201,10 @@ class AssemblyState:
         return SealedState(standing, values, generation)
 
     def write(self, sealed: SealedState, *, durable: bool = True) -> None:
-        """Write changes and position in one batch; seals are written in their order."""
+        """Write changes and position in one batch; seals are written in their order.
+
+        What is not durable outlives the process, but not the machine, until `log_sync` or a later write makes it so.
+        """
         batch = WriteBatch(raw_mode=True)
         spilled: dict[bytes, bytes | None] = {}
         for key, value in sealed.values.items():

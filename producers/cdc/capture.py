@@ -254,7 +254,8 @@ class Capture:
         return AssemblyState(self._directory, cached_nodes=self._settings.cached_orders)
 
     def _outlet(self, source: PostgresSource, plans: TablePlans, state: AssemblyState, publisher: Publisher) -> Outlet:
-        return Outlet(FactBuilder(plans, source.values, state), self._records, publisher, self._metrics)
+        facts = FactBuilder(plans, source.values, state)
+        return Outlet(facts, self._records, publisher, self._metrics, state)
 
 
 def _standing(state: AssemblyState) -> Standing:

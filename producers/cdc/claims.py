@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from producers.cdc.aggregates import NodeId
 from producers.cdc.assembly_state import AssemblyState, Standing
 from producers.cdc.facts import Withdrawn
+from producers.cdc.kafka_log import kafka_log
 from producers.cdc.publisher import kafka_error
 from producers.cdc.records import DELETED
 from producers.cdc.tables import TablePlans
@@ -115,7 +116,8 @@ def standing_keys(kafka: KafkaSettings, mapping: SourceMapping, prefix: str, sch
     """
     keys: dict[str, set[str]] = {}
     position = -1
-    consumer = Consumer(kafka.client_config(**{"group.id": "ordersync-capture-claims", "enable.auto.commit": False}))
+    config = kafka.client_config(**{"group.id": "ordersync-capture-claims", "enable.auto.commit": False})
+    consumer = Consumer(config, logger=kafka_log())
     try:
         for aggregate in {aggregate.topic.name: aggregate for aggregate in mapping.aggregates}.values():
             topic = aggregate.topic.name

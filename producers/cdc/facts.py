@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -72,6 +72,11 @@ class FactBuilder:
                 build = section_builder(aggregate, plan, reader, store.node)
                 if build is not None:
                     self._sections[plan.prefix] = (number, aggregate, build)
+
+    @property
+    def native_sections(self) -> Mapping[bytes, tuple[int, AggregateMapping, SectionBuilder]]:
+        """By the prefix of a root's plan: its only aggregate, with its number, where its section is built natively."""
+        return self._sections
 
     def of_transaction(self, touched: Iterable[NodeId]) -> list[tuple[NodeId, Outcome]]:
         """What a transaction changed, with the root that says it: at most one outcome for each key of a topic.

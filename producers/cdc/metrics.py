@@ -75,6 +75,10 @@ class CaptureMetrics:
             registry=registry,
         )
 
+    def stated(self, events: int) -> None:
+        """So many events about what is there were handed to Kafka."""
+        self._events.written += events
+
     def counted(self, outcomes: Sequence[Outcome]) -> None:
         """A transaction's outcomes were handed to Kafka."""
         events = self._events

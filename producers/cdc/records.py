@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
@@ -75,6 +76,16 @@ class RecordWriter:
         """Every topic that records may go to."""
         return [self._topic_prefix + name for name in self._codecs]
 
+    def native_writer(self, aggregate: AggregateMapping) -> tuple[Callable[..., bytes], str, int] | None:
+        """What writes the aggregate's events natively, their topic on the cluster, and the most bytes that it takes.
+
+        None where `record` has to do it.
+        """
+        writer = self._native.get(aggregate.topic.name)
+        if writer is None or aggregate.section is None:
+            return None
+        return writer.event, self._name(aggregate.topic.name), _most_bytes(aggregate.topic.name)
+
     def record(self, outcome: Outcome, moment: Moment, sequence: int) -> Record:
         """The record of one outcome; `sequence` numbers them within the transaction.
 
@@ -119,7 +130,7 @@ class RecordWriter:
 
     def _fitting(self, topic: str, key: str, value: bytes) -> Record:
         octets = key.encode()
-        most = _LARGEST_CAPTURED_BYTES if topic in CAPTURED_TOPICS else _LARGEST_BYTES
+        most = _most_bytes(topic)
         if len(octets) + len(value) > most:
             raise InvalidValue(
                 f"the event about {key} has {len(octets) + len(value):,} bytes, more than {topic} takes ({most:,}): "
@@ -173,6 +184,11 @@ class RecordWriter:
 
     def _name(self, topic: str) -> str:
         return self._topic_prefix + topic
+
+
+def _most_bytes(topic: str) -> int:
+    """Of key and value of a record of a topic of the catalogue."""
+    return _LARGEST_CAPTURED_BYTES if topic in CAPTURED_TOPICS else _LARGEST_BYTES
 
 
 def _order_id(aggregate: AggregateMapping, key: str | None) -> OrderId | None:

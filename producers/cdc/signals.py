@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from producers.cdc.assembly_state import AssemblyState
 from producers.cdc.changes import RowReader
 from producers.cdc.jobs import Cause, Job, KeyText
+from producers.cdc.kafka_log import kafka_log
 from producers.cdc.portions import ColumnBound
 from producers.cdc.publisher import kafka_error
 from producers.cdc.tables import TablePlan, TablePlans
@@ -59,7 +60,8 @@ class Signals:
                     "enable.auto.offset.store": False,
                     "fetch.wait.max.ms": 500,
                 }
-            )
+            ),
+            logger=kafka_log(),
         )
         try:
             self._consumer.assign([TopicPartition(self._topic, _PARTITION, self._begin())])

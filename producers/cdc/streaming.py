@@ -6,7 +6,8 @@ The order of what becomes durable, which every restart relies on:
 2. Some transactions later a checkpoint is sealed: the changed rows with the position behind the last transaction.
 3. Kafka has acknowledged every event up to that position.
 4. The sealed rows and their position are written in one batch.
-5. The position is confirmed to the source, which may forget its log.
+5. The batch is durable: its log is on disk.
+6. The position is confirmed to the source, which may forget its log.
 
 Killed before 4, the transactions come again from the position before, to rows as they were then, and give the same
 events with the same ids; killed after it, they are skipped. None of the steps waits for another: later transactions
@@ -27,6 +28,7 @@ from producers.cdc.care import Care, Restart
 from producers.cdc.changes import Marker, Position, SourceTransaction
 from producers.cdc.claims import claim_before_saying
 from producers.cdc.facts import Stated
+from producers.cdc.log_sync import LogSync
 from producers.cdc.outlet import Outlet
 from producers.cdc.records import Moment
 from producers.cdc.settings import CaptureSettings
@@ -85,6 +87,7 @@ class Streaming:
         self._current = Checkpoint()
         self._sealed: deque[Checkpoint] = deque()
         self._half_applied = False
+        self._log_sync = LogSync(state.directory)
         self._heartbeat = Heartbeat(settings.heartbeat_seconds)
         self._idle_confirm_at = 0.0
 
@@ -106,10 +109,11 @@ class Streaming:
             raise
         finally:
             self._rereading.close()
+            self._log_sync.close()
         stream.stop()
 
     def _step(self, stream: ChangeStream) -> None:
-        busy = self._current.position is not None or self._sealed or self._half_applied or self._rereading.active
+        busy = self._busy()
         parts = stream.receive(self._patience_seconds() if busy else _IDLE_SECONDS)
         captured_at = datetime.now(UTC)
         for part in parts:
@@ -128,6 +132,16 @@ class Streaming:
             self._care.look()
             if not busy:
                 self._source.beat()
+
+    def _busy(self) -> bool:
+        """Whether something is on its way that did not come from the source just now."""
+        return bool(
+            self._current.position is not None
+            or self._sealed
+            or self._half_applied
+            or self._log_sync.pending
+            or self._rereading.active
+        )
 
     def _patience_seconds(self) -> float:
         return _UNANSWERED_SECONDS if self._outlet.publisher.pending else _PENDING_SECONDS
@@ -190,6 +204,8 @@ class Streaming:
         if not touched:
             return
         checkpoint = self._current
+        if len(touched) <= _ROOTS_AT_ONCE and self._outlet.express(touched, part, captured_at, checkpoint):
+            return
         moment = Moment(part.transaction_id, part.position, part.committed_at, captured_at)
         answered = self._outlet.answered(checkpoint, part.committed_at)
         if len(touched) <= _ROOTS_AT_ONCE:
@@ -224,11 +240,12 @@ class Streaming:
         while self._sealed and self._sealed[0].outstanding == 0:
             written = self._sealed.popleft().sealed
             assert written is not None
-            # The last write makes those before it durable as well.
-            self._state.write(written, durable=not (self._sealed and self._sealed[0].outstanding == 0))
+            self._state.write(written, durable=False)
         if written is not None:
             self._standing = written.standing
-            stream.confirm(written.standing.position)
+            self._log_sync.request(written.standing.position)
+        if (durable := self._log_sync.reached()) is not None:
+            stream.confirm(durable)
 
     def _idle(self, stream: ChangeStream) -> None:
         """Confirm what the server has read of others' changes; told seldom, because each is a durable write."""
@@ -246,3 +263,5 @@ class Streaming:
             self._seal(self._current.position)
         self._outlet.publisher.flush()
         self._write_acknowledged(stream)
+        if (durable := self._log_sync.wait()) is not None:
+            stream.confirm(durable)
