@@ -105,28 +105,30 @@ class OrderProcessor:
         self._knowledge = Knowledge(master, policy.enrichment, policy.rules)
         self._plain = PlainOrders(codecs, master, policy.enrichment, policy.rules)
 
-    def process(self, records: Iterable[CapturedRecord], store: PartitionStore, now: datetime) -> Outcome:
+    def process(self, records: Sequence[CapturedRecord], store: PartitionStore, now: datetime) -> Outcome:
         """Decide about each record in turn.
 
         Raises:
             Transient: a schema id must be looked up and the registry is away; nothing has changed.
         """
         outcome = Outcome(StoreView(store))
+        order_ids = [_order_id(record.key) for record in records]
+        outcome.view.foresee([order_id for order_id in order_ids if order_id is not None])
         may_be_plain = self._plain.begin(now)
-        for record in records:
-            if may_be_plain and self._place(record, outcome):
+        for record, order_id in zip(records, order_ids, strict=True):
+            if may_be_plain and order_id is not None and self._place(record, order_id, outcome):
                 continue
             incoming = self._decoded(record, outcome, now)
             if incoming is not None:
                 self._advance(incoming.event.order_id, [incoming], outcome, now)
         return outcome
 
-    def _place(self, record: CapturedRecord, outcome: Outcome) -> bool:
+    def _place(self, record: CapturedRecord, order_id: OrderId, outcome: Outcome) -> bool:
         """Make a plain new order a version; False where it must go the ordinary way."""
         topic, _, _, _, key, value, _ = record
-        if key is None or value is None or topic != ORDERS_CAPTURED or not key.isascii():
+        if key is None or value is None or topic != ORDERS_CAPTURED:
             return False
-        order_id, view = OrderId(key.decode()), outcome.view
+        view = outcome.view
         if view.state(order_id) is not None or view.parked(order_id) is not None:
             return False
         version = self._plain.first_version(key, value)
@@ -311,6 +313,10 @@ class OrderProcessor:
         outcome.outputs.append(Output(REJECTED, original.key, self._codecs.rejections.encode(rejection)))
         outcome.outcomes["rejected"] += 1
         outcome.violated.update({violation.rule for violation in violations})
+
+
+def _order_id(key: bytes | None) -> OrderId | None:
+    return OrderId(key.decode()) if key is not None and key.isascii() else None
 
 
 def _original(record: CapturedRecord | OriginalMessage) -> OriginalMessage:

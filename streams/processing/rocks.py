@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from rocksdict import (
     BlockBasedOptions,
     Cache,
+    DBCompactionStyle,
     DBCompressionType,
     Options,
     Rdict,
@@ -27,10 +28,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_FORMAT = "1"
+_FORMAT = "2"
 _MIB = 1 << 20
 _BLOCK_CACHE_BYTES = 32 * _MIB
 _MEMTABLE_BYTES = 8 * _MIB
+_RUNS = 8
 _PLACES = 64
 
 
@@ -63,6 +65,14 @@ class RocksKeyValues:
         except Exception as exc:
             raise self._condemned(exc) from exc
         return value
+
+    def get_many(self, group: Group, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See `KeyValues`."""
+        try:
+            values: Any = self._db.get([group + key for key in keys])
+        except Exception as exc:
+            raise self._condemned(exc) from exc
+        return list(values)
 
     def write(self, changes: Iterable[Change]) -> None:
         """See `KeyValues`."""
@@ -192,6 +202,12 @@ def _options() -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_size(_MEMTABLE_BYTES)
     options.set_max_write_buffer_number(3)
+    # Most keys that are asked for are new: without filters of their own the memory tables are searched for each.
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(0.1)
+    # An order is written again and again for a while and then never: levels would rewrite the old with each wave.
+    options.set_compaction_style(DBCompactionStyle.universal())
+    options.set_level_zero_file_num_compaction_trigger(_RUNS)
     options.set_max_background_jobs(2)
     options.set_max_open_files(1_000)
     options.set_keep_log_file_num(2)

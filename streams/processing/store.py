@@ -110,6 +110,21 @@ class PartitionStore:
         found = self._states.get(order_id) or self._recent.get(order_id)
         return found if found is not None else self._values.get(self._state_group, order_id.encode())
 
+    def states(self, order_ids: Iterable[OrderId]) -> dict[OrderId, bytes | None]:
+        """The latest versions of these, at less cost than one by one."""
+        found: dict[OrderId, bytes | None] = {}
+        asked = []
+        for order_id in order_ids:
+            held = self._states.get(order_id) or self._recent.get(order_id)
+            if held is None:
+                asked.append(order_id)
+            else:
+                found[order_id] = held
+        found.update(
+            zip(asked, self._values.get_many(self._state_group, [each.encode() for each in asked]), strict=True)
+        )
+        return found
+
     def parked(self, order_id: OrderId) -> ParkedOrder | None:
         """The order's place in the waiting room."""
         if order_id in self._parked:
@@ -163,9 +178,18 @@ class StoreView:
     _states: dict[OrderId, bytes] = field(default_factory=dict)
     _parked: dict[OrderId, ParkedOrder | None] = field(default_factory=dict)
 
+    _foreseen: dict[OrderId, bytes | None] = field(default_factory=dict)
+
+    def foresee(self, order_ids: Iterable[OrderId]) -> None:
+        """Ask at once for what will be asked for; the store must not change until the view is done with."""
+        self._foreseen = self.store.states(order_ids)
+
     def state(self, order_id: OrderId) -> bytes | None:
         """The latest version."""
-        return self._states.get(order_id) or self.store.state(order_id)
+        made = self._states.get(order_id)
+        if made is not None:
+            return made
+        return self._foreseen[order_id] if order_id in self._foreseen else self.store.state(order_id)
 
     def parked(self, order_id: OrderId) -> ParkedOrder | None:
         """The order's place in the waiting room."""

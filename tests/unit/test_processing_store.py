@@ -309,11 +309,35 @@ def opened(kind: str, directory: Path) -> KeyValues:
 
 
 @pytest.mark.parametrize("kind", ["memory", "rocksdb"])
+def test_a_view_that_foresees_gives_what_asking_one_by_one_gives(kind: str, tmp_path: Path) -> None:
+    state = WorkerState(opened(kind, tmp_path), codecs().parked)
+    store = state.open(0)
+    on_disk, recent, uncommitted, unknown = (OrderId(f"crm:{number}") for number in range(4))
+    for order_id in (on_disk, recent):
+        store.apply({order_id: order_id.encode()}, {})
+        state.committed({})
+        if order_id == on_disk:
+            state.recent.clear()
+    store.apply({uncommitted: b"uncommitted"}, {})
+    asked = [on_disk, recent, uncommitted, unknown]
+    one_by_one, foreseeing = StoreView(store), StoreView(store)
+    foreseeing.foresee(asked)
+    found = [foreseeing.state(order_id) for order_id in asked]
+    assert found == [one_by_one.state(order_id) for order_id in asked]
+    assert found == [b"crm:0", b"crm:1", b"uncommitted", None]
+    foreseeing.put_state(unknown, b"made in this batch")
+    assert foreseeing.state(unknown) == b"made in this batch"
+    state.values.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "rocksdb"])
 def test_values_are_found_scanned_and_cleared_by_group(kind: str, tmp_path: Path) -> None:
     values = opened(kind, tmp_path)
     values.write([Change(b"a\xff", b"k%d" % number, b"%d" % number) for number in (2, 1, 3)])
     values.write([Change(b"b", b"k1", b"other"), Change(b"b", b"", b""), Change(b"a\xff", b"k2", None)])
     assert (values.get(b"a\xff", b"k1"), values.get(b"a\xff", b"k2"), values.get(b"b", b"")) == (b"1", None, b"")
+    assert values.get_many(b"a\xff", [b"k3", b"k2", b"k1", b"k3"]) == [b"3", None, b"1", b"3"]
+    assert (values.get_many(b"a\xff", []), values.get_many(b"c", [b"k1"])) == ([], [None])
     assert list(values.scan(b"a\xff")) == [(b"k1", b"1"), (b"k3", b"3")]
     assert [values.last(b"a\xff", key) for key in (b"k0", b"k1", b"k2", b"k9")] == [None, b"1", b"1", b"3"]
     values.clear(b"a\xff")
