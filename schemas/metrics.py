@@ -76,4 +76,12 @@ BACKUP_COPY_BEHIND_FILES = Metric(
     "ordersync_backup_copy_behind_files", "Files that a copy, which was away, still has to get", ("copy",)
 )
 BACKUP_PUBLISHED_COMMIT = Metric("ordersync_backup_published_commit", "Newest commit that the keeper proved and signed")
+BACKUP_DRILL_TIMESTAMP_SECONDS = Metric(
+    "ordersync_backup_drill_timestamp_seconds",
+    "Last rehearsal of a restore, by outcome; 0 before the first",
+    ("outcome",),
+)
+BACKUP_DRILL_OVERDUE = Metric(
+    "ordersync_backup_drill_overdue", "1 where the last drill failed or is older than the policy allows, otherwise 0"
+)
 BACKUP_CHAIN_LENGTH = Metric("ordersync_backup_chain_length", "Links of the partition's hash chain", ("partition",))

@@ -20,7 +20,7 @@ from schemas.registry import SchemaRegistry
 
 
 @click.command("restore")
-@click.option("--at", type=Moment(), help="The moment; the last complete one where none is named.")
+@click.option("--at", type=Moment(), help="The moment; a recent complete one where none is named.")
 @click.option("--prefix", default="restore.", show_default=True, help="Start of the new names.")
 @click.option("--topic", "topics", multiple=True, help="Restore this topic only; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on where the same restore was interrupted.")
@@ -42,7 +42,7 @@ def restore(
 ) -> None:
     """Restore topics to a moment into new topics of the cluster, and prove that they are the archive's to the byte."""
     backup = access.load()
-    moment = at or backup.catalogue.complete_through_at
+    moment = at or backup.catalogue.settled_through_at
     if moment is None:
         raise ConfigurationError(
             "the backup has no complete state yet; wait until the archive has read all topics once"

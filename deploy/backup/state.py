@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from securesystemslib.signer import Signer
 
 from consumers.backup.policy import Policy
 from consumers.backup.restore.reader import ArchiveReader
@@ -76,10 +77,15 @@ class Backup:
         Raises:
             ConfigurationError: the officers did not give this key the role of a restorer.
         """
+        signer = self.require_restorer(key_path)
+        record(self.copies, signer, Deed(action, subject, datetime.now(UTC)), self.trusted.root)
+
+    def require_restorer(self, key_path: Path) -> Signer:
+        """The restorer's key in a file. Raises as `record`."""
         signer = read_signer(key_path)
         if signer.public_key.keyid not in self.trusted.root.unrecognized_fields.get(RESTORERS, {}):
             raise ConfigurationError(f"{key_path} is no restorer's key: the officers' root does not name it")
-        record(self.copies, signer, Deed(action, subject, datetime.now(UTC)), self.trusted.root)
+        return signer
 
 
 def access_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -39,5 +39,5 @@ def keeper_worker(settings: KeeperSettings, registry: CollectorRegistry) -> Keep
     """The keeper. Raises `ConfigurationError` as `archive_worker` does."""
     policy = Policy.read(settings.policy)
     copies, root = copies_of(policy), read_file(settings.root, "the root")
-    state = settings.data_dir / "trusted"
-    return KeeperWorker(settings, Keeper(policy, copies, read_signer(settings.keeper_key), root, state), registry)
+    keeper = Keeper(policy, copies, read_signer(settings.keeper_key), root, settings.data_dir / "trusted")
+    return KeeperWorker(settings, policy, keeper, registry)

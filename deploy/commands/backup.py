@@ -7,7 +7,7 @@ import click
 from schemas.errors import ConfigurationError
 
 try:
-    from deploy.backup import key_commands, policy_commands, reading_commands, restore_commands
+    from deploy.backup import drill_commands, key_commands, policy_commands, reading_commands, restore_commands
 except ModuleNotFoundError as exc:
     raise ConfigurationError(f"{exc}: the backup's libraries are missing; install ordersync[backup]") from exc
 
@@ -30,5 +30,7 @@ for part in (
     reading_commands.audit,
     restore_commands.restore,
     restore_commands.rewrap,
+    drill_commands.drill,
+    drill_commands.status,
 ):
     command.add_command(part)

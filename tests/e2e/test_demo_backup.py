@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from decimal import Decimal
 
 import pytest
 
@@ -43,3 +44,20 @@ def test_nobody_else_reads_the_keys(at_home: Demonstrated) -> None:
     secrets = [*backup.directory.glob("*.pem"), *backup.directory.glob("*.age")]
     assert len(secrets) == 7
     assert {stat.S_IMODE(secret.stat().st_mode) for secret in secrets} == {0o600}
+
+
+def test_a_drill_restores_everything_elsewhere_and_proves_it(
+    at_home: Demonstrated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["backup", "drill", "--json"]) == 0
+    drill = json.loads(capsys.readouterr().out)
+    assert drill["passed"] and drill["orders"] >= 80
+    assert {row["account_code"] for row in drill["trial_balance"]} >= {"1000", "1200", "4000"}
+    assert sum(Decimal(row["debit_amount"]) - Decimal(row["credit_amount"]) for row in drill["trial_balance"]) == 0
+    (ratios,) = drill["ratios"]
+    assert Decimal(ratios["operating_cash_flow_to_sales"]) and Decimal(ratios["net_income_to_sales"])
+    # Nothing is due for as long as the policy says, and the state tells of it.
+    assert run(["backup", "drill", "--if-due"]) == 0
+    assert capsys.readouterr().err == "no drill is due\n"
+    run(["backup", "status", "--json"])
+    assert json.loads(capsys.readouterr().out)["drill_passed_at"] is not None

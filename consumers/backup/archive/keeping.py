@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from consumers.backup.archive.patience import Patience, StoppedWaiting
 from consumers.backup.archive.settings import KeeperSettings
+from consumers.backup.policy import Policy
+from consumers.backup.vault.drills import Rehearsals
 from consumers.backup.vault.keeper import Keeper
 from schemas import metrics
 
@@ -20,12 +22,11 @@ _log = logging.getLogger(__name__)
 class KeeperWorker:
     """One at a time; it needs the copies and its own key, neither Kafka nor a database."""
 
-    def __init__(self, settings: KeeperSettings, keeper: Keeper, registry: CollectorRegistry) -> None:
+    def __init__(self, settings: KeeperSettings, policy: Policy, keeper: Keeper, registry: CollectorRegistry) -> None:
         self._settings = settings
         self._keeper = keeper
         self._ready = False
-        published = metrics.BACKUP_PUBLISHED_COMMIT
-        self._published = Gauge(published.name, published.help, registry=registry)
+        self._metrics = _KeeperMetrics(policy, registry)
 
     def ready(self) -> bool:
         """Whether it has found the last state that it signed."""
@@ -43,9 +44,11 @@ class KeeperWorker:
             patience.until_done(self._keeper.open)
             self._ready = True
             while True:
+                now = datetime.now(UTC)
                 published = patience.until_done(lambda: self._keeper.publish(datetime.now(UTC)))
+                self._metrics.drilled(self._keeper.rehearsals, now)
                 if published is not None:
-                    self._published.set(published.head.version)
+                    self._metrics.published.set(published.head.version)
                     _log.info(
                         "commit %d is the newest, timestamp %d", *(published.head.version, published.timestamp_version)
                     )
@@ -55,3 +58,21 @@ class KeeperWorker:
             _log.info("stopped while waiting for the copies")
         finally:
             self._ready = False
+
+
+class _KeeperMetrics:
+    """What one keeper tells."""
+
+    def __init__(self, policy: Policy, registry: CollectorRegistry) -> None:
+        self._every_days = policy.drill.every_days
+        published = metrics.BACKUP_PUBLISHED_COMMIT
+        self.published = Gauge(published.name, published.help, registry=registry)
+        drill, overdue = metrics.BACKUP_DRILL_TIMESTAMP_SECONDS, metrics.BACKUP_DRILL_OVERDUE
+        self._drill = Gauge(drill.name, drill.help, drill.labels, registry=registry)
+        self._overdue = Gauge(overdue.name, overdue.help, registry=registry)
+
+    def drilled(self, rehearsals: Rehearsals, now: datetime) -> None:
+        """The state of the drills."""
+        for outcome, at in (("passed", rehearsals.passed_at), ("failed", rehearsals.failed_at)):
+            self._drill.labels(outcome).set(at.timestamp() if at is not None else 0)
+        self._overdue.set(rehearsals.alarm(self._every_days, now) is not None)

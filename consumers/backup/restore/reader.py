@@ -32,15 +32,17 @@ class ArchiveReader:
         """The partitions of a topic that have segments."""
         return sorted(one for one in self.catalogue.segments if one.topic == topic)
 
-    def records(self, partition: Partition, until: datetime) -> Iterator[ArchivedRecord]:
+    def records(self, partition: Partition, until: datetime, since: datetime | None = None) -> Iterator[ArchivedRecord]:
         """Every record of the partition whose timestamp is not after `until`, in the order of offsets.
+
+        Segments that have none after `since` are not opened; of the others older records come too.
 
         Raises:
             BackupRefused: a file is missing, altered or not for this identity.
         """
-        until_ms = milliseconds(until)
+        until_ms, since_ms = milliseconds(until), 0 if since is None else milliseconds(since)
         for segment in self.catalogue.segments.get(partition, ()):
-            if segment.holds.earliest_ms > until_ms:
+            if segment.holds.earliest_ms > until_ms or segment.holds.latest_ms < since_ms:
                 continue
             for record in self.read(segment):
                 if record.timestamp_ms <= until_ms:

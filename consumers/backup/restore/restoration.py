@@ -4,8 +4,8 @@ The order, which makes a restore that was interrupted go on where it ended:
 
 1. Register the schemas; where the new registry gives other ids, values get these.
 2. Make the topics as they were laid out.
-3. Append each partition's records up to the moment, in the order of their offsets. Of a compacted topic the latest
-   record of each key only.
+3. Append each partition's records of the moment (`consumers.backup.restore.cut`), in the order of their offsets. Of a
+   compacted topic the latest record of each key only.
 4. Read everything back and compare it with the archive, to the byte.
 5. Set the consumer groups' offsets to the same records.
 """
@@ -15,12 +15,15 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.surroundings import GroupOffset, TopicConfiguration
+from consumers.backup.restore.cut import Cut
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.schemas import register_all, with_new_id
 from consumers.backup.restore.target import Digest, RestoreTarget, require_same
@@ -92,6 +95,7 @@ class Restoration:
         """
         plan = self._plan
         require_reach(self._reader, plan.at)
+        cut = Cut(self._reader, plan.at)
         surroundings = self._reader.surroundings(plan.at)
         topics = [one for one in surroundings.topics if not plan.topics or one.name in plan.topics]
         if missing := set(plan.topics) - {one.name for one in topics}:
@@ -104,21 +108,23 @@ class Restoration:
             groups.setdefault(Partition(one.topic, one.partition), []).append(one)
         done: list[RestoredPartition] = []
         offsets: list[GroupOffset] = []
-        for topic in topics:
-            for number in range(topic.partitions):
-                partition = Partition(topic.name, number)
-                restored, new_offsets = self._restore(topic, partition, groups.get(partition, []))
-                done.append(restored)
-                offsets += new_offsets
+        with closing(self._target):
+            for topic in topics:
+                for number in range(topic.partitions):
+                    partition = Partition(topic.name, number)
+                    kept = partial(_kept, topic, partition, cut)
+                    restored, new_offsets = self._restore(partition, kept, groups.get(partition, []))
+                    done.append(restored)
+                    offsets += new_offsets
         return Restored(plan.at, done, len(self._changed_ids), self._target.set_offsets(offsets, plan.prefix))
 
     def _restore(
-        self, topic: TopicConfiguration, partition: Partition, groups: Sequence[GroupOffset]
+        self, partition: Partition, kept: Callable[[], Iterator[ArchivedRecord]], groups: Sequence[GroupOffset]
     ) -> tuple[RestoredPartition, list[GroupOffset]]:
         """Write and prove one partition; gives also the groups' offsets in terms of its new ones."""
         there = self._target.ends([partition])[partition]
         wanted, old_offsets = Digest(), array("q")
-        records = wanted.through(self._records(topic, partition, old_offsets))
+        records = wanted.through(self._written(kept(), old_offsets))
         self._target.write(partition, islice(records, there, None))
         count = self._target.ends([partition])[partition]
         require_same(partition, wanted, Digest().of(self._target.read(partition, count)))
@@ -127,21 +133,20 @@ class Restoration:
         # A record's new offset is its number, so a group stands at as many records as it had passed.
         return restored, [one.model_copy(update={"offset": bisect_left(old_offsets, one.offset)}) for one in groups]
 
-    def _records(
-        self, topic: TopicConfiguration, partition: Partition, old_offsets: array[int]
-    ) -> Iterator[ArchivedRecord]:
+    def _written(self, kept: Iterator[ArchivedRecord], old_offsets: array[int]) -> Iterator[ArchivedRecord]:
         """As they are to be written; their offsets in the archive are noted."""
-        for record in self._kept(topic, partition):
+        for record in kept:
             old_offsets.append(record.offset)
             yield record._replace(value=with_new_id(record.value, self._changed_ids))
 
-    def _kept(self, topic: TopicConfiguration, partition: Partition) -> Iterator[ArchivedRecord]:
-        at = self._plan.at
-        if "compact" not in topic.config.get("cleanup.policy", ""):
-            yield from self._reader.records(partition, at)
-            return
-        last = {record.key: record.offset for record in self._reader.records(partition, at)}
-        yield from (one for one in self._reader.records(partition, at) if last[one.key] == one.offset)
+
+def _kept(topic: TopicConfiguration, partition: Partition, cut: Cut) -> Iterator[ArchivedRecord]:
+    """The records of a partition that are restored."""
+    if "compact" not in topic.config.get("cleanup.policy", ""):
+        yield from cut.records(partition)
+        return
+    last = {record.key: record.offset for record in cut.records(partition)}
+    yield from (one for one in cut.records(partition) if last[one.key] == one.offset)
 
 
 def require_reach(reader: ArchiveReader, at: datetime) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from hashlib import sha256
 from struct import Struct
 from time import monotonic, sleep
@@ -39,6 +38,9 @@ class RestoreTarget:
         self._kafka = kafka
         self._prefix = prefix
         self._admin = AdminClient(kafka.client_config())
+        self._producer: Producer | None = None
+        self._consumer: Consumer | None = None
+        self._failures: list[KafkaError] = []
 
     def create(self, topics: Sequence[TopicConfiguration]) -> None:
         """Make the topics as they were laid out.
@@ -89,20 +91,14 @@ class RestoreTarget:
         Raises:
             Transient: the brokers did not take all of them; `ends` tells how far it came.
         """
-        failures: list[KafkaError] = []
-
-        def on_delivery(error: KafkaError | None, _message: object) -> None:
-            if error is not None:
-                failures.append(error)
-
-        producer = Producer(self._kafka.producer_config(**{"on_delivery": on_delivery, "linger.ms": 20}))
+        producer, failures = self._writer(), self._failures
         written = 0
         for record in records:
             self._produce(producer, partition, record)
             written += 1
             if failures:
                 break
-        left = producer.flush(_SECONDS)
+        left = producer.flush(_SECONDS) if written else 0
         if failures or left:
             told = failures[0].str() if failures else f"{left} records were not confirmed"
             raise Transient(
@@ -112,27 +108,32 @@ class RestoreTarget:
 
     def read(self, partition: Partition, count: int) -> Iterator[ArchivedRecord]:
         """The first `count` records of a restored partition. Raises `Transient`."""
-        config = self._kafka.client_config(
-            **{"group.id": "ordersync-restore", "enable.auto.commit": False, "enable.partition.eof": True}
-        )
-        with closing(Consumer(config)) as consumer:
-            consumer.assign([TopicPartition(self._prefix + partition.topic, partition.number, 0)])
-            seen = 0
-            while seen < count:
-                messages = consumer.consume(min(10_000, count - seen), 0.2)
-                for message in messages:
-                    error = message.error()
-                    if error is not None:
-                        if is_end(error):
-                            return
-                        require_passing(error)
-                        continue
-                    seen += 1
-                    kind, timestamp = message.timestamp()
-                    headers: Any = message.headers() or ()
-                    key: Any = message.key()
-                    value: Any = message.value()
-                    yield ArchivedRecord(message.offset() or 0, timestamp, kind, key, value, tuple(headers))
+        if not count:
+            return
+        consumer = self._reader()
+        consumer.assign([TopicPartition(self._prefix + partition.topic, partition.number, 0)])
+        seen = 0
+        while seen < count:
+            messages = consumer.consume(min(10_000, count - seen), 0.2)
+            for message in messages:
+                error = message.error()
+                if error is not None:
+                    if is_end(error):
+                        return
+                    require_passing(error)
+                    continue
+                seen += 1
+                kind, timestamp = message.timestamp()
+                headers: Any = message.headers() or ()
+                key: Any = message.key()
+                value: Any = message.value()
+                yield ArchivedRecord(message.offset() or 0, timestamp, kind, key, value, tuple(headers))
+
+    def close(self) -> None:
+        """Give the connections back; what follows opens new ones."""
+        consumer, self._consumer, self._producer = self._consumer, None, None
+        if consumer is not None:
+            consumer.close()
 
     def set_offsets(self, offsets: Iterable[GroupOffset], group_prefix: str) -> int:
         """Commit the groups' positions, already in terms of the restored topics. Raises `Transient`."""
@@ -148,6 +149,24 @@ class RestoreTarget:
         except KafkaException as exc:
             raise kafka_error(exc, "setting the offsets of consumer groups") from exc
         return len(groups)
+
+    def _writer(self) -> Producer:
+        if self._producer is None:
+            failures = self._failures = []
+
+            def on_delivery(error: KafkaError | None, _message: object) -> None:
+                if error is not None:
+                    failures.append(error)
+
+            self._producer = Producer(self._kafka.producer_config(**{"on_delivery": on_delivery, "linger.ms": 20}))
+        return self._producer
+
+    def _reader(self) -> Consumer:
+        if self._consumer is None:
+            config = {"group.id": "ordersync-restore", "enable.auto.commit": False, "enable.partition.eof": True}
+            # At the default of half a second, each partition's end is waited for so long.
+            self._consumer = Consumer(self._kafka.client_config(**config, **{"fetch.wait.max.ms": 20}))
+        return self._consumer
 
     def _await_leaders(self, partitions: Sequence[Partition]) -> None:
         """Wait until each new partition answers. Raises `Transient` where one does not in time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -88,14 +88,24 @@ def record(store: AuditStore, signer: Signer, deed: Deed, root: Root) -> Link:
     raise Transient(f"the audit log grew {_ATTEMPTS} times while one deed waited for its turn")
 
 
-def verify_audit(source: Source, before: Link, root: Root, through: Link | None = None) -> Link:
+def verify_audit(
+    source: Source,
+    before: Link,
+    root: Root,
+    through: Link | None = None,
+    told: Callable[[AuditEntry], None] = lambda _: None,
+) -> Link:
     """Follow the log from `before` to its end, or to `through`, which the keeper signed; gives where it ended.
+
+    `told` is called with each entry.
 
     Raises:
         BackupRefused: an entry is missing, altered, not signed by whom it names, or the log ends before `through`.
     """
-    followed = [before, *(link for link, _ in entries(source, before, root, through))]
-    link = followed[-1]
+    link = before
+    for followed, entry in entries(source, before, root, through):
+        link = followed
+        told(entry)
     if through is not None and link != through:
         raise BackupRefused(
             f"the audit log's entry {link.version} is not the one that the keeper signed as {through.version}",

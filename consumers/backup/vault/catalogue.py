@@ -66,6 +66,12 @@ class Catalogue:
         return next((one.complete_through_at for one in reversed(self.commits) if one.complete_through_at), None)
 
     @property
+    def settled_through_at(self) -> datetime | None:
+        """The complete time before the newest: transactions that were open at it have ended since, in all topics."""
+        times = sorted({one.complete_through_at for one in self.commits if one.complete_through_at}, reverse=True)
+        return times[min(1, len(times) - 1)] if times else None
+
+    @property
     def files(self) -> Iterator[CataloguedFile]:
         """Every file, in the order of the commits."""
         return (file for commit in self.commits for file in commit.files)

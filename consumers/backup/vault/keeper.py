@@ -14,12 +14,13 @@ from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Timestamp
 
 from consumers.backup.policy import Policy
-from consumers.backup.vault.audit import verify_audit
+from consumers.backup.vault.audit import AuditEntry, verify_audit
 from consumers.backup.vault.catalogue import Catalogue, commits_after, load_onto, newest_version, verified_file
 from consumers.backup.vault.client import Client
 from consumers.backup.vault.commits import START, Link, SetTarget, SignedCommit, link_of
 from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.creator import require_creator
+from consumers.backup.vault.drills import Rehearsals
 from consumers.backup.vault.encryption import wrap_name
 from consumers.backup.vault.kept import AUDIT_FIELD, kept_state
 from consumers.backup.vault.layout import SNAPSHOTS, TIMESTAMPS, metadata_path, wrap_path
@@ -49,6 +50,8 @@ class Keeper:
         self._state_dir = state_dir
         self._catalogue = Catalogue()
         self._audit = START
+        self.rehearsals = Rehearsals()
+        """The last drills that the audit log tells of."""
         self._due_at: datetime | None = None
 
     def open(self) -> None:
@@ -73,7 +76,7 @@ class Keeper:
                     reason="rolled_back",
                 )
         load_onto(self._catalogue, self._copies, kept.head)
-        verify_audit(self._copies, START, self._root, kept.audit)
+        verify_audit(self._copies, START, self._root, kept.audit, self._note)
         self._audit = kept.audit
 
     def publish(self, now: datetime) -> Published | None:
@@ -86,12 +89,15 @@ class Keeper:
             Transient: the copies are away.
         """
         grown = self._take_commits()
-        audit = verify_audit(self._copies, self._audit, self._root)
+        audit = verify_audit(self._copies, self._audit, self._root, told=self._note)
         if not (grown or audit != self._audit or self._due_at is None or now >= self._due_at):
             return None
         if self._catalogue.head == START:
             return None
         return self._sign(audit, now)
+
+    def _note(self, entry: AuditEntry) -> None:
+        self.rehearsals = self.rehearsals.after(entry)
 
     def _take_commits(self) -> bool:
         """Prove and take the commits after the last one; whether there were any."""
