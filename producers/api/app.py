@@ -23,6 +23,7 @@ from producers.api.guard import BULK_PATH, BodyGuard, BodyLimits
 from producers.api.intake import ANY_VERSION, Asked, Intake, Taken, Unchanged, unknown_order
 from producers.api.orders import Orders
 from producers.api.problems import MEDIA_TYPE, FieldProblem, Problem, ProblemDocument, invalid
+from producers.api.requests import RequestId
 from schemas.attributes import OrderId
 from schemas.errors import OrdersyncError, Transient
 
@@ -262,7 +263,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
     )
     async def read(order_id: OrderIdPath, client: Reader, known: Annotated[str | None, _NONE_MATCH] = None) -> Response:
         named = _own(client, order_id)
-        state = service.orders.order(named)
+        state = await service.orders.order_at_least(named, 1)
         if state is None:
             raise unknown_order(named)
         tag = f'"{state.version}"'
@@ -281,6 +282,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
     )
     async def time_line(order_id: OrderIdPath, client: Reader) -> Response:
         named = _own(client, order_id)
+        await service.orders.order_at_least(named, 1)
         steps = service.orders.time_line(named)
         if not steps:
             raise unknown_order(named)
@@ -296,8 +298,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         },
     )
     async def read_request(request_id: Annotated[str, Path(pattern=_UUID)], client: Reader) -> Response:
-        # The types of the path are texts; the pattern says that it is one.
-        found = service.orders.request(request_id)  # type: ignore[arg-type]
+        found = await service.orders.sought(RequestId(request_id))
         if found is None or not client.may_see(found.order_id):
             told = f"there is no request {request_id}; requests are forgotten after some days"
             raise Problem(404, "request.unknown", told)

@@ -10,7 +10,15 @@ from datetime import timedelta
 from typing import Any, cast
 
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from producers.api.kafka import CLIENT_ID, kafka_error
@@ -91,23 +99,25 @@ class OrderFeed:
         """Whether it has all that was there when it began, and still goes on."""
         return self.failure is None and self._thread.is_alive() and self._has(self._ends)
 
-    def catch_up(self, seconds: float) -> None:
-        """Return when everything that is captured at this moment is in the copy; blocks, so call it in a thread.
+    def catch_up(self, topic: str, seconds: float) -> None:
+        """Return when everything that is on the topic at this moment is in the copy; blocks, so call it in a thread.
 
         Raises:
             Transient: it took too long.
         """
-        numbers = [number for topic, number in self._ends if topic == ORDERS_CAPTURED]
-        # Without regard to open transactions of others: a request of ours may stand behind one.
-        asked = {TopicPartition(ORDERS_CAPTURED, number): OffsetSpec.latest() for number in numbers}
+        parts = [TopicPartition(topic, number) for of, number in self._ends if of == topic]
+        # Of captured events without regard to open transactions of others: a request of ours may stand behind one.
+        is_whole = topic == ORDERS_CAPTURED
+        isolation = IsolationLevel.READ_UNCOMMITTED if is_whole else IsolationLevel.READ_COMMITTED
+        asked = {part: OffsetSpec.latest() for part in parts}
         try:
-            answers = self._admin.list_offsets(asked, request_timeout=seconds)
+            answers = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=seconds)
             ends = {(part.topic, part.partition): answer.result().offset for part, answer in answers.items()}
         except KafkaException as exc:
-            raise kafka_error(exc, "asking how far the orders are") from exc
+            raise kafka_error(exc, f"asking where {topic} ends") from exc
         if min(ends.values()) < 0:
             # The client calls it a success when the time ran out.
-            raise Transient("Kafka did not say where the orders end; is the broker running?")
+            raise Transient(f"Kafka did not say where {topic} ends; is the broker running?")
         with self._moved:
             if not self._moved.wait_for(lambda: self._has(ends) or self.failure is not None, seconds):
                 raise Transient("what is known of the orders is behind; try again", retry_after_seconds=1.0)

@@ -16,6 +16,7 @@ from schemas.attributes import OrderId
 from schemas.codec import TopicCodec
 from schemas.errors import InvalidValue, Transient
 from schemas.models import OrderCaptured, OrderState, SalesOrder
+from schemas.topics import ORDERS_CAPTURED
 
 ANY_VERSION = "*"
 _CANCELLED = "cancelled"
@@ -102,6 +103,8 @@ class Intake:
             Transient: as `create`.
         """
 
+        await self._orders.order_at_least(order_id, _least(version))
+
         def fact() -> _Fact:
             state = self._known(order_id, version)
             assert state.order is not None
@@ -112,6 +115,8 @@ class Intake:
 
     async def cancel(self, asked: Asked, order_id: OrderId, version: str) -> Taken | Unchanged:
         """Accept that an order is cancelled. Raises as `change`."""
+
+        await self._orders.order_at_least(order_id, _least(version))
 
         def fact() -> _Fact:
             state = self._known(order_id, version)
@@ -149,7 +154,7 @@ class Intake:
     async def _take(self, asked: Asked, draft: _Draft, fact: Callable[[], _Fact]) -> Taken | Unchanged:
         if asked.key is not None and draft.kind is not Kind.CREATE:
             # Which version a change builds upon must not be judged while an earlier sending of it is out of sight.
-            await self._orders.catch_up()
+            await self._orders.catch_up(ORDERS_CAPTURED)
             known = self._known_request(draft.request_id, draft.fingerprint)
             if known is not None:
                 return known
@@ -159,7 +164,7 @@ class Intake:
             if asked.key is None or draft.kind is not Kind.CREATE:
                 raise
             # The order may be there because of an earlier sending that is out of sight.
-            await self._orders.catch_up()
+            await self._orders.catch_up(ORDERS_CAPTURED)
             known = self._known_request(draft.request_id, draft.fingerprint)
             if known is None:
                 raise
@@ -237,6 +242,10 @@ def _check_fingerprint(known: str, fingerprint: str) -> None:
     if known != fingerprint:
         told = "this Idempotency-Key was used for another request: send each request under a key of its own"
         raise Problem(422, "idempotency.key_reused", told)
+
+
+def _least(version: str) -> int:
+    return 1 if version == ANY_VERSION else int(version)
 
 
 def _after(state: OrderState, order: SalesOrder) -> _Fact:

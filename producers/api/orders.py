@@ -16,6 +16,7 @@ from producers.api.store import Changes, OrderStore
 from schemas.attributes import OrderId
 from schemas.codec import TopicCodec
 from schemas.models import AwaitedRecord, OrderState, Violation
+from schemas.topics import ORDER_STATE, ORDERS_CAPTURED
 
 _CATCH_UP_SECONDS = 5.0
 
@@ -91,6 +92,14 @@ class Orders:
         """An accepted request, whichever worker accepted it."""
         return self._recent.get(request_id) or self._store.request(request_id)
 
+    async def sought(self, request_id: RequestId) -> AcceptedRequest | None:
+        """An accepted request, sought again where another worker may have accepted it just now. Raises Transient."""
+        known = self.request(request_id)
+        if known is None:
+            await self.catch_up(ORDERS_CAPTURED)
+            known = self.request(request_id)
+        return known
+
     def remember(self, request: AcceptedRequest) -> None:
         """A request that this worker has made durable; the copy will have it soon."""
         self._recent[request.request_id] = request
@@ -137,10 +146,22 @@ class Orders:
             if not waiters:
                 self._waiters.pop(request.order_id, None)
 
-    async def catch_up(self) -> None:
-        """Return when everything that was captured before is known. Raises Transient where that takes too long."""
+    async def catch_up(self, topic: str) -> None:
+        """Return when everything that was on the topic before is known. Raises Transient where that takes too long."""
         assert self.feed is not None
-        await asyncio.to_thread(self.feed.catch_up, _CATCH_UP_SECONDS)
+        await asyncio.to_thread(self.feed.catch_up, topic, _CATCH_UP_SECONDS)
+
+    async def order_at_least(self, order_id: OrderId, version: int) -> OrderState | None:
+        """The latest version, sought again where the caller has seen a later one: at another worker.
+
+        Raises:
+            Transient: the copy is too far behind.
+        """
+        state = self.order(order_id)
+        if state is None or state.version < version:
+            await self.catch_up(ORDER_STATE)
+            state = self.order(order_id)
+        return state
 
     def _wake(self, orders: set[OrderId]) -> None:
         for order_id in orders & self._waiters.keys():
