@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -19,16 +18,16 @@ from starlette.types import ASGIApp
 from producers.api import answers, bulk
 from producers.api.clients import Client, Clients
 from producers.api.documents import EXAMPLE, ChangedOrder, NewOrder
-from producers.api.guard import BULK_PATH, BodyGuard, BodyLimits
-from producers.api.intake import ANY_VERSION, Asked, Intake, Taken, Unchanged, unknown_order
-from producers.api.orders import Orders
+from producers.api.guard import BULK_PATH, BodyGuard
+from producers.api.intake import ANY_VERSION, Asked, unknown_order
+from producers.api.plain import KEY_PATTERN, PlainOrders
 from producers.api.problems import MEDIA_TYPE, FieldProblem, Problem, ProblemDocument, invalid
 from producers.api.requests import RequestId
+from producers.api.service import Service
 from schemas.attributes import OrderId
 from schemas.errors import OrdersyncError, Transient
 
 _log = logging.getLogger(__name__)
-_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 _ETAG = re.compile(r'^\s*(?:\*|"(\d{1,12})")\s*$')
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _SAID = {
@@ -47,18 +46,6 @@ _SAID = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the routes need."""
-
-    intake: Intake
-    orders: Orders
-    clients: Clients
-    limits: BodyLimits
-    bulk_limit_orders: int
-    wait_limit_seconds: float
-
-
 def _said(*codes: int) -> dict[int | str, dict[str, Any]]:
     schema = {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
     return {code: {"description": _SAID[code], "content": {MEDIA_TYPE: schema}} for code in codes}
@@ -71,7 +58,7 @@ _KEY = Header(
     description="Names this request: sent again under the same key it is taken once, and answered the same",
     min_length=1,
     max_length=255,
-    pattern=r"^[\x21-\x7e]+$",
+    pattern=KEY_PATTERN,
 )
 _PREFER = Header(
     description="`wait=10`: answer with the effect if it comes within so many seconds (RFC 7240)", max_length=255
@@ -89,7 +76,7 @@ _bearer = HTTPBearer(auto_error=False, description="The client's key")
 
 def asgi_app(service: Service) -> ASGIApp:
     """The whole application, as the server runs it."""
-    return BodyGuard(api(service), service.limits)
+    return BodyGuard(PlainOrders(api(service), service), service.limits)
 
 
 def api(service: Service) -> FastAPI:
@@ -150,20 +137,6 @@ def _allowed(request: Request, given: HTTPAuthorizationCredentials | None, scope
 
 
 def _add_writing(app: FastAPI, service: Service) -> None:
-    async def answer(taken: Taken | Unchanged, prefer: str | None, shows: bool) -> Response:
-        if isinstance(taken, Unchanged):
-            return answers.order_response(taken.state)
-        request, headers = taken.request, dict[str, str]()
-        if taken.is_replay:
-            headers["Idempotent-Replayed"] = "true"
-        seconds = _wait_seconds(prefer, service.wait_limit_seconds)
-        if seconds is None:
-            return answers.accepted_response(service.orders.status(request), headers)
-        headers["Preference-Applied"] = f"wait={seconds:g}"
-        status = await service.orders.outcome(request, seconds)
-        state = service.orders.order(request.order_id) if shows else None
-        return answers.outcome_response(status, state, headers)
-
     taken_codes: dict[int | str, dict[str, Any]] = {
         200: {"description": "The order as it is now; with `Prefer: wait`", "model": answers.OrderDocument},
         202: {"description": "Durable; ask its Location what became of it", "model": answers.RequestDocument},
@@ -185,7 +158,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
     ) -> Response:
         asked = Asked(client.name, key, await request.body())
         taken = await service.intake.create(asked, draft, bulk.system_of(client, draft))
-        return await answer(taken, prefer, True)
+        return await service.answer(taken, prefer)
 
     @app.post(
         BULK_PATH,
@@ -229,7 +202,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
         named = _own(client, order_id)
         asked = Asked(client.name, key, await request.body())
         taken = await service.intake.change(asked, named, draft, _matched(match))
-        return await answer(taken, prefer, True)
+        return await service.answer(taken, prefer)
 
     @app.post(
         "/v1/orders/{order_id}/cancellation",
@@ -247,7 +220,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
     ) -> Response:
         named = _own(client, order_id)
         taken = await service.intake.cancel(Asked(client.name, key, b""), named, _matched(match))
-        return await answer(taken, prefer, True)
+        return await service.answer(taken, prefer)
 
 
 def _add_reading(app: FastAPI, service: Service) -> None:
@@ -321,11 +294,6 @@ def _matched(match: str | None) -> str:
     if found is None:
         raise Problem(412, "order.version", f'If-Match {match} is no version of an order: send one ETag such as "3"')
     return found.group(1) or ANY_VERSION
-
-
-def _wait_seconds(prefer: str | None, limit: float) -> float | None:
-    found = None if prefer is None else _WAIT.search(prefer)
-    return None if found is None else min(float(found.group(1)), limit)
 
 
 def _media_type(request: Request) -> str:

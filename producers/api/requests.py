@@ -8,7 +8,7 @@ yet, it writes the same event at the same place once more, which streams take fo
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any, NewType
@@ -67,7 +67,7 @@ class AcceptedRequest:
 
     def packed(self) -> bytes:
         """The value of the header."""
-        return orjson.dumps(asdict(self) | {"kind": self.kind.value})
+        return orjson.dumps(self)
 
     @classmethod
     def unpacked(cls, value: bytes) -> AcceptedRequest | None:

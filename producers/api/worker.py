@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from producers.api.app import Service, asgi_app
+from producers.api.app import asgi_app
 from producers.api.clients import Clients
 from producers.api.feed import OrderFeed
 from producers.api.guard import BodyLimits
@@ -20,6 +20,7 @@ from producers.api.intake import Intake
 from producers.api.metrics import ApiMetrics, Measured
 from producers.api.orders import Orders
 from producers.api.outlet import Outlet, OutletOptions
+from producers.api.service import Service
 from producers.api.settings import ApiSettings
 from producers.api.store import OrderStore
 from schemas.codec import TopicCodec
@@ -104,6 +105,7 @@ class ApiWorker:
             "access_log": False,
             "log_config": None,
             "server_header": False,
+            "proxy_headers": False,
             "timeout_graceful_shutdown": settings.stop_seconds,
             "ssl_certfile": settings.tls_certificate,
             "ssl_keyfile": settings.tls_key,

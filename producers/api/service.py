@@ -1,0 +1,51 @@
+"""What the routes work with, and how they answer a request that was taken."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fastapi.responses import Response
+
+from producers.api import answers
+from producers.api.clients import Clients
+from producers.api.guard import BodyLimits
+from producers.api.intake import Intake, Taken, Unchanged
+from producers.api.orders import Orders, Progress, RequestStatus
+
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The two sides of the API, who may use it, and its limits."""
+
+    intake: Intake
+    orders: Orders
+    clients: Clients
+    limits: BodyLimits
+    bulk_limit_orders: int
+    wait_limit_seconds: float
+
+    async def answer(self, taken: Taken | Unchanged, prefer: str | None) -> Response:
+        """The answer to a request that was taken; waits for its effect where the caller prefers that (RFC 7240).
+
+        Raises:
+            Problem: the caller waited, and the request came to nothing.
+        """
+        if isinstance(taken, Unchanged):
+            return answers.order_response(taken.state)
+        request, headers = taken.request, dict[str, str]()
+        if taken.is_replay:
+            headers["Idempotent-Replayed"] = "true"
+        seconds = self._wait_seconds(prefer)
+        if seconds is not None:
+            headers["Preference-Applied"] = f"wait={seconds:g}"
+            status = await self.orders.outcome(request, seconds)
+            return answers.outcome_response(status, self.orders.order(request.order_id), headers)
+        fresh = RequestStatus(request, Progress.ACCEPTED)
+        return answers.accepted_response(self.orders.status(request) if taken.is_replay else fresh, headers)
+
+    def _wait_seconds(self, prefer: str | None) -> float | None:
+        found = None if prefer is None else _WAIT.search(prefer)
+        return None if found is None else min(float(found.group(1)), self.wait_limit_seconds)
