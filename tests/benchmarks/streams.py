@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.local.endpoints import Endpoints
@@ -25,6 +25,7 @@ from tests.benchmarks.stream_runs import PeerMissing, Program, ProgramEnded, Run
 
 ORDERS_PER_SECOND_GOAL = 25_000
 TIMES_PLAIN_FAUST_GOAL = 30
+TIMES_PLAIN_FAUST_ALL_RULES_GOAL = 5
 TIMES_QUIX_GOAL = 5
 TIMES_KAFKA_STREAMS_GOAL = 1
 MEMORY_OF_KAFKA_STREAMS_GOAL = 0.5
@@ -37,10 +38,13 @@ OURS = "ours, exactly once, RocksDB"
 IN_MEMORY = "ours, exactly once, in memory"
 AT_LEAST_ONCE = "ours, at least once, RocksDB"
 TWO_WORKERS = "two of our workers, exactly once, RocksDB"
-PLAIN_FAUST = "plain Faust, at least once, in memory"
-QUIX = "Quix Streams, at least once, RocksDB"
-QUIX_EXACTLY_ONCE = "Quix Streams, exactly once, RocksDB"
-KAFKA_STREAMS = "Kafka Streams, exactly once, RocksDB, 2 threads"
+TEN_CHECKS = "our engine, the peers' ten checks, exactly once, RocksDB"
+TWO_TEN_CHECKS = "two processes of our engine, the peers' ten checks, exactly once, RocksDB"
+PLAIN_FAUST = "plain Faust, our worker's rules, at least once, in memory"
+PLAIN_FAUST_CHECKS = "plain Faust, ten checks, at least once, in memory"
+QUIX = "Quix Streams, ten checks, at least once, RocksDB"
+QUIX_EXACTLY_ONCE = "Quix Streams, ten checks, exactly once, RocksDB"
+KAFKA_STREAMS = "Kafka Streams, ten checks, exactly once, RocksDB, 2 threads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def _figures(endpoints: Endpoints, arguments: argparse.Namespace, home: Path) ->
                 print(f"{contestant.name}: skipped, {exc}", file=sys.stderr)
                 continue
             except ProgramEnded as exc:
-                if contestant.name in (OURS, IN_MEMORY, AT_LEAST_ONCE, TWO_WORKERS):
+                if contestant.name in (OURS, IN_MEMORY, AT_LEAST_ONCE, TWO_WORKERS, TEN_CHECKS, TWO_TEN_CHECKS):
                     raise SystemExit(str(exc)) from exc
                 # A peer's own failure, such as an error of the broker that it does not outlive, is not our result.
                 print(f"{contestant.name}: this run does not count, {exc}", file=sys.stderr)
@@ -108,10 +112,13 @@ def _contestants(endpoints: Endpoints, arguments: argparse.Namespace) -> list[Co
         _ours(endpoints, IN_MEMORY, records, state_store="memory"),
         _ours(endpoints, AT_LEAST_ONCE, records, delivery="at_least_once"),
         Contestant(TWO_WORKERS, records, lambda home: _two_workers(endpoints, home)),
+        Contestant(TEN_CHECKS, records, lambda home: [_ten_checks(endpoints, home, new_group("ten"), "0")]),
+        Contestant(TWO_TEN_CHECKS, records, lambda home: _two_of_ten_checks(endpoints, home)),
         Contestant(KAFKA_STREAMS, records, lambda home: [kafka_streams.program(endpoints, home)]),
         _quix(endpoints, QUIX, arguments, "at-least-once"),
         _quix(endpoints, QUIX_EXACTLY_ONCE, arguments, "exactly-once"),
-        Contestant(PLAIN_FAUST, min(records, arguments.faust_records), lambda home: [_plain_faust(endpoints, home)]),
+        _plain_faust(endpoints, PLAIN_FAUST_CHECKS, arguments, "plain_faust_checks"),
+        _plain_faust(endpoints, PLAIN_FAUST, arguments, "plain_faust"),
     ]
 
 
@@ -124,22 +131,34 @@ def _two_workers(endpoints: Endpoints, home: Path) -> list[Program]:
     return [our_worker(endpoints, home / slot, group, slot=slot) for slot in ("0", "1")]
 
 
+def _ten_checks(endpoints: Endpoints, home: Path, group: str, slot: str) -> Program:
+    ours = our_worker(endpoints, home, group, slot=slot)
+    return replace(ours, argv=[sys.executable, "-m", "tests.benchmarks.ten_checks_worker"])
+
+
+def _two_of_ten_checks(endpoints: Endpoints, home: Path) -> list[Program]:
+    group = new_group("ten")
+    return [_ten_checks(endpoints, home / slot, group, slot) for slot in ("0", "1")]
+
+
 def _quix(endpoints: Endpoints, name: str, arguments: argparse.Namespace, guarantee: str) -> Contestant:
     orders = min(arguments.records, arguments.quix_records)
     return Contestant(name, orders, lambda home: [quix.program(endpoints, home, guarantee)])
 
 
-def _plain_faust(endpoints: Endpoints, home: Path) -> Program:
-    group = new_group("faust")
-    settings = {
-        "servers": endpoints.bootstrap_servers,
-        "registry": endpoints.registry_url,
-        "group": group,
-        "datadir": str(home),
-    }
-    environment = {**os.environ, "BENCH": json.dumps(settings)}
-    argv = [sys.executable, "-m", "tests.benchmarks.peers.plain_faust"]
-    return Program("plain Faust", argv, environment, group)
+def _plain_faust(endpoints: Endpoints, name: str, arguments: argparse.Namespace, module: str) -> Contestant:
+    def program(home: Path) -> Program:
+        group = new_group("faust")
+        settings = {
+            "servers": endpoints.bootstrap_servers,
+            "registry": endpoints.registry_url,
+            "group": group,
+            "datadir": str(home),
+        }
+        environment = {**os.environ, "BENCH": json.dumps(settings)}
+        return Program(name, [sys.executable, "-m", f"tests.benchmarks.peers.{module}"], environment, group)
+
+    return Contestant(name, min(arguments.records, arguments.faust_records), lambda home: [program(home)])
 
 
 def _run(endpoints: Endpoints, contestant: Contestant, home: Path) -> Run:
@@ -166,34 +185,45 @@ def _rates(runs: dict[str, list[Run]]) -> list[Figure]:
 
 
 def _comparisons(runs: dict[str, list[Run]]) -> list[Figure]:
-    """Ours against each peer; Kafka Streams' two threads use both cores, and so may two of our workers."""
-    if OURS not in runs:
-        return []
-    ours = _rate(runs[OURS])
-    figures = [
-        Figure(f"times {peer}", ours / _rate(runs[peer]), "x", goal)
-        for peer, goal in (
-            (PLAIN_FAUST, TIMES_PLAIN_FAUST_GOAL),
-            (QUIX, TIMES_QUIX_GOAL),
-            (QUIX_EXACTLY_ONCE, TIMES_QUIX_GOAL),
-        )
-        if peer in runs
-    ]
-    for name, short in ((OURS, "one worker"), (TWO_WORKERS, "two workers")):
+    """Our engine against each peer at the same work; Kafka Streams' two threads use both cores, and so may two of ours.
+
+    Our worker does all of its rules, enrichment and versions; it is compared too, without a goal.
+    """
+    figures = []
+    for ours, short, is_goal in ((TEN_CHECKS, "our engine", True), (OURS, "our worker", False)):
+        figures += [
+            Figure(f"{short}, times {peer}", _rate(runs[ours]) / _rate(runs[peer]), "x", goal if is_goal else None)
+            for peer, goal in (
+                (PLAIN_FAUST_CHECKS, TIMES_PLAIN_FAUST_GOAL),
+                (QUIX, TIMES_QUIX_GOAL),
+                (QUIX_EXACTLY_ONCE, TIMES_QUIX_GOAL),
+            )
+            if ours in runs and peer in runs
+        ]
+    for name, short, is_goal in (
+        (TEN_CHECKS, "our engine", True),
+        (TWO_TEN_CHECKS, "two processes of our engine", True),
+        (OURS, "our worker", False),
+        (TWO_WORKERS, "two of our workers", False),
+    ):
         if name in runs and KAFKA_STREAMS in runs:
-            figures += _against_kafka_streams(short, runs[name], runs[KAFKA_STREAMS])
-    if TWO_WORKERS in runs:
-        figures.append(Figure("two workers, times one", _rate(runs[TWO_WORKERS]) / ours, "x"))
+            figures += _against_kafka_streams(short, runs[name], runs[KAFKA_STREAMS], is_goal=is_goal)
+    if OURS in runs and TWO_WORKERS in runs:
+        figures.append(Figure("two workers, times one", _rate(runs[TWO_WORKERS]) / _rate(runs[OURS]), "x"))
+    if OURS in runs and PLAIN_FAUST in runs:
+        times = _rate(runs[OURS]) / _rate(runs[PLAIN_FAUST])
+        figures.append(Figure(f"our worker, times {PLAIN_FAUST}", times, "x", TIMES_PLAIN_FAUST_ALL_RULES_GOAL))
     return figures
 
 
-def _against_kafka_streams(name: str, ours: list[Run], peer: list[Run]) -> list[Figure]:
-    goal = TIMES_KAFKA_STREAMS_GOAL
+def _against_kafka_streams(name: str, ours: list[Run], peer: list[Run], *, is_goal: bool) -> list[Figure]:
+    goal = TIMES_KAFKA_STREAMS_GOAL if is_goal else None
+    memory_goal = MEMORY_OF_KAFKA_STREAMS_GOAL if is_goal else None
     memory = _peak(ours) / _peak(peer)
     return [
         Figure(f"{name}, times Kafka Streams, whole run", _rate(ours) / _rate(peer), "x", goal),
         Figure(f"{name}, times Kafka Streams, second half", _warm_rate(ours) / _warm_rate(peer), "x", goal),
-        Figure(f"{name}, memory of Kafka Streams'", memory, "x", MEMORY_OF_KAFKA_STREAMS_GOAL, is_cost=True),
+        Figure(f"{name}, memory of Kafka Streams'", memory, "x", memory_goal, is_cost=True),
     ]
 
 

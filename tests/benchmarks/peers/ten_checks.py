@@ -15,7 +15,9 @@ import fastavro
 
 _SCHEMAS = Path(__file__).parents[3] / "schemas" / "avsc"
 _HEADER_LENGTH = 5
-_CURRENCIES = frozenset(
+# Records are dictionaries here, whatever they hold.
+_decoded: Any = fastavro.schemaless_reader
+CURRENCIES = frozenset(
     {
         "AUD",
         "BRL",
@@ -41,7 +43,7 @@ _CURRENCIES = frozenset(
         "ZAR",
     }
 )
-_STATUSES = frozenset({"placed", "confirmed", "completed", "cancelled"})
+STATUSES = frozenset({"placed", "confirmed", "completed", "cancelled"})
 # Scales on the wire: quantities and prices 6 digits, amounts 4.
 _LINE_DIVISOR = 10**8
 
@@ -87,7 +89,7 @@ _STATE = fastavro.parse_schema(
 
 def master_record(topic: str, message: bytes) -> dict[str, Any]:
     """A record of `master.customers` or `master.products`."""
-    return fastavro.schemaless_reader(BytesIO(message[_HEADER_LENGTH:]), _MASTER[topic], None)
+    return _decoded(BytesIO(message[_HEADER_LENGTH:]), _MASTER[topic], None)  # type: ignore[no-any-return]
 
 
 class Work:
@@ -101,12 +103,12 @@ class Work:
         """The order's next state, encoded. Raises Refused."""
         body = BytesIO(message)
         body.seek(_HEADER_LENGTH)
-        event = fastavro.schemaless_reader(body, _EVENT, None)
+        event = _decoded(body, _EVENT, None)
         # One byte says that there is an order: a deleted one is refused like an unknown status.
         if body.read(1) == b"\0":
             raise Refused("status")
         begin = body.tell()
-        order = fastavro.schemaless_reader(body, _ORDER, None)
+        order = _decoded(body, _ORDER, None)
         if event["order_id"].encode() != key:
             raise Refused("key")
         customer = self._customers.get(order["buyer_customer_party_id"])
@@ -114,11 +116,12 @@ class Work:
         _check(order)
         if customer is None or customer["is_blocked"]:
             raise Refused("customer")
-        if any(product is None or product["is_discontinued"] for product in products):
+        known = [product for product in products if product is not None and not product["is_discontinued"]]
+        if len(known) < len(products):
             raise Refused("product")
         version = 1
         if before is not None:
-            version += fastavro.schemaless_reader(BytesIO(before), _STATE, None)["version"]
+            version += _decoded(BytesIO(before), _STATE, None)["version"]
         written = BytesIO()
         state = {
             "order_id": event["order_id"],
@@ -128,8 +131,8 @@ class Work:
             "event_id": event["event_id"],
             "customer_name": customer["name"],
             "customer_segment": customer["segment"],
-            "product_names": [product["name"] for product in products],
-            "standard_costs": [product["standard_cost_amount"] or b"\0" for product in products],
+            "product_names": [product["name"] for product in known],
+            "standard_costs": [product["standard_cost_amount"] or b"\0" for product in known],
         }
         fastavro.schemaless_writer(written, _STATE, state)
         written.write(message[begin:])
@@ -138,9 +141,9 @@ class Work:
 
 def _check(order: dict[str, Any]) -> None:
     lines = order["order_lines"]
-    if order["document_currency_code"] not in _CURRENCIES:
+    if order["document_currency_code"] not in CURRENCIES:
         raise Refused("currency")
-    if order["order_status"] not in _STATUSES:
+    if order["order_status"] not in STATUSES:
         raise Refused("status")
     if not lines:
         raise Refused("lines")
