@@ -150,6 +150,11 @@ class AssemblyState:
             return self._dirty_notes[name]
         return self._value(_NOTE + name)
 
+    def written_note(self, name: bytes) -> bytes | None:
+        """The note as it was written last, with the rows that were sealed with it; None if there is none."""
+        value: bytes | None = self._db.get(_NOTE + name)
+        return value
+
     def put_note(self, name: bytes, value: bytes | None) -> None:
         """Keep a note from the next seal on, in one batch with the rows and their position; None forgets it."""
         self._dirty_notes[name] = value

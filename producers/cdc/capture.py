@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from uuid import uuid4
 
 from producers.cdc.aggregates import Assembly
+from producers.cdc.answers import Answers, note_refused
 from producers.cdc.assembly_state import AssemblyState, Standing, remove_state
 from producers.cdc.care import Care
 from producers.cdc.claims import Claims, StandingKeys, has_claims, note_claims, standing_keys
@@ -118,7 +119,10 @@ class Capture:
             try:
                 state.write(state.seal(_standing(state)))
                 outlet = self._outlet(source, found.plans, state, publisher)
-                care = Care(self._settings, source, state, found, self._held, signals, self._watch, self._metrics)
+                answers = Answers(publisher, self._schemas, state, self._mapping.system, self._settings.topic_prefix)
+                care = Care(
+                    self._settings, source, state, found, self._held, signals, answers, self._watch, self._metrics
+                )
                 streaming = Streaming(self._settings, source, found.plans, state, outlet, care)
                 self._streaming.set()
                 streaming.run(stop)
@@ -190,7 +194,9 @@ class Capture:
         standing = _standing(state)
         found = fitness(self._mapping, self._settings.mapping_path, source.relations, source.misfits, state, self._held)
         jobs = Jobs(state)
-        jobs.leave(list(found.stopped))
+        for job in jobs.leave(list(found.stopped)):
+            if job.cause is Cause.REQUEST:
+                note_refused(state, job.job_id, f"nothing is captured of it: {'; '.join(found.stopped.values())}")
         if has_claims(state) and not any(job.cause is Cause.CLAIMS for job in jobs):
             # Kept rows were lost, or the worker was killed between saying what it had read again and keeping it.
             self._compare_claims(state, found.plans)

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import uuid4
 
 from producers.cdc.aggregates import Assembly
+from producers.cdc.answers import Answers
 from producers.cdc.assembly_state import AssemblyState, Standing
 from producers.cdc.changes import Marker
 from producers.cdc.fitness import STOPPED, Fitness, Held, forget_shapes, put_stopped, stopped_trees, unfit
@@ -45,6 +46,7 @@ class Care:
         fitness: Fitness,
         held: Held,
         signals: Signals,
+        answers: Answers,
         watch: SlotWatch,
         metrics: CaptureMetrics,
     ) -> None:
@@ -54,6 +56,7 @@ class Care:
         self._fitness = fitness
         self._held = held
         self._signals = signals
+        self._answers = answers
         self._watch = watch
         self._metrics = metrics
         self._mended_token = uuid4().hex
@@ -84,6 +87,8 @@ class Care:
             self._signals_at = now + _SIGNALS_SECONDS
             for job in self._signals.taken(self._fitness.plans, self._source):
                 rereading.jobs.add(job)
+                nudge()
+            if self._answers.give(rereading.jobs):
                 nudge()
         if now >= self._schema_at:
             self._schema_at = now + self._settings.schema_check_seconds

@@ -15,6 +15,7 @@ from producers.cdc.tables import TablePlan, TablePlans
 from schemas.attributes import CanonicalModel
 from schemas.errors import InvalidValue
 from schemas.mapping import AggregateMapping, Image
+from schemas.mapping.images import reasons_of
 
 
 class Stated(NamedTuple):
@@ -204,7 +205,7 @@ class FactBuilder:
 
     def _refused(self, aggregate: AggregateMapping, plan: TablePlan, node: Node, exc: InvalidValue) -> Refused:
         table, problem = self._examined(plan, node)
-        reasons = problem.reasons or [exc]
+        reasons = problem.reasons or list(reasons_of(exc))
         try:
             key = aggregate.key_of(problem.readable)
         except InvalidValue:

@@ -124,14 +124,16 @@ class Jobs:
             self._jobs.append(job)
         self.save()
 
-    def leave(self, trees: Sequence[str]) -> None:
-        """Take trees out of every job: they no longer exist, or are stopped."""
+    def leave(self, trees: Sequence[str]) -> list[Job]:
+        """Take trees out of every job: they no longer exist, or are stopped. Gives the jobs that have none left."""
         for job in self._jobs:
             if job.trees and job.tree in trees:
                 job.stage, job.cursor, job.table, job.again = Stage.RANGE, None, None, []
             job.trees = [tree for tree in job.trees if tree not in trees]
+        left = [job for job in self._jobs if not job.trees]
         self._jobs = [job for job in self._jobs if job.trees]
         self.save()
+        return left
 
     def finish_tree(self) -> Job | None:
         """The current job's tree is done; gives the job if it is done with it."""

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, Protocol
 from uuid import uuid4
 
 from producers.cdc.aggregates import Assembly, NodeId
+from producers.cdc.answers import note_finished
 from producers.cdc.assembly_state import AssemblyState
 from producers.cdc.changes import Marker, Position
 from producers.cdc.claims import Claims
@@ -292,6 +293,8 @@ class Rereading:
             self._progress = None
         if self.jobs.finish_tree() is not None:
             _log.info("reading again is complete: %s, job %s", job.cause, job.job_id)
+            if job.cause is Cause.REQUEST:
+                note_finished(self._state, job, self.jobs)
         self._metrics.rereading(tree, False)
         self.changed()
 

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from producers.cdc.answers import DONE, PROGRESS, REFUSED, note_refused
 from producers.cdc.assembly_state import AssemblyState
 from producers.cdc.changes import RowReader
 from producers.cdc.jobs import Cause, Job, KeyText
@@ -24,6 +25,7 @@ from schemas.settings import KafkaSettings
 from schemas.topics import CAPTURE_SIGNALS
 
 RESYNC: Final = "resync"
+_ANSWERS: Final = frozenset({PROGRESS, DONE, REFUSED})
 _POSITION: Final = b"signals"
 """Note: the offset of the next signal."""
 _PARTITION: Final = 0
@@ -87,12 +89,15 @@ class Signals:
             offset, value = message.offset(), message.value()
             assert offset is not None
             self._state.put_note(_POSITION, json.dumps(offset + 1).encode())
+            signal = None
             try:
                 signal = None if value is None else self._codec.decode(value)
-                if signal is not None and signal.system == self._system:
+                if signal is not None and signal.system == self._system and signal.action not in _ANSWERS:
                     jobs += jobs_of(signal, plans, source.values, self._state)
             except InvalidMessage as exc:
                 _log.error("a signal (offset %d of %s) cannot be followed: %s", offset, self._topic, exc)
+                if signal is not None:
+                    note_refused(self._state, signal.signal_id, str(exc))
         return jobs
 
     def _begin(self) -> int:

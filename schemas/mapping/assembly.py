@@ -82,14 +82,16 @@ class AggregateMapping:
         """Compile one aggregate.
 
         Raises:
-            ConfigurationError: the topic cannot be captured, or something in the declaration is wrong.
+            ConfigurationError: the topic cannot be captured, or something in the declaration is wrong; it lists all.
         """
         section, model, given = _target(declaration, topic)
         compiler = RecordCompiler(declaration, root)
         build = compiler.compile(model, entry, Place(model.__name__, root), given=given)
-        key_expression = compiler.expression(key, Place("key", root))
+        key_code = compiler.code(key, Place("key", root))
+        if compiler.problems:
+            raise ConfigurationError("\n  ".join(compiler.problems))
         scope = compiler.scope
-        exec(f"def key_of(row): root = row; return {key_expression.code}", scope)  # a checked expression
+        exec(f"def key_of(row): root = row; return {key_code}", scope)  # a checked expression
         columns = {alias: frozenset(names) for alias, names in compiler.columns.items()}
         where = f"{declaration.where}: key = {key}"
         plain = None if section is None else compiler.plain(model, entry, root, given)

@@ -86,7 +86,7 @@ def parse(content: str, *, origin: str) -> SourceMapping:
     """Check and compile the text of a mapping file; `origin` names it in messages.
 
     Raises:
-        ConfigurationError: something in it is wrong; the message names the place.
+        ConfigurationError: something in it is wrong; the message names each place, all mistakes of expressions at once.
     """
     try:
         file = MappingFile.model_validate(tomllib.loads(content))
@@ -102,11 +102,15 @@ def parse(content: str, *, origin: str) -> SourceMapping:
         Declaration(f"mapping file {origin}: aggregate {number} ({entry.topic})", file.lookups, file.time_zone, tables)
         for number, entry in enumerate(file.aggregates, 1)
     ]
-    aggregates = tuple(
-        _aggregate(file.system, entry, declaration)
-        for entry, declaration in zip(file.aggregates, declarations, strict=True)
-    )
-    return SourceMapping(file.system, file.description, declarations[0].zone(), tables, aggregates)
+    aggregates, mistakes = list[AggregateMapping](), list[str]()
+    for entry, declaration in zip(file.aggregates, declarations, strict=True):
+        try:
+            aggregates.append(_aggregate(file.system, entry, declaration))
+        except ConfigurationError as exc:
+            mistakes.append(str(exc))
+    if mistakes:
+        raise ConfigurationError("\n  ".join(mistakes))
+    return SourceMapping(file.system, file.description, declarations[0].zone(), tables, tuple(aggregates))
 
 
 def _tables(file: MappingFile, origin: str) -> dict[str, TableMapping]:

@@ -9,6 +9,9 @@ from typing import Any
 from schemas.attributes import CanonicalModel
 from schemas.errors import InvalidValue
 
+MOST_REASONS = 100
+"""Reasons of one aggregate that are told."""
+
 Row = Mapping[str, Any]
 """One source row (or JSON element): column name to Python value."""
 
@@ -29,7 +32,29 @@ ListBuilder = Callable[[Image, Row, "Row | None"], list[Any]]
 """`(image, root row, parent row) -> instances`."""
 
 
-def located(found: Exception, where: str, field: str) -> InvalidValue:
+class Refused(InvalidValue):
+    """Several values of one aggregate have no meaning; `reasons` has each by itself."""
+
+    def __init__(self, reasons: Sequence[InvalidValue]) -> None:
+        first = reasons[0]
+        if len(reasons) > MOST_REASONS:
+            more = InvalidValue("and there are more", rule=first.rule, field=first.field)
+            reasons = [*reasons[: MOST_REASONS - 1], more]
+        self.reasons = tuple(reasons)
+        super().__init__("; ".join(map(str, reasons)), rule=first.rule, field=first.field)
+
+
+def reasons_of(exc: InvalidValue) -> tuple[InvalidValue, ...]:
+    """Each by itself."""
+    return exc.reasons if isinstance(exc, Refused) else (exc,)
+
+
+def refused(reasons: Sequence[InvalidValue]) -> InvalidValue:
+    """One error for all of them."""
+    return reasons[0] if len(reasons) == 1 else Refused(reasons)
+
+
+def located(found: Exception, where: str, field: str, reads: str = "") -> InvalidValue:
     """The error of an expression that `found` came out of; `where` is its place in the mapping and its source."""
     rule = found.rule if isinstance(found, InvalidValue) else "mapping"
     if isinstance(found, InvalidValue):
@@ -38,7 +63,7 @@ def located(found: Exception, where: str, field: str) -> InvalidValue:
         problem = f"the row has no column {found}"
     else:
         problem = f"{type(found).__name__}: {found}"
-    return InvalidValue(f"{where}: {problem}", rule=rule, field=field)
+    return InvalidValue(f"{where}: {problem}{reads}", rule=rule, field=field)
 
 
 def row_list(alias: str, order_by: Sequence[str], build: Builder, where: str, path: str) -> ListBuilder:
@@ -49,11 +74,18 @@ def row_list(alias: str, order_by: Sequence[str], build: Builder, where: str, pa
         if not children:
             return []
         # Built before they are sorted: a value that cannot be compared is then refused by its own attribute.
-        built = [(build(child, root, image.row), child.row) for child in children]
+        built, reasons = [], list[InvalidValue]()
+        for child in children:
+            try:
+                built.append((build(child, root, image.row), child.row))
+            except InvalidValue as exc:
+                reasons += reasons_of(exc)
+        if reasons:
+            raise refused(reasons)
         if len(built) > 1:
             try:
                 built.sort(key=lambda item: tuple(_sortable(item[1][column]) for column in order_by))
-            except (KeyError, TypeError) as exc:
+            except (KeyError, TypeError, ArithmeticError) as exc:
                 raise located(exc, f"{where}: sorting by {', '.join(order_by)}", path) from exc
         return [item for item, _ in built if item is not None]
 
@@ -86,10 +118,14 @@ def json_list(elements: Callable[[Row, Row, Row | None], Any], build: Builder, w
             return []
         if not isinstance(found, list) or not all(isinstance(element, dict) for element in found):
             raise InvalidValue(f"{where}: not a JSON array of objects", rule="mapping", field=path)
-        built = [
-            build(Image(_Element(element | {"position": number})), root, image.row)
-            for number, element in enumerate(found, 1)
-        ]
+        built, reasons = [], list[InvalidValue]()
+        for number, element in enumerate(found, 1):
+            try:
+                built.append(build(Image(_Element(element | {"position": number})), root, image.row))
+            except InvalidValue as exc:
+                reasons += reasons_of(exc)
+        if reasons:
+            raise refused(reasons)
         return [item for item in built if item is not None]
 
     return items

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.attributes import CanonicalModel
@@ -13,7 +13,17 @@ from schemas.errors import ConfigurationError, InvalidValue
 from schemas.mapping.coercion import coercion
 from schemas.mapping.expressions import Expression, ListModels, parse_expression
 from schemas.mapping.functions import functions_of
-from schemas.mapping.images import Builder, Image, Row, json_list, located, own_row_list, row_list
+from schemas.mapping.images import (
+    Builder,
+    Image,
+    Row,
+    json_list,
+    located,
+    own_row_list,
+    reasons_of,
+    refused,
+    row_list,
+)
 from schemas.mapping.plain import Plain, PlainConstant, PlainList, PlainRecord, plain_source
 
 JSON_ELEMENT = ""
@@ -75,6 +85,8 @@ class RecordCompiler:
         self._declaration = declaration
         self._root = root
         self._zone = declaration.zone()
+        self.problems: list[str] = []
+        """What is wrong in the declaration, of all that was compiled: what was built then is of no use."""
         self.columns: dict[str, set[str]] = {root: set()}
 
     @property
@@ -97,22 +109,44 @@ class RecordCompiler:
         self._note(place.parent or JSON_ELEMENT, expression.parent_columns, where)
         return expression
 
+    def code(self, source: str, place: Place) -> str:
+        """The same as Python; a mistake becomes one of the `problems`."""
+        try:
+            return self.expression(source, place).code
+        except ConfigurationError as exc:
+            self.problems.append(str(exc))
+            return "None"
+
     def compile(
         self, model: type[CanonicalModel], entry: RecordDeclaration, place: Place, given: frozenset[str] = frozenset()
     ) -> Builder:
         """The function that builds `model`; `given` are fields that the caller fills in afterwards.
 
-        Raises:
-            ConfigurationError: a field is unknown, twice, missing, or its expression is wrong.
+        What is wrong (a field that is unknown, twice or missing, a mistake in an expression) is added to `problems`.
         """
         shapes = {shape.name: shape for shape in shapes_of(model) if shape.name not in given}
-        self._check_fields(model, shapes, entry, place.path)
-        place = replace(place, lists={name: _record_of(shapes[name]) for name in entry.lists})
+        try:
+            self._check_fields(model, shapes, entry, place.path)
+        except ConfigurationError as exc:
+            self.problems.append(str(exc))
+        known = {name: shapes[name].record for name in entry.lists if name in shapes}
+        place = replace(place, lists={name: record for name, record in known.items() if record is not None})
+        if self.problems:
+            # Its form is wrong, so that it cannot be built; its expressions are looked at all the same.
+            for name, source in entry.fields.items():
+                self.code(source, replace(place.at(name), lists=place.lists))
+            return _unbuilt
         scope = self.scope | _coercions(model, self._zone) | {"construct": _constructor(model, given)}
         self._compile_parts(shapes, entry, place, scope)
         codes = {name: self._value(shape, entry, place) for name, shape in shapes.items()}
-        when = "True" if entry.when is None else self.expression(entry.when, place.at("when")).code
-        scope["explain"] = _explainer(scope, entry, list(shapes), place.path, self._declaration.where)
+        when = "True" if entry.when is None else self.code(entry.when, place.at("when"))
+        if self.problems:
+            return _unbuilt
+        reads = {
+            name: self._reads(source, replace(place.at(name), lists=place.lists))
+            for name, source in entry.fields.items()
+        }
+        scope["explain"] = _Explainer(scope, entry, codes, reads, place.path, self._declaration.where).explain
         exec(_source(codes, when, tuple(entry.lists)), scope)  # only checked expressions and our own field names
         builder: Builder = scope["build"]
         return builder
@@ -151,6 +185,21 @@ class RecordCompiler:
         order_by = entry.order_by or self._declaration.tables[entry.table].key
         return None if record is None else PlainList(entry.table, tuple(order_by), record)
 
+    def _reads(self, source: str, place: Place) -> str:
+        """The columns that an expression reads, each with its table, as people are told them."""
+        expression = self.expression(source, place)
+        columns = [(place.table, name) for name in sorted(expression.columns)]
+        columns += [(self._root, name) for name in sorted(expression.root_columns)]
+        columns += [(place.parent or JSON_ELEMENT, name) for name in sorted(expression.parent_columns)]
+        named = [f"{self._name(alias)}{name}" for alias, name in columns]
+        return f" (reads {', '.join(dict.fromkeys(named))})" if named else ""
+
+    def _name(self, alias: str) -> str:
+        if alias == JSON_ELEMENT:
+            return "element."
+        table = self._declaration.tables[alias]
+        return f"{alias if table.is_virtual else table.qualified_name}."
+
     def _note(self, alias: str, columns: Iterable[str], where: str) -> None:
         if alias == JSON_ELEMENT:
             return
@@ -167,7 +216,10 @@ class RecordCompiler:
         self, shapes: Mapping[str, FieldShape], entry: RecordDeclaration, place: Place, scope: dict[str, Any]
     ) -> None:
         for name, item in entry.lists.items():
-            scope[f"list_{name}"] = self._list(_record_of(shapes[name]), item, place.at(name))
+            try:
+                scope[f"list_{name}"] = self._list(_record_of(shapes[name]), item, place.at(name))
+            except ConfigurationError as exc:
+                self.problems.append(str(exc))
         for name, record in entry.records.items():
             scope[f"record_{name}"] = self.compile(_record_of(shapes[name]), record, place.at(name))
 
@@ -180,9 +232,9 @@ class RecordCompiler:
         if entry.order_by and entry.table in (None, place.table):
             raise ConfigurationError(f"{where}: order_by belongs to the rows of a child table")
         if entry.each is not None:
-            each = self.expression(entry.each, place.at("each"))
             scope = self.scope
-            exec(f"def elements(row, root, parent): return {each.code}", scope)  # a checked expression
+            each = self.code(entry.each, place.at("each"))
+            exec(f"def elements(row, root, parent): return {each}", scope)  # a checked expression
             build = self.compile(model, entry, Place(place.path, JSON_ELEMENT, place.table))
             return json_list(scope["elements"], build, f"{where} = {entry.each}", place.path)
         if entry.table == place.table:
@@ -203,7 +255,7 @@ class RecordCompiler:
         if shape.name not in entry.fields:
             return "[]" if shape.is_list else repr(_default(shape))
         at = replace(place.at(shape.name), lists=place.lists)
-        return f"as_{shape.name}({self.expression(entry.fields[shape.name], at).code})"
+        return f"as_{shape.name}({self.code(entry.fields[shape.name], at)})"
 
     def _check_fields(
         self, model: type[CanonicalModel], shapes: dict[str, FieldShape], entry: RecordDeclaration, path: str
@@ -272,22 +324,53 @@ def _constructor(model: type[CanonicalModel], given: frozenset[str]) -> Callable
     return construct
 
 
-def _explainer(
-    scope: dict[str, Any], entry: RecordDeclaration, names: list[str], path: str, where: str
-) -> Callable[..., None]:
-    expressions = {"when": entry.when} | dict(entry.fields)
+def _unbuilt(image: Image, root: Row, parent: Row | None) -> CanonicalModel | None:
+    raise ConfigurationError("a record of a mapping with problems is not built")
 
-    def explain(exc: Exception, image: Image, root: Row, parent: Row | None, lists: dict[str, Any]) -> None:
-        """Find the expression that failed (only then is its name needed) and say so."""
-        if isinstance(exc, InvalidValue) and exc.field is not None:
-            raise exc
-        for name in ("when", *names):
-            probe = scope["when" if name == "when" else f"field_{name}"]
+
+@dataclass(frozen=True, slots=True)
+class _Explainer:
+    """Finds every expression of a record that fails with some rows; only then are their names needed."""
+
+    scope: dict[str, Any]
+    entry: RecordDeclaration
+    codes: Mapping[str, str]
+    reads: Mapping[str, str]
+    path: str
+    where: str
+
+    def explain(self, exc: Exception, image: Image, root: Row, parent: Row | None, lists: dict[str, Any]) -> NoReturn:
+        """Raise what all of them refuse, each with its place, its source and the columns that it reads."""
+        try:
+            self.scope["when"](image, image.row, root, parent, lists)
+        except Exception as found:  # noqa: BLE001 - whatever the expression provokes with these values
+            raise located(found, f"{self.where}: {self.path}.when = {self.entry.when}", f"{self.path}.when") from exc
+        built, reasons = self._lists(image, root, parent)
+        unbuilt = [f"lists[{name!r}]" for name in self.entry.lists if name not in built]
+        for name, code in self.codes.items():
+            if name in self.entry.lists or any(missing in code for missing in unbuilt):
+                continue
             try:
-                probe(image, image.row, root, parent, lists)
-            except Exception as found:  # noqa: BLE001 - whatever the expression provokes with these values
-                place = f"{where}: {path}.{name}" + (f" = {expressions[name]}" if expressions.get(name) else "")
-                raise located(found, place, f"{path}.{name}") from exc
+                self.scope[f"field_{name}"](image, image.row, root, parent, built)
+            except Exception as found:  # noqa: BLE001 - as above
+                reasons += self._located(found, name)
+        if reasons:
+            raise refused(reasons) from exc
         raise exc
 
-    return explain
+    def _lists(self, image: Image, root: Row, parent: Row | None) -> tuple[dict[str, list[Any]], list[InvalidValue]]:
+        built: dict[str, list[Any]] = {}
+        reasons: list[InvalidValue] = []
+        for name in self.entry.lists:
+            try:
+                built[name] = self.scope[f"list_{name}"](image, root, parent)
+            except InvalidValue as found:
+                reasons += reasons_of(found)
+        return built, reasons
+
+    def _located(self, found: Exception, name: str) -> tuple[InvalidValue, ...]:
+        if isinstance(found, InvalidValue) and found.field is not None:
+            return reasons_of(found)
+        source = self.entry.fields.get(name)
+        place = f"{self.where}: {self.path}.{name}" + (f" = {source}" if source else "")
+        return (located(found, place, f"{self.path}.{name}", self.reads.get(name, "")),)

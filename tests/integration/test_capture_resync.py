@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import orjson
 import pytest
 from click.testing import CliRunner
 
@@ -13,7 +17,7 @@ from deploy.cli import ordersync
 from deploy.local.endpoints import Endpoints
 from tests.conftest import DatabaseFactory
 from tests.integration import shop
-from tests.integration.capture_harness import CaptureProcess, CaptureWorld, wait_until
+from tests.integration.capture_harness import DEADLINE_SECONDS, CaptureProcess, CaptureWorld, wait_until
 from tests.integration.shop import Shop
 from tests.integration.test_capture_crashes import require_agreement, traders
 from tests.integration.test_capture_faults import orders, place, said
@@ -94,6 +98,55 @@ def test_an_order_that_is_not_known_is_said(world: CaptureWorld, capture: Captur
     resync(world, "--table", "orders", "--where-range", "colour=1..2")
     capture.wait_logged("has a mapped column 'colour'")
     assert restated(world) == set()
+
+
+def waited(world: CaptureWorld, *arguments: str) -> tuple[int, str]:
+    """The same with `--wait`, as a process sees it: exit code, standard output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "capture", "resync", "--source", "shop", "--wait", *arguments],
+        env=world.environment() | {"ORDERSYNC_TOPIC_PREFIX": world.prefix},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_to_wait_is_to_return_when_all_of_it_is_on_kafka(world: CaptureWorld, capture: CaptureProcess) -> None:
+    code, output = waited(world, "--all", "--json")
+    assert code == 0, output
+    assert (orjson.loads(output.splitlines()[0])["roots"], restated(world)) == (10, {*range(1, 11)})
+    code, output = waited(world, "--orders", "shop:3")
+    assert (code, said(world, 3).count("snapshot")) == (0, 3), output
+    assert "1 roots, 4 rows of shop were read again" in output
+    code, output = waited(world, "--orders", "other:3")
+    assert code == 2
+    assert "none of the orders other:3 is known" in output
+    assert capture.terminate() == 0
+    code, output = waited(world, "--all", "--timeout", "1")
+    assert code == 1
+    assert "not done within 1 s" in output
+
+
+def test_who_waits_for_a_killed_worker_hears_of_the_end_from_the_next(
+    world: CaptureWorld, capture: CaptureProcess
+) -> None:
+    assert capture.terminate() == 0
+    world.settings |= {"ORDERSYNC_RESYNC_ROOTS": "1"}
+    Shop(world.database, seed=19, first_order=100).trade(150)
+    again = world.start()
+    world.wait_confirmed(again)
+    with ThreadPoolExecutor(1) as executor:
+        waiting = executor.submit(waited, world, "--all")
+        wait_until(lambda: (again.metric("ordersync_capture_reread_rows_total") or 0) > 50, "some of it is read")
+        again.kill()
+        last = world.start()
+        code, output = waiting.result(DEADLINE_SECONDS)
+    assert code == 0, output
+    assert restated(world) == {*range(1, 11)}
+    assert last.terminate() == 0
 
 
 def test_kept_rows_that_differ_from_the_source_are_mended(world: CaptureWorld, capture: CaptureProcess) -> None:

@@ -11,6 +11,7 @@ import pytest
 from schemas.codec import RecordCodec
 from schemas.errors import InvalidValue
 from schemas.mapping import AggregateMapping, Image, parse
+from schemas.mapping.images import MOST_REASONS, reasons_of
 from schemas.models import Customer, Fulfilment, SalesOrder
 from tests.unit.test_mapping_file import GOOD
 
@@ -281,6 +282,40 @@ def test_a_bad_value_in_a_line_is_refused_with_its_field() -> None:
     refusal = refusal_of(order_mapping(), order_image(None, {}, {"number": 2, "price": None}))
     assert refusal.field == "SalesOrder.order_lines.price_amount"
     assert "price_amount = price: is empty, but required" in str(refusal)
+
+
+def test_every_value_without_a_meaning_is_told_with_table_and_column() -> None:
+    image = order_image(None, {"price": None}, {"number": 2}, {"number": 3, "quantity": "many"})
+    image.row = {**image.row, "net": None, "tax": "none"}
+    found = reasons_of(refusal_of(order_mapping(), image))
+    assert [(reason.field, str(reason).rpartition(" (")[2]) for reason in found] == [
+        ("SalesOrder.order_lines.price_amount", "reads public.lines.price)"),
+        (
+            "SalesOrder.order_lines.line_extension_amount",
+            "reads public.lines.price, public.lines.quantity, public.orders.currency)",
+        ),
+        ("SalesOrder.order_lines.quantity", "reads public.lines.quantity)"),
+        (
+            "SalesOrder.order_lines.line_extension_amount",
+            "reads public.lines.price, public.lines.quantity, public.orders.currency)",
+        ),
+        ("SalesOrder.tax_exclusive_amount", "reads public.orders.net)"),
+        ("SalesOrder.tax_amount", "reads public.orders.tax)"),
+    ]
+    assert all(str(reason) in str(refusal_of(order_mapping(), image)) for reason in found)
+
+
+def test_of_very_many_values_without_a_meaning_some_are_told() -> None:
+    refusal = refusal_of(order_mapping(), order_image(None, *({"number": n, "price": None} for n in range(1_000))))
+    assert len(reasons_of(refusal)) == MOST_REASONS
+    assert str(refusal).endswith("; and there are more")
+
+
+def test_rows_that_cannot_be_compared_are_refused() -> None:
+    mapping = parse(WAREHOUSE.replace('"shipped_at", "number"', '"number"'), origin="warehouse.toml").aggregates[0]
+    rows = [{"number": n, "order_number": 5, "shipped_at": None} for n in (Decimal("NaN"), Decimal(1))]
+    refusal = refusal_of(mapping, Image({"order_number": 5}, {"shipment": [Image(row) for row in rows]}))
+    assert "Fulfilment.shipments: sorting by number: InvalidOperation" in str(refusal)
 
 
 def test_a_column_that_the_row_lacks_is_named() -> None:

@@ -166,6 +166,26 @@ def test_each_fault_is_refused_with_its_place(old: str, new: str, problem: str) 
     assert problem in refusal_of((old, new))
 
 
+def test_all_mistakes_of_a_file_are_told_at_once() -> None:
+    message = refusal_of(
+        ('tax_amount = "tax"', 'tax_amount = "tax +"\ncolour = "red"'),
+        ("concat('shop:', id)", "open('x')"),
+        ("root.currency", "root.__class__"),
+    )
+    assert "SalesOrder has no attribute colour" in message
+    assert "SalesOrder.tax_amount: 'tax +' is not an expression" in message
+    assert "key: \"open('x')\": unknown function 'open'" in message
+
+
+def test_mistakes_of_every_list_and_aggregate_are_told() -> None:
+    second = GOOD[GOOD.index("[[aggregates]]") :].replace("orders.captured", "orders.captured")
+    content = (GOOD + second).replace("root.currency", "root.__class__").replace('"tax"', '"tax +"')
+    with pytest.raises(ConfigurationError) as refusal:
+        parse(content, origin="shop.toml")
+    assert [str(refusal.value).count(text) for text in ("__class__", "is not an expression")] == [4, 2]
+    assert str(refusal.value).count("aggregate 2 (orders.captured)") == 2
+
+
 def test_a_virtual_table_has_only_its_key() -> None:
     message = refusal_of(('name = "public.orders"\n', ""))
     assert "[tables.orders] has no name, so there is no column but its key (id)" in message
