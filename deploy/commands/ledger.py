@@ -91,6 +91,30 @@ def tie_out(home: Path, as_json: bool) -> None:
     _show_view("tie-out", home, as_json)
 
 
+@command.command("end-period")
+@click.argument("period")
+@click.option("--rates", type=click.Path(path_type=Path), help="CSV with the exchange rates of the period end.")
+@click.option("--returns", type=click.Path(path_type=Path), help="CSV with the expected returns by product group.")
+@home_option
+@json_option
+def end_period(period: str, rates: Path | None, returns: Path | None, home: Path, as_json: bool) -> None:
+    """Bring live orders to the values of the end of PERIOD (YYYY-MM): closing rates, returns still expected.
+
+    Run it before the period is closed, as often as figures change: what has its value already makes no entry.
+    """
+    from deploy.ledger.explanation import entries_as_json, show_entries
+    from deploy.ledger.period_end import end_period as entries_of
+
+    if rates is None and returns is None:
+        raise click.UsageError("name --rates, --returns or both")
+    entries = entries_of(_database(home), period, rates, returns)
+    if as_json:
+        print_json(entries_as_json(entries))
+        return
+    show_entries(entries, Console(highlight=False))
+    click.echo(f"{len(entries)} entries of the end of {period} are in the ledger")
+
+
 @command.command("close-period")
 @click.argument("period")
 @click.option("--by", "closed_by", required=True, help="Who closes it.")

@@ -64,7 +64,7 @@ def entries_of_order(database: DatabaseSettings, order_id: str) -> list[JournalE
         ConfigurationError: the ledger has none.
         Transient: its database is away.
     """
-    with _session(database, f"reading the entries of {order_id}") as session:
+    with session_of(database, f"reading the entries of {order_id}") as session:
         entries = session.execute(_ENTRIES, (order_id,)).fetchall()
         lines = session.execute(_LINES, (order_id,)).fetchall()
     if not entries:
@@ -87,7 +87,7 @@ def _fields(line: Mapping[str, Any]) -> dict[str, Any]:
 
 def trial_balance(database: DatabaseSettings, period: str | None) -> list[dict[str, Any]]:
     """Every account by currency, up to and including a period. Raises Transient and ConfigurationError."""
-    with _session(database, "reading the trial balance") as session:
+    with session_of(database, "reading the trial balance") as session:
         return session.execute(_TRIAL_BALANCE, (period, period)).fetchall()
 
 
@@ -103,7 +103,7 @@ def view(
         Transient: the database is away.
     """
     table = sql.Identifier(VIEWS[name])
-    with _session(database, f"reading {name}") as session:
+    with session_of(database, f"reading {name}") as session:
         # A column's own name is what the view says; nothing of the caller's text becomes SQL before it is known.
         described = session.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(table)).description or []
         columns = [column.name for column in described]
@@ -137,7 +137,7 @@ def revenue_by_month(database: DatabaseSettings) -> dict[str, dict[str, Decimal]
         "GROUP BY 1, 2 ORDER BY 1, 2"
     )
     found: dict[str, dict[str, Decimal]] = {}
-    with _session(database, "reading revenue by month") as session:
+    with session_of(database, "reading revenue by month") as session:
         for row in session.execute(query):
             found.setdefault(row["functional_currency_code"], {})[row["period"]] = row["amount"]
     return found
@@ -150,7 +150,7 @@ def close_period(database: DatabaseSettings, period: str, closed_by: str) -> Non
         ConfigurationError: it is closed already, or no period.
         Transient: the database is away.
     """
-    with _session(database, f"closing {period}") as session:
+    with session_of(database, f"closing {period}") as session:
         # Whoever writes entries now ends first, and the next one sees the period closed.
         session.execute("LOCK TABLE journal_entry IN SHARE ROW EXCLUSIVE MODE")
         known = session.execute("SELECT max(period) AS period FROM closed_period").fetchone()
@@ -173,7 +173,7 @@ def load_budget(database: DatabaseSettings, path: Path) -> int:
     columns = ("period", "product_category", "quantity", "unit_price_amount")
     if not rows or set(rows[0]) != set(columns):
         raise ConfigurationError(f"{path}: a budget has the columns {', '.join(columns)} and at least one row")
-    with _session(database, f"taking over the budget {path}") as session, session.cursor() as cursor:
+    with session_of(database, f"taking over the budget {path}") as session, session.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO budget VALUES (%(period)s, %(product_category)s, %(quantity)s, %(unit_price_amount)s) "
             "ON CONFLICT (period, product_category) DO UPDATE SET quantity = excluded.quantity, "
@@ -184,7 +184,7 @@ def load_budget(database: DatabaseSettings, path: Path) -> int:
 
 
 @contextmanager
-def _session(database: DatabaseSettings, doing: str) -> Iterator[Connection]:
+def session_of(database: DatabaseSettings, doing: str) -> Iterator[Connection]:
     """One transaction; its errors become ours."""
     try:
         with psycopg.connect(database.conninfo(connect_timeout="5"), row_factory=dict_row) as session:

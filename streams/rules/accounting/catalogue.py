@@ -27,6 +27,7 @@ OVER_TIME = AccountingRule("over_time", "IFRS 15.39", "Progress towards a perfor
 COSTS_INCURRED = AccountingRule("costs_incurred", "IFRS 15.98", "Costs of a satisfied part are an expense")
 COST_RECOVERY = AccountingRule("cost_recovery", "IFRS 15.45", "Outcome not measurable: revenue up to the costs")
 RETURN_ESTIMATE = AccountingRule("return_estimate", "IFRS 15.B23", "Expected returns were estimated anew")
+EXPECTED_RECOVERY = AccountingRule("expected_recovery", "IFRS 15.B25", "Right to recover goods expected back")
 ACTUAL_RETURN = AccountingRule("actual_return", "IFRS 15.B21", "Goods came back: refund owed, goods recovered")
 PRICE_CHANGE = AccountingRule("price_change", "IFRS 15.87-88", "Transaction price changed: cumulative catch-up")
 VOLUME_REBATE = AccountingRule("volume_rebate", "IFRS 15.87", "Expected volume, and with it the unit price, changed")
