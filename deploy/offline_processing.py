@@ -115,4 +115,4 @@ def _changes(reader: RecordReader, topic: str, keys: set[bytes]) -> Iterator[Cha
     group = group_of(Changelog(topic, _PARTITION))
     for record in reader.read(reader.spans(topic)):
         if record.key in keys:
-            yield Change(group, record.key, record.value)
+            yield (group, record.key, record.value)

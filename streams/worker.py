@@ -13,7 +13,7 @@ from schemas.topics import CAPTURED_TOPICS
 from streams.transport import output_of, run_worker
 
 # Records are short-lived and hold no cycles; the default looks for some a hundred times as often.
-_GC_THRESHOLDS = (50_000, 20, 50)
+GC_THRESHOLDS = (50_000, 20, 50)
 
 
 class StreamsWorker:
@@ -27,7 +27,7 @@ class StreamsWorker:
         """
         from streams.app import app, engine
 
-        gc.set_threshold(*_GC_THRESHOLDS)
+        gc.set_threshold(*GC_THRESHOLDS)
         # What was imported lives as long as the process: no collection need ever walk it again.
         gc.freeze()
         ended = Event()

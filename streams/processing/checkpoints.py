@@ -43,7 +43,7 @@ class Checkpoint:
     def change(self, changelog: Changelog) -> Change:
         """To be written together with what it says."""
         value = {"topic_id": self.topic_id, "offset": self.offset, "as_of": self.as_of.timestamp()}
-        return Change(_GROUP, _key(changelog), orjson.dumps(value))
+        return (_GROUP, _key(changelog), orjson.dumps(value))
 
     def distrust(self, topic_id: str, span: Span, now: datetime) -> str | None:
         """Why it must not be used; None where it may.
@@ -72,7 +72,7 @@ def checkpoint_of(values: KeyValues, changelog: Changelog) -> Checkpoint | None:
 
 def no_checkpoint(changelog: Changelog) -> Change:
     """Says that local state follows the changelog no longer."""
-    return Change(_GROUP, _key(changelog), None)
+    return (_GROUP, _key(changelog), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 Group = bytes
 """Entries that are scanned and cleared together; no group's name begins with another's."""
 
 
-class Change(NamedTuple):
-    """One entry to write; a value of None removes it."""
-
-    group: Group
-    key: bytes
-    value: bytes | None
+Change = tuple[Group, bytes, bytes | None]
+"""One entry to write: its group, key and value; a value of None removes it."""
 
 
 class KeyValues(Protocol):

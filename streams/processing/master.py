@@ -118,7 +118,7 @@ class MasterTables:
         """
         name, start, is_dated = _place(record)
         versions, index, at = _versions(topic, name), _index(topic, name if key is None else key), _key(start)
-        changes = [Change(versions, at, self._codecs[topic].encode(record)), Change(index, at, name.encode())]
+        changes: list[Change] = [(versions, at, self._codecs[topic].encode(record)), (index, at, name.encode())]
         if not is_dated:
             changes += self._forgotten(versions, index, start)
         self._change(versions, changes)
@@ -129,7 +129,7 @@ class MasterTables:
         index = _index(topic, key)
         for at, name in list(self._values.scan(index)):
             versions = _versions(topic, name.decode())
-            self._change(versions, [Change(versions, at, None), Change(index, at, None)])
+            self._change(versions, [(versions, at, None), (index, at, None)])
 
     def clear(self, topic: str) -> None:
         """Forget a whole topic, which is about to be read from its start."""
@@ -149,7 +149,7 @@ class MasterTables:
         """Images that were replaced before the history that topics keep."""
         for (at, _), (replaced_at, _) in pairwise(self._values.scan(index)):
             if int.from_bytes(replaced_at, "big") < start - _HISTORY_MICROS:
-                yield from (Change(versions, at, None), Change(index, at, None))
+                yield from ((versions, at, None), (index, at, None))
 
     def _history(self, topic: str, name: str) -> _History[Any]:
         versions = _versions(topic, name)

@@ -38,6 +38,7 @@ from streams.rules.ruleset import RuleSet, builtin_rules
 _SECTION_NUMBER = {section: number for number, section in enumerate(Section)}
 _HELD_BYTES = 262_144
 """So much of an order's events waits at most; a record of `orders.parked` must stay below Kafka's limit of 1 MB."""
+_new = tuple.__new__
 
 
 class CapturedRecord(NamedTuple):
@@ -136,7 +137,8 @@ class OrderProcessor:
             return False
         state, event, committed_at = version
         view.put_state(order_id, state)
-        outcome.outputs += (Output(ORDER_EVENTS, key, event), Output(ORDER_STATE, key, state))
+        # A named tuple's own constructor is a Python function, which costs more than the rest of this method.
+        outcome.outputs += (_new(Output, (ORDER_EVENTS, key, event)), _new(Output, (ORDER_STATE, key, state)))
         outcome.outcomes["accepted"] += 1
         outcome.committed_at.append(committed_at)
         return True

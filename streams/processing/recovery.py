@@ -149,15 +149,15 @@ class _Reading:
 
     def _changes(self, messages: Iterable[Message]) -> list[Change]:
         """What the messages say, and how far that goes for partitions that come to their end."""
-        changes, groups, new_change = [], self._groups, tuple.__new__
+        changes: list[Change] = []
+        groups = self._groups
         for message in messages:
             error = message.error()
             if error is not None:
                 changes += self._examined(message, error)
                 continue
             place = (message.topic(), message.partition())
-            # A named tuple's own constructor is a Python function, which costs as much as all else here.
-            changes.append(new_change(Change, (groups[place], message.key(), message.value())))
+            changes.append((groups[place], message.key() or b"", message.value()))
             self.read += 1
         return changes
 

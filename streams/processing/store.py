@@ -14,7 +14,7 @@ commit that succeeded. A kill between 2 and 3 does the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -144,14 +144,14 @@ class PartitionStore:
             else:
                 self.waiting.enter(place)
 
-    def uncommitted(self) -> Iterator[Change]:
+    def uncommitted(self) -> list[Change]:
         """What has been applied since `settle`."""
         group = self._state_group
-        for order_id, message in self._states.items():
-            yield Change(group, order_id.encode(), message)
+        changes: list[Change] = [(group, order_id.encode(), message) for order_id, message in self._states.items()]
         for order_id, place in self._parked.items():
             value = None if place is None else self._codec.encode(place)
-            yield Change(self._parked_group, order_id.encode(), value)
+            changes.append((self._parked_group, order_id.encode(), value))
+        return changes
 
     def settle(self) -> None:
         """What was uncommitted is in the local state now."""

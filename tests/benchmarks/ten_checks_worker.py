@@ -7,6 +7,7 @@ decided about an order is the peers'. So this is what compares engines, and the 
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 from decimal import Decimal
 
@@ -37,6 +38,7 @@ from streams.processing.store import StoreView
 from streams.rules.facts import Section
 from streams.settings import StreamsSettings
 from streams.transport import Assignment, Batch, TransportOptions, batch_topic, batches, new_app, output_of, run_worker
+from streams.worker import GC_THRESHOLDS
 from tests.benchmarks.peers.ten_checks import CURRENCIES, STATUSES
 
 _CHECKS = """
@@ -199,6 +201,9 @@ class TenChecks:
 
 def main() -> None:
     """Run the worker; its settings come from the environment, as those of `ordersync worker streams`."""
+    # As `ordersync worker streams` sets its collector.
+    gc.set_threshold(*GC_THRESHOLDS)
+    gc.freeze()
     settings = StreamsSettings.load()
     work = TenChecks(settings)
     app = new_app(settings.group, settings.kafka, TransportOptions(slot=settings.slot), work)

@@ -25,7 +25,7 @@ from schemas.topics import (
 )
 from streams.processing.checkpoints import Changelog
 from streams.processing.codecs import Codecs
-from streams.processing.keyvalues import Change, KeyValues, MemoryKeyValues
+from streams.processing.keyvalues import KeyValues, MemoryKeyValues
 from streams.processing.master import MasterTables
 from streams.processing.processor import CapturedRecord, OrderProcessor, Outcome, Output, ProcessingPolicy
 from streams.processing.store import CHANGELOG_TOPICS, WorkerState, group_of
@@ -131,7 +131,7 @@ class Desk:
         for topic, key, value in self.written:
             if topic in CHANGELOG_TOPICS:
                 assert key is not None
-                self.values.write([Change(group_of(Changelog(topic, PARTITION)), key, value)])
+                self.values.write([(group_of(Changelog(topic, PARTITION)), key, value)])
         self._open()
 
     @property

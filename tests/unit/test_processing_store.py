@@ -141,7 +141,7 @@ class LocalStateAgainstTheTopics(RuleBasedStateMachine):
             else:
                 start = checkpoint.offset
             for key, value in log.records[start : start + records]:
-                self.values.write([Change(group, key, value)])
+                self.values.write([(group, key, value)])
             if start + records >= len(log.records):
                 self.values.write([Checkpoint(self.topic_id, len(log.records), BEGIN).change(changelog)])
 
@@ -333,8 +333,8 @@ def test_a_view_that_foresees_gives_what_asking_one_by_one_gives(kind: str, tmp_
 @pytest.mark.parametrize("kind", ["memory", "rocksdb"])
 def test_values_are_found_scanned_and_cleared_by_group(kind: str, tmp_path: Path) -> None:
     values = opened(kind, tmp_path)
-    values.write([Change(b"a\xff", b"k%d" % number, b"%d" % number) for number in (2, 1, 3)])
-    values.write([Change(b"b", b"k1", b"other"), Change(b"b", b"", b""), Change(b"a\xff", b"k2", None)])
+    values.write([(b"a\xff", b"k%d" % number, b"%d" % number) for number in (2, 1, 3)])
+    values.write([(b"b", b"k1", b"other"), (b"b", b"", b""), (b"a\xff", b"k2", None)])
     assert (values.get(b"a\xff", b"k1"), values.get(b"a\xff", b"k2"), values.get(b"b", b"")) == (b"1", None, b"")
     assert values.get_many(b"a\xff", [b"k3", b"k2", b"k1", b"k3"]) == [b"3", None, b"1", b"3"]
     assert (values.get_many(b"a\xff", []), values.get_many(b"c", [b"k1"])) == ([], [None])
@@ -347,7 +347,7 @@ def test_values_are_found_scanned_and_cleared_by_group(kind: str, tmp_path: Path
 
 def test_a_process_finds_its_predecessors_place_and_shares_the_directory_with_others(tmp_path: Path) -> None:
     first = RocksKeyValues(StorePlace(tmp_path))
-    first.write([Change(b"a", b"k", b"first")])
+    first.write([(b"a", b"k", b"first")])
     second = RocksKeyValues(StorePlace(tmp_path))
     slot = RocksKeyValues(StorePlace(tmp_path, "3"))
     assert (second.get(b"a", b"k"), slot.get(b"a", b"k")) == (None, None)
@@ -360,7 +360,7 @@ def test_a_process_finds_its_predecessors_place_and_shares_the_directory_with_ot
 
 def test_place_of_another_layout_is_begun_anew(tmp_path: Path) -> None:
     values = RocksKeyValues(StorePlace(tmp_path))
-    values.write([Change(b"a", b"k", b"old")])
+    values.write([(b"a", b"k", b"old")])
     values.close()
     (tmp_path / "0.format").write_text("0")
     values = RocksKeyValues(StorePlace(tmp_path))
@@ -370,7 +370,7 @@ def test_place_of_another_layout_is_begun_anew(tmp_path: Path) -> None:
 
 def test_damaged_files_end_the_worker_once_and_are_gone_at_the_next_start(tmp_path: Path) -> None:
     values = RocksKeyValues(StorePlace(tmp_path))
-    values.write([Change(b"a", b"k%d" % number, bytes(100)) for number in range(10_000)])
+    values.write([(b"a", b"k%d" % number, bytes(100)) for number in range(10_000)])
     values.close()
     for table in tmp_path.glob("*.rocksdb/*.sst"):
         table.write_bytes(b"\xaa" * table.stat().st_size)
@@ -391,7 +391,7 @@ from streams.processing.keyvalues import Change
 from streams.processing.rocks import RocksKeyValues, StorePlace
 values = RocksKeyValues(StorePlace(Path(sys.argv[1])))
 for number in range(1_000_000):
-    values.write([Change(b"a", b"%06d" % number, bytes(1_000)), Change(b"c", b"last", b"%d" % number)])
+    values.write([(b"a", b"%06d" % number, bytes(1_000)), (b"c", b"last", b"%d" % number)])
     if number % 1_000 == 0:
         print(number, flush=True)
 """
