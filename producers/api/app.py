@@ -13,13 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from producers.api import answers, bulk
 from producers.api.clients import Client, Clients
 from producers.api.documents import EXAMPLE, ChangedOrder, NewOrder
 from producers.api.guard import BULK_PATH, BodyGuard
-from producers.api.intake import ANY_VERSION, Asked, unknown_order
+from producers.api.intake import Asked, unknown_order
 from producers.api.plain import KEY_PATTERN, PlainOrders
 from producers.api.problems import MEDIA_TYPE, FieldProblem, Problem, ProblemDocument, invalid
 from producers.api.requests import RequestId
@@ -28,7 +29,6 @@ from schemas.attributes import OrderId
 from schemas.errors import OrdersyncError, Transient
 
 _log = logging.getLogger(__name__)
-_ETAG = re.compile(r'^\s*(?:\*|"(\d{1,12})")\s*$')
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _SAID = {
     400: "The body cannot be read",
@@ -64,12 +64,14 @@ _PREFER = Header(
     description="`wait=10`: answer with the effect if it comes within so many seconds (RFC 7240)", max_length=255
 )
 _MATCH = Header(
-    alias="If-Match", description='ETag of the version that is changed, such as `"3"`; `*` for whichever', max_length=64
+    alias="If-Match",
+    description='ETag of the version that is changed, such as `"3"`; `*` for whichever',
+    pattern=r'^(\*|"[0-9]{1,12}")$',
 )
 _NONE_MATCH = Header(alias="If-None-Match", description="ETag that the caller has", max_length=255)
 Key = Annotated[str | None, _KEY]
 Prefer = Annotated[str | None, _PREFER]
-Match = Annotated[str | None, _MATCH]
+IfMatch = Annotated[str | None, _MATCH]
 OrderIdPath = Annotated[str, _ORDER_ID]
 _bearer = HTTPBearer(auto_error=False, description="The client's key")
 
@@ -197,7 +199,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
         client: Writer,
         key: Key = None,
         prefer: Prefer = None,
-        match: Match = None,
+        match: IfMatch = None,
     ) -> Response:
         named = _own(client, order_id)
         asked = Asked(client.name, key, await request.body())
@@ -216,7 +218,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
         client: Writer,
         key: Key = None,
         prefer: Prefer = None,
-        match: Match = None,
+        match: IfMatch = None,
     ) -> Response:
         named = _own(client, order_id)
         taken = await service.intake.cancel(Asked(client.name, key, b""), named, _matched(match))
@@ -290,10 +292,7 @@ def _matched(match: str | None) -> str:
     if match is None:
         told = 'send If-Match with the ETag of the version that you change, such as "3", or *'
         raise Problem(428, "order.version_missing", told)
-    found = _ETAG.match(match)
-    if found is None:
-        raise Problem(412, "order.version", f'If-Match {match} is no version of an order: send one ETag such as "3"')
-    return found.group(1) or ANY_VERSION
+    return match.strip('"')
 
 
 def _media_type(request: Request) -> str:
@@ -305,7 +304,8 @@ def _unsupported(media: str, wanted: str) -> Problem:
 
 
 def _bulk_content() -> dict[str, Any]:
-    order = {"$ref": "#/components/schemas/NewOrder"}
+    # Without a schema of its own: an order that does not fit is refused by itself, and the others are accepted.
+    order = {"description": "An order as for createOrder", "examples": [EXAMPLE]}
     return {
         answers.JSON: {
             "schema": {"type": "array", "items": order, "minItems": 1},
@@ -331,8 +331,16 @@ async def _invalid(request: Request, exc: Exception) -> Response:
     return invalid(exc.errors()).response()
 
 
-async def _http(_: Request, exc: Exception) -> Response:
+async def _http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
+    if exc.status_code == 405:
+        # The router knows the methods of one route only; others of the same path have routes of their own.
+        methods: set[str] = set()
+        for route in request.app.routes:
+            if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+                methods |= route.methods or set()
+        allowed = {"Allow": ", ".join(sorted(methods))}
+        return Problem(405, "http", f"{request.method} is not possible here", headers=allowed).response()
     return Problem(exc.status_code, "http", str(exc.detail), headers=exc.headers).response()
 
 

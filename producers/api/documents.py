@@ -5,11 +5,12 @@ Amounts, quantities and percentages are decimal strings: JSON's numbers lose dig
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.attributes import CustomerId, OrderId, ProductId
 from schemas.currencies import exponent_of
@@ -30,12 +31,23 @@ QuantityText = Annotated[str, _decimal(11, 6)]
 PercentText = Annotated[str, _decimal(5, 4)]
 
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _written_day(value: object) -> object:
+    """Numbers would be taken for seconds since 1970."""
+    if not isinstance(value, date) and not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise ValueError("a date is written as YYYY-MM-DD")
+    return value
+
+
 def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("a text must not hold NUL characters")
     return text
 
 
+Day = Annotated[date, BeforeValidator(_written_day)]
 Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_storable)]
 NativeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$", examples=["1001"])]
 SystemName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", examples=["shop"])]
@@ -71,7 +83,7 @@ class LineDraft(_Document):
     tax_category_code: Annotated[str, Field(pattern="^[A-Z]{1,3}$")] | None = Field(None, description="UN/ECE 5305")
     tax_percent: PercentText = Field("0", description="Tax rate")
     tax_amount: AmountText | None = Field(None, description="Tax on this line")
-    requested_delivery_date: date | None = None
+    requested_delivery_date: Day | None = None
 
 
 class OrderFacts(_Document):
@@ -81,8 +93,8 @@ class OrderFacts(_Document):
     order_status: Literal["placed", "confirmed", "completed"] | None = Field(
         None, description="placed for a new order, otherwise what it is now, unless given"
     )
-    issue_date: date = Field(description="Date of the order")
-    requested_delivery_date: date | None = None
+    issue_date: Day = Field(description="Date of the order")
+    requested_delivery_date: Day | None = None
     document_currency_code: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(description="ISO 4217")
     buyer_customer_party_id: Text = Field(description="Customer, as in master.customers")
     delivery_name: Text | None = None

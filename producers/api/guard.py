@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producers.api.problems import Problem
 
-BULK_PATH = "/v1/orders/bulk"
+BULK_PATH = "/v1/order-batches"
 
 
 @dataclass(frozen=True, slots=True)

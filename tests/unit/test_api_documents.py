@@ -65,6 +65,8 @@ def test_amounts_that_are_given_are_kept_for_the_rules_to_judge() -> None:
         (changed(payable_amount="12345678901234.00"), ("payable_amount",)),
         (changed(order_status="deleted"), ("order_status",)),
         (changed(document_currency_code="eur"), ("document_currency_code",)),
+        (changed(issue_date=0), ("issue_date",)),
+        (changed(issue_date="1700000000"), ("issue_date",)),
         (changed(id="a/b"), ("id",)),
         (changed(note="nul\x00"), ("note",)),
         (changed(surprise=1), ("surprise",)),
