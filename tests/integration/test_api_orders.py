@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ import httpx
 import pytest
 
 from deploy.local.endpoints import Endpoints
+from producers.api.documents import EXAMPLE
 from schemas.attributes import OrderId
 from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED
 from tests.integration.api_harness import WAIT, Api, draft
 from tests.integration.streams_harness import Scene, wait_until
 from tests.unit.order_lives import Life, customer, order, product
+
+_PROGRAM = Path(__file__).parents[2] / "deploy" / "guide" / "send_order.py"
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +191,12 @@ def test_the_description_holds_for_whatever_is_sent(api: Api, tmp_path: Path) ->
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=240)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+def test_the_guide_s_program_sends_an_order(api: Api, tmp_path: Path) -> None:
+    file = tmp_path / "order.json"
+    file.write_text(json.dumps(EXAMPLE | {"id": "guide"}))
+    done = subprocess.run(
+        [sys.executable, str(_PROGRAM), api.url, "shop-key", str(file)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and done.stdout.startswith('201 "1"'), done.stdout + done.stderr
