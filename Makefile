@@ -64,7 +64,8 @@ lock: | $(BIN)/python ## Write the locks anew (needs the network)
 	$(COMPILE) pyproject.toml -o $(LOCKS)/runtime.txt
 	$(COMPILE) pyproject.toml --extra local -c $(LOCKS)/runtime.txt -o $(LOCKS)/local.txt
 	$(COMPILE) pyproject.toml --extra backup -c $(LOCKS)/local.txt -o $(LOCKS)/backup.txt
-	$(COMPILE) pyproject.toml --extra local --extra backup --extra planning --extra dev -c $(LOCKS)/local.txt -c $(LOCKS)/backup.txt -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml --extra api -c $(LOCKS)/local.txt -o $(LOCKS)/api.txt
+	$(COMPILE) pyproject.toml --extra local --extra backup --extra api --extra planning --extra dev -c $(LOCKS)/local.txt -c $(LOCKS)/backup.txt -c $(LOCKS)/api.txt -o $(LOCKS)/dev.txt
 	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
 	$(BIN)/python -m deploy.local.locking
 
