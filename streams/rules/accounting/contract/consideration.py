@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -88,10 +89,37 @@ def resolution(state: ContractState, event: happened.Resolution) -> Step:
 
 
 def royalty(state: ContractState, event: happened.Royalty) -> Step:
-    """A royalty, divided as the price is or to the obligations named. Source: IFRS 15.B63, 15.85."""
+    """A royalty, divided as the price is or to the obligations named.
+
+    What belongs to an obligation over time that has begun is for the sales or usage of these days, and is revenue at
+    once; what belongs to goods that are not there yet waits for them. Source: IFRS 15.B63, 15.85; IE309.
+    """
     name = _unused(state, "royalty")
-    component = Component(name, event.amount, state.weights_of(event.obligations))
-    return Step(state.with_component(component), rules.ROYALTY, (f"{event.amount} for sales or usage",))
+    weights = {}
+    for key, weight in state.weights_of(event.obligations).items():
+        part = state.parts[key]
+        if part.is_over_time and _has_begun(part, event.on):
+            satisfied = _satisfied(part, f"{name} on {key}")
+            state, key = state.with_part(satisfied), satisfied.key
+        weights[key] = weight
+    return Step(
+        state.with_component(Component(name, event.amount, weights)),
+        rules.ROYALTY,
+        (f"{event.amount} for sales or usage",),
+    )
+
+
+def _has_begun(part: ObligationPart, day: date) -> bool:
+    return part.transferred > 0 or (part.terms.starts_on is not None and part.terms.starts_on <= day)
+
+
+def _satisfied(part: ObligationPart, key: str) -> ObligationPart:
+    """A part beside `part` that is the customer's already: consideration for it moves revenue now."""
+    terms = part.terms.model_copy(
+        update={"unit_cost": ZERO, "satisfied": "at_point", "tiers": (), "uninstalled_costs": ZERO}
+    )
+    one = Fraction(1)
+    return ObligationPart(key, terms, one, Fraction(0), transferred=one, is_closed=True)
 
 
 def concession(state: ContractState, event: happened.Concession) -> Step:
@@ -109,12 +137,8 @@ def concession(state: ContractState, event: happened.Concession) -> Step:
     total = sum(worth.values(), Fraction(0))
     weights = {}
     for part in chosen:
-        terms = part.terms.model_copy(
-            update={"unit_cost": ZERO, "satisfied": "at_point", "tiers": (), "uninstalled_costs": ZERO}
-        )
-        one = Fraction(1)
         key = f"{name} on {part.key}"
-        state = state.with_part(ObligationPart(key, terms, one, Fraction(0), transferred=one, is_closed=True))
+        state = state.with_part(_satisfied(part, key))
         weights[key] = worth[part.key] / total if total else Fraction(1, len(chosen))
     state = state.with_component(Component(name, -event.amount, weights))
     note = f"{event.amount} waived for what was transferred: all of it lowers revenue now"
