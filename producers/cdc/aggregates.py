@@ -83,6 +83,8 @@ class Assembly:
         self._store = store
         self._bound: dict[Relation, list[tuple[TablePlan, Project]]] = {}
         self._touched: dict[NodeId, None] = {}
+        self._met: dict[NodeId, None] = {}
+        self._relinked: dict[NodeId, None] = {}
         self.tolerated: frozenset[int] = frozenset()
         """Numbers of plans whose rows are being read again: an update of an unknown row may leave columns out."""
         native = extension() if natively else None
@@ -142,6 +144,23 @@ class Assembly:
         self._touched.clear()
         return touched
 
+    @property
+    def has_met(self) -> bool:
+        """Whether `take_met` would give something."""
+        return bool(self._met)
+
+    def take_met(self) -> tuple[list[NodeId], list[NodeId]]:
+        """Touched rows that may stand below another root than is known, and roots that got a subtree; since last time.
+
+        While rows are read again, what is kept of a row's parent may be older than the source's.
+        """
+        if not self._met:
+            return [], []
+        met, relinked = list(self._met), list(self._relinked)
+        self._met.clear()
+        self._relinked.clear()
+        return met, relinked
+
     def _bind(self, relation: Relation) -> list[tuple[TablePlan, Project]]:
         self._bound[relation] = bound = self._plans.bound(relation)
         return bound
@@ -188,6 +207,7 @@ class Assembly:
         return self._store.parent_of(plan.prefix + key) or (None, None)
 
     def _put_leaf(self, plan: TablePlan, key: RowKey, parent: RowKey | None, row: Row) -> None:
+        self._meet(plan, key)
         if plan.indexed:
             self._store.put_parent(plan.prefix + key, (parent, kept(row) if parent is None else None))
         if parent is None:
@@ -203,6 +223,7 @@ class Assembly:
         self._touch_holder(plan, node_id, node)
 
     def _remove_leaf(self, plan: TablePlan, key: RowKey, parent: RowKey | None) -> None:
+        self._meet(plan, key)
         if plan.indexed:
             self._store.put_parent(plan.prefix + key, None)
         if parent is None:
@@ -211,7 +232,12 @@ class Assembly:
         node = self._store.node(node_id)
         if node.children.get(plan.number, {}).pop(key, None) is not None:
             self._store.changed(node_id, node)
-            self._touch_holder(plan, node_id, node)
+        # Also where the row is not known: a reading that is older than its end must not bring it.
+        self._touch_holder(plan, node_id, node)
+
+    def _meet(self, plan: TablePlan, key: RowKey) -> None:
+        if plan.indexed or (plan.parent is not None and plan.parent.parent is not None):
+            self._met[plan.prefix + key] = None
 
     def _change_node(self, plan: TablePlan, new: Row | None, old: Row | None, is_update: bool) -> None:
         before = old if old is not None else new if is_update else None
@@ -238,16 +264,19 @@ class Assembly:
                 self._unlink(plan, key, former)
             if parent is not None and (former != parent):
                 self._link(plan, key, parent)
+        is_relinked = plan.parent is not None and _parent_key(plan, node) != plan.parent_key(row)
         node.row = kept(row)
         self._store.changed(node_id, node)
-        self._touch(plan, node_id, node)
+        root = self._touch(plan, node_id, node)
+        if root is not None and is_relinked and plan.number in self.tolerated:
+            self._relinked[root] = None
 
     def _clear_node(self, plan: TablePlan, key: RowKey) -> None:
         node_id = plan.prefix + key
         node = self._store.node(node_id)
+        self._touch(plan, node_id, node)
         if node.row is None:
             return
-        self._touch(plan, node_id, node)
         parent = _parent_key(plan, node)
         if plan.parent is not None and parent is not None:
             self._unlink(plan, key, parent)
@@ -285,16 +314,18 @@ class Assembly:
         assert plan.parent is not None
         self._touch(plan.parent, node_id, node)
 
-    def _touch(self, plan: TablePlan, node_id: NodeId, node: Node) -> None:
-        """Walk up to the root; a row whose parent is missing belongs to no aggregate yet."""
+    def _touch(self, plan: TablePlan, node_id: NodeId, node: Node) -> NodeId | None:
+        """Walk up to the root and give it; a row whose parent is missing belongs to no aggregate yet."""
         while plan.parent is not None:
+            self._met[node_id] = None
             parent = _parent_key(plan, node)
             if parent is None:
-                return
+                return None
             node_id = self._holder_id(plan, parent)
             plan = plan.parent
             node = self._store.node(node_id)
         self._touched[node_id] = None
+        return node_id
 
     def _holder_id(self, plan: TablePlan, parent: RowKey) -> NodeId:
         assert plan.parent is not None

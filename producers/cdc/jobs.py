@@ -40,6 +40,8 @@ class Stage(StrEnum):
     """All roots in the order of their keys, with what belongs to them."""
     ORPHANS = "orphans"
     """Rows below the root whose parent does not exist (yet)."""
+    ROOTLESS = "rootless"
+    """Kept rows between root and leaves that are below no root: they are gone, or hold rows that are."""
     REST = "rest"
     """Roots that are kept but were not met: they came meanwhile, or are gone."""
     TIDY = "tidy"

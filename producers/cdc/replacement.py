@@ -23,7 +23,7 @@ class Replaced(NamedTuple):
 
 
 class Replacement:
-    """Works on one state. Rows of trees in `spared` are left: what the stream brought for them is newer."""
+    """Works on one state. Trees with a row in `spared` are left: what the stream brought for them is newer."""
 
     def __init__(self, assembly: Assembly, store: NodeStore) -> None:
         self._assembly = assembly
@@ -40,12 +40,13 @@ class Replacement:
         done, left = [], []
         for key, rows in trees.items():
             root = top.prefix + key
-            if root in spared:
+            if spared and (root in spared or _holds(top, rows, spared)):
                 left.append(root)
             else:
                 self._replace(top, root, rows)
                 done.append(root)
         self._assembly.take_touched()
+        self._assembly.take_met()
         return Replaced(done, left)
 
     def fill(self, top: TablePlan, reading: Reading) -> list[NodeId]:
@@ -79,7 +80,7 @@ class Replacement:
         yield 0
 
     def _replace(self, top: TablePlan, root: NodeId, rows: list[tuple[TablePlan, Row]]) -> None:
-        before = self._kept(top, root)
+        before = self._kept(top, root, rows)
         for plan, row in rows:
             self._assembly.put(plan, row)
             before.pop((plan.number, plan.key(row)), None)
@@ -87,17 +88,20 @@ class Replacement:
         for number, key in before:
             self._remove(plans[number], key, before[number, key])
 
-    def _kept(self, top: TablePlan, root: NodeId) -> dict[RowId, NodeId | None]:
-        """Every kept row of a tree, with the node that holds it."""
+    def _kept(self, top: TablePlan, root: NodeId, rows: list[tuple[TablePlan, Row]]) -> dict[RowId, NodeId | None]:
+        """Every kept row of a tree, with the node that holds it; also below rows that come from elsewhere."""
         found: dict[RowId, NodeId | None] = {}
         if self._store.node(root).row is not None:
             found[top.number, root[len(top.prefix) :]] = None
         waiting = [(top, root)]
+        waiting += [(plan, plan.prefix + plan.key(row)) for plan, row in rows if plan is not top and not plan.leaf]
         while waiting:
             plan, holder = waiting.pop()
             children = self._store.node(holder).children
             for child in plan.children:
                 for key in children.get(child.number, ()):
+                    if (child.number, key) in found:
+                        continue
                     found[child.number, key] = holder
                     if not child.leaf:
                         waiting.append((child, child.prefix + key))
@@ -128,13 +132,20 @@ class Replacement:
                 root = self._root_above(plan, parent)
                 if plan is not top and plan.parent is not None and (plan.parent.number, parent) in left_keys:
                     left_keys.add((plan.number, plan.key(row)))
-                elif root is not None and root in spared:
-                    left[root] = None
+                elif (root is not None and root in spared) or plan.prefix + plan.key(row) in spared:
+                    if root is not None:
+                        left[root] = None
                     left_keys.add((plan.number, plan.key(row)))
                 else:
                     self._assembly.put(plan, row)
         self._assembly.take_touched()
+        self._assembly.take_met()
         return Replaced([], list(left))
+
+    def rootless(self, plan: TablePlan, node_id: NodeId) -> bool:
+        """Whether no root is known above a node of an inner table."""
+        row = self._store.node(node_id).row
+        return row is None or self._root_above(plan, plan.parent_key(values_of(row))) is None
 
     def _root_above(self, plan: TablePlan, parent: RowKey | None) -> NodeId | None:
         """The root that a row with this parent hangs below, even where it has no row; None if there is none."""
@@ -146,6 +157,15 @@ class Replacement:
             row = self._store.node(node_id).row
             parent = None if row is None else plan.parent_key(values_of(row))
         return None
+
+
+def _holds(top: TablePlan, rows: list[tuple[TablePlan, Row]], spared: Collection[NodeId]) -> bool:
+    """Whether one of the rows below a root is spared that may have stood below another one."""
+    return any(
+        plan.prefix + plan.key(row) in spared
+        for plan, row in rows
+        if plan is not top and (not plan.leaf or plan.indexed or plan.parent is not top)
+    )
 
 
 def _by_root(top: TablePlan, reading: Reading) -> dict[RowKey, list[tuple[TablePlan, Row]]]:

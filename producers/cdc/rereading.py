@@ -102,6 +102,9 @@ class Rereading:
         self._window: _Window | None = None
         self._history: deque[tuple[int, list[NodeId]]] = deque()
         self._rest: dict[NodeId, None] = {}
+        self._rootless: dict[NodeId, None] = {}
+        self._inner: Iterator[NodeId | None] | None = None
+        self._owed: set[NodeId] = set()
         self._kept: Iterator[NodeId] | None = None
         self._listed = False
         self._marks: Iterator[bytes] | None = None
@@ -129,18 +132,38 @@ class Rereading:
         gated = [self._plans.by_alias[alias] for alias in trees if alias != open_tree]
         self._gated = {plan.prefix: plan for plan in gated}
         self._assembly.tolerated = frozenset(below.number for plan in gated for below in plan.subtree)
+        self._owed = set()
+        if current is not None and current.tree in trees:
+            top = self._plans.by_alias[current.tree]
+            self._owed = {top.prefix + top.key_of([value.encode() for value in key]) for key in current.again}
 
     def passing(self, transaction_id: int, touched: list[NodeId]) -> list[NodeId]:
         """Those roots that a transaction touched of which something may be said now."""
         if self._claimed is not None:
             self._claimed.touched(touched)
+        met, relinked = self._assembly.take_met()
         history = self._history
-        history.append((transaction_id, touched))
+        history.append((transaction_id, [*touched, *met] if met else touched))
         if self._window is None and len(history) > _REMEMBERED:
             history.popleft()
         if not self._gated:
             return touched
+        self._owe(relinked)
         return [root for root in touched if root[:2] not in self._gated or self._passes(root)]
+
+    def _owe(self, roots: list[NodeId]) -> None:
+        """What came below these roots as a whole is not known to be as it is in the source: they are read once more."""
+        job = self.jobs.current
+        if job is None or not job.gated:
+            return
+        top = self._plans.by_alias[job.tree]
+        owed = [root for root in roots if root[:2] == top.prefix and root not in self._owed]
+        for root in owed:
+            self._state.put_note(MARK + root, None)
+            self._owed.add(root)
+            job.again.append(_text(top.key_values(root[2:])))
+        if owed:
+            self.jobs.save()
 
     def step(self, nudge: Callable[[], None]) -> None:
         """Begin what is next. `nudge` has notes that were changed sealed although nothing streamed.
@@ -174,7 +197,8 @@ class Rereading:
             return None
         replaced = self._replacement.apply(window.top, reading, unseen)
         self._note_reading(window.job, reading, replaced)
-        return Found(replaced.roots, [], marker.position)
+        roots = replaced.roots if window.top.parent is None else []
+        return Found(roots, [], marker.position)
 
     def _read(self, top: TablePlan, portion: Portion, token: str) -> Reading:
         """In the other thread; the watermark is written last, so that whoever meets it finds the reading done."""
@@ -202,6 +226,10 @@ class Rereading:
         elif job.stage is Stage.ORPHANS:
             if job.table is not None:
                 return self._plans.by_alias[job.table], Orphans(after=_values(job.cursor))
+            self._next_stage(job)
+        elif job.stage is Stage.ROOTLESS:
+            if (rootless := self._next_rootless(top)) is not None:
+                return rootless or None
             self._next_stage(job)
         elif job.stage is Stage.REST:
             if (rest := self._next_rest(top)) is not None:
@@ -240,8 +268,20 @@ class Rereading:
     def _note_reading(self, job: Job, reading: Reading, replaced: Replaced) -> None:
         top = self._plans.by_alias[job.tree]
         portion = reading.portion
+        if (
+            job.stage is Stage.ROOTLESS
+            and isinstance(portion, Keys)
+            and not any(root[:2] == top.prefix for root in (*replaced.roots, *replaced.spared))
+        ):
+            for node_id in replaced.roots:
+                self._rootless.pop(node_id, None)
+            job.rows += reading.row_count
+            self._metrics.reread(reading.row_count)
+            self.jobs.save()
+            return
         for root in replaced.roots:
             self._rest.pop(root, None)
+            self._owed.discard(root)
             if job.whole:
                 self._state.put_note(MARK + root, b"")
         if isinstance(portion, Keys):
@@ -286,8 +326,9 @@ class Rereading:
 
     def _finish(self, job: Job) -> None:
         tree = job.tree
-        self._kept = self._marks = None
+        self._kept = self._marks = self._inner = None
         self._rest.clear()
+        self._rootless.clear()
         if self._progress is not None:
             self._progress.done(job.roots, job.rows)
             self._progress = None
@@ -306,6 +347,8 @@ class Rereading:
     def _passes(self, root: NodeId) -> bool:
         job = self.jobs.current
         assert job is not None
+        if root in self._owed:
+            return False
         if job.stage is Stage.REST and self._kept is not None and root[:2] == self._plans.by_alias[job.tree].prefix:
             # A root that came after all were listed is known from its very beginning.
             if root in self._rest:
@@ -326,6 +369,27 @@ class Rereading:
             self._listed = len(some) < _SLICE
             return []
         return list(islice(self._rest, self._chunk_roots)) or None
+
+    def _next_rootless(self, top: TablePlan) -> tuple[TablePlan, Portion] | tuple[()] | None:
+        """Some kept rows below no root, with their table; empty while they are being listed, None once all are done."""
+        if self._inner is None:
+            self._inner = self._rootless_nodes(top)
+        if not self._rootless:
+            some = list(islice(self._inner, _SLICE))
+            self._rootless.update((node_id, None) for node_id in some if node_id is not None)
+            if not self._rootless:
+                return () if some else None
+        first = next(iter(self._rootless))
+        plan = self._plans.by_prefix[first[:2]]
+        alike = islice((node_id for node_id in self._rootless if node_id[:2] == plan.prefix), self._chunk_roots)
+        return plan, _keys([_text(plan.key_values(node_id[2:])) for node_id in alike])
+
+    def _rootless_nodes(self, top: TablePlan) -> Iterator[NodeId | None]:
+        """Each node of an inner table: its id if it is below no root, else None."""
+        for plan in top.subtree[1:]:
+            if not plan.leaf:
+                for node_id in self._state.nodes(plan.prefix):
+                    yield node_id if self._replacement.rootless(plan, node_id) else None
 
     def _tidied(self, top: TablePlan) -> bool:
         """Remove some marks; whether there were any."""

@@ -199,7 +199,7 @@ class Streaming:
 
     def _state_touched(self, part: SourceTransaction, captured_at: datetime) -> None:
         touched = self._assembly.take_touched()
-        if touched:
+        if touched or self._assembly.has_met:
             touched = self._rereading.passing(part.transaction_id, touched)
         if not touched:
             return
