@@ -192,6 +192,8 @@ class Policy(SettingsPart):
             raise ValueError(f"named more than once: {', '.join(twice)}")
         if scheduled := [one.name for one in self.topics if one.mode is Mode.SCHEDULED]:
             raise ValueError(f"topics are backed up continuously; change the mode of {', '.join(scheduled)}")
+        if following := [one.name for one in self.databases if one.mode is Mode.CONTINUOUS]:
+            raise ValueError(f"databases are backed up on a schedule; change the mode of {', '.join(following)}")
         if self.segments.max_age_seconds >= self.objectives.rpo_seconds:
             raise ValueError(
                 f"a record may wait {self.segments.max_age_seconds:g} s in an open segment, which cannot keep the "

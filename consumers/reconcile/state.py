@@ -19,11 +19,11 @@ _RECORDS_AT_ONCE = 200_000
 class StateReader:
     """`orders.state`, a compacted topic: the latest record of a key is the state of that order."""
 
-    def __init__(self, kafka: KafkaSettings, schemas: SchemaIds) -> None:
+    def __init__(self, kafka: KafkaSettings, schemas: SchemaIds, topic: str = ORDER_STATE) -> None:
         """Raises SchemaDrift if this version's schemas are not registered, Transient if the registry is away."""
-        self._codec = TopicCodec(ORDER_STATE, OrderState, schemas)
-        self._reader = TopicReader(kafka, ORDER_STATE)
-        self._follower = TopicFollower(kafka, ORDER_STATE)
+        self._codec = TopicCodec(topic, OrderState, schemas)
+        self._reader = TopicReader(kafka, topic)
+        self._follower = TopicFollower(kafka, topic)
         self._watched: dict[str, bytes | None] = {}
 
     def close(self) -> None:

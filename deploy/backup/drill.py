@@ -16,13 +16,9 @@ from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.restoration import Restoration, RestorePlan, require_reach
 from consumers.backup.restore.target import RestoreTarget
 from consumers.backup.vault.drills import FAILED, PASSED
-from deploy.backup.rebuilding import rebuild
+from deploy.backup.rebuilding import ERP, WAREHOUSE, Rebuilding, new_database
 from deploy.local.stack import EmbeddedStack
 from schemas.registry import SchemaRegistry
-from schemas.settings import DatabaseSettings
-
-ERP, WAREHOUSE = "erp", "warehouse"
-"""The sinks whose databases are written anew; the databases have their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +71,18 @@ def drill(
     """
     require_reach(reader, at)
     with EmbeddedStack(scratch) as stack:
-        databases: dict[str, DatabaseSettings] = {}
-        for name in (ERP, WAREHOUSE):
-            stack.create_database(name)
-            databases[name] = stack.endpoints.database(name)
+        server = stack.endpoints.database("postgres")
         kafka, registry = stack.endpoints.kafka(), stack.endpoints.registry()
+        places = RestoredPlaces(kafka, new_database(server, ERP), new_database(server, WAREHOUSE))
         began = time.monotonic()
         with closing(SchemaRegistry(registry)) as schemas:
             told("restoring the topics")
             restored = Restoration(reader, RestoreTarget(kafka, ""), schemas, RestorePlan(at, (), "")).run()
             restored_seconds = time.monotonic() - began
             told("writing ERP and ledger from them")
-            rebuild(kafka, registry, databases, scratch / "sinks")
+            Rebuilding(places, registry, scratch / "sinks").run()
             rebuilt_seconds = time.monotonic() - began
             told("comparing state, ERP, ledger and archive")
-            places = RestoredPlaces(kafka, databases[ERP], databases[WAREHOUSE])
             proof = prove(places, schemas, posted_in(reader, Cut(reader, at)))
     return DrillReport(
         at=at,

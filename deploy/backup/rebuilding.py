@@ -2,35 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+import psycopg
 from prometheus_client import CollectorRegistry
+from psycopg import sql
 
+from consumers.backup.restore.proof import RestoredPlaces
+from consumers.postgres.errors import postgres_error
 from consumers.registry import sink_named
 from deploy.until_done import until_done
+from schemas.errors import ConfigurationError
 from schemas.registry import SchemaRegistry
-from schemas.settings import DatabaseSettings, KafkaSettings, RegistrySettings
+from schemas.settings import DatabaseSettings, RegistrySettings
+
+ERP, WAREHOUSE = "erp", "warehouse"
+"""The sinks whose databases are written anew."""
 
 
-def rebuild(
-    kafka: KafkaSettings, registry: RegistrySettings, databases: Mapping[str, DatabaseSettings], data_dir: Path
-) -> None:
-    """Run each named sink until it has done all that its topics hold.
-
-    Called by the drill after the topics were restored. Exactly once, as the sinks always are: called again after an
-    interruption it goes on.
+def new_database(beside: DatabaseSettings, name: str, *, may_exist: bool = False) -> DatabaseSettings:
+    """A database on the server of another one.
 
     Raises:
-        OrdersyncError: what a sink raised.
+        ConfigurationError: it exists, or the role may not create it.
+        Transient: the server is away.
     """
-    for name, database in databases.items():
-        definition = sink_named(name)
-        settings = definition.settings(kafka=kafka, registry=registry, database=database, data_dir=data_dir / name)
-        stop = Event()
-        with closing(SchemaRegistry(registry)) as schemas:
+    doing = f"making the database {name} at {beside.host}:{beside.port}"
+    try:
+        with closing(psycopg.connect(beside.conninfo(connect_timeout="10"), autocommit=True)) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg.errors.DuplicateDatabase as exc:
+        if not may_exist:
+            raise ConfigurationError(
+                f"{doing}: it exists, and a restore writes to new databases only; choose another --prefix, or go on "
+                "with --resume where an earlier attempt of the same restore was interrupted"
+            ) from exc
+    except psycopg.Error as exc:
+        raise postgres_error(exc, doing) from exc
+    return beside.model_copy(update={"dbname": name})
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilding:
+    """Which restored topics become which databases."""
+
+    places: RestoredPlaces
+    registry: RegistrySettings
+    data_dir: Path
+
+    def run(self) -> None:
+        """Let each sink do all that its topics hold.
+
+        Called after the topics were restored. Exactly once, as the sinks always are: called again after an
+        interruption it goes on.
+
+        Raises:
+            OrdersyncError: what a sink raised.
+        """
+        for name, database in ((ERP, self.places.erp), (WAREHOUSE, self.places.ledger)):
+            self._follow(name, database)
+
+    def _follow(self, name: str, database: DatabaseSettings) -> None:
+        definition, places, stop = sink_named(name), self.places, Event()
+        settings = definition.settings(
+            kafka=places.kafka,
+            registry=self.registry,
+            database=database,
+            data_dir=self.data_dir / name,
+            topic_prefix=places.prefix,
+            group_id=f"{places.prefix}ordersync-restore-{name}",
+        )
+        with closing(SchemaRegistry(self.registry)) as schemas:
             runner = definition.runner(settings, schemas, CollectorRegistry())
-            with until_done(runner, kafka, stop):
+            with until_done(runner, places.kafka, stop):
                 runner.run(stop)

@@ -9,20 +9,26 @@ from pathlib import Path
 
 import click
 
-from consumers.backup.restore.restoration import Restoration, RestoredPartition, RestorePlan
-from consumers.backup.restore.target import RestoreTarget
+from consumers.backup.restore.bases import base_of, unpack
+from consumers.backup.restore.proof import Proof, RestoredPlaces
+from consumers.backup.restore.restoration import RestoredPartition, RestorePlan
 from consumers.backup.restore.verification import rewrap as rewrap_sets
 from consumers.backup.vault.encryption import read_identity
+from deploy.backup.restoring import DatabaseServers, Restoring
 from deploy.backup.state import Access, Moment, access_options, identity_option, key_option
 from deploy.commands.options import cluster_of, home_option, json_option, print_json
 from schemas.errors import ConfigurationError
-from schemas.registry import SchemaRegistry
 
 
 @click.command("restore")
 @click.option("--at", type=Moment(), help="The moment; a recent complete one where none is named.")
 @click.option("--prefix", default="restore.", show_default=True, help="Start of the new names.")
 @click.option("--topic", "topics", multiple=True, help="Restore this topic only; may be repeated.")
+@click.option(
+    "--with-databases",
+    is_flag=True,
+    help="Also write ERP and ledger anew, into new databases on their servers, and compare them with the topics.",
+)
 @click.option("--resume", is_flag=True, help="Go on where the same restore was interrupted.")
 @access_options
 @identity_option
@@ -33,6 +39,7 @@ def restore(
     at: datetime | None,
     prefix: str,
     topics: tuple[str, ...],
+    with_databases: bool,
     resume: bool,
     access: Access,
     identity_path: Path,
@@ -40,33 +47,69 @@ def restore(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Restore topics to a moment into new topics of the cluster, and prove that they are the archive's to the byte."""
+    """Restore topics to a moment into new topics of the cluster, and prove that they are the archive's to the byte.
+
+    With --with-databases also ERP and ledger, at the same position: the sinks write them from the restored topics, and
+    they are compared with these order by order, and with the archive account by account.
+    """
     backup = access.load()
     moment = at or backup.catalogue.settled_through_at
     if moment is None:
         raise ConfigurationError(
             "the backup has no complete state yet; wait until the archive has read all topics once"
         )
-    cluster = cluster_of(home)
+    if with_databases and topics:
+        raise ConfigurationError("databases are written from all topics: leave out --topic or --with-databases")
+    servers = DatabaseServers.of(home) if with_databases else None
     plan = RestorePlan(moment, topics, prefix, resume)
-    backup.record(
-        key_path, "RestoreStarted", f"{', '.join(topics) or 'all topics'} at {moment.isoformat()} to {prefix}"
-    )
-    registry = SchemaRegistry(cluster.registry)
-    try:
-        restored = Restoration(
-            backup.reader(identity_path), RestoreTarget(cluster.kafka, prefix), registry, plan, _say(as_json)
-        ).run()
-    finally:
-        registry.close()
+    restoring = Restoring(backup.reader(identity_path), cluster_of(home), plan)
+    what = (", ".join(topics) or "all topics") + (", ERP and ledger" if with_databases else "")
+    backup.record(key_path, "RestoreStarted", f"{what} at {moment.isoformat()} to {prefix}")
+    restored = restoring.topics(_say(as_json))
+    written = None if servers is None else restoring.databases(servers)
     backup.record(key_path, "BackupRestored", f"{restored.records} records at {moment.isoformat()} to {prefix}")
     if as_json:
-        print_json(asdict(restored) | {"records": restored.records})
-    else:
+        print_json(asdict(restored) | {"records": restored.records} | _databases(written))
+        return
+    click.echo(
+        f"{restored.records:,} records of {moment.isoformat()} are in topics {prefix}..., each read back and equal "
+        f"to the archive; {restored.groups} consumer groups set, {restored.schema_ids_changed} schema ids changed"
+    )
+    if written is not None:
+        places, proof = written
         click.echo(
-            f"{restored.records:,} records of {moment.isoformat()} are in topics {prefix}..., each read back and equal "
-            f"to the archive; {restored.groups} consumer groups set, {restored.schema_ids_changed} schema ids changed"
+            f"{proof.orders:,} orders of the same position are in the databases {places.erp.dbname} and "
+            f"{places.ledger.dbname}; state, ERP, ledger and archive agree"
         )
+
+
+@click.command("restore-database")
+@click.argument("name")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--at", type=Moment(), help="Take the last base backup that was begun before; by default the newest.")
+@access_options
+@identity_option
+@key_option
+def restore_database(
+    name: str,
+    directory: Path,
+    at: datetime | None,
+    access: Access,
+    identity_path: Path,
+    key_path: Path,
+) -> None:
+    """Unpack the base backup of NAME's server into the new DIRECTORY, and prove it by its manifest.
+
+    DIRECTORY is a data directory then: start a server of the same version on it. Its sinks go on from the positions
+    that it holds.
+    """
+    backup = access.load()
+    base = base_of(backup.catalogue, name, at)
+    told = f"{name} of {base.taken_at.isoformat()} into {directory}"
+    backup.record(key_path, "RestoreStarted", told)
+    unpack(backup.reader(identity_path), base, directory)
+    backup.record(key_path, "BackupRestored", told)
+    click.echo(f"{told}: {base.bytes:,} bytes, each file as the manifest says")
 
 
 @click.command("rewrap")
@@ -85,6 +128,13 @@ def rewrap(
     backup.record(key_path, "KeysRewrapped", f"for {recipient}")
     count = rewrap_sets(backup.copies, backup.catalogue, read_identity(identity_path), recipient)
     click.echo(f"{count} sets can be read by {recipient} now")
+
+
+def _databases(written: tuple[RestoredPlaces, Proof] | None) -> dict[str, object]:
+    if written is None:
+        return {}
+    places, proof = written
+    return {"erp": places.erp.dbname, "ledger": places.ledger.dbname, "orders": proof.orders}
 
 
 def _say(silent: bool) -> Callable[[RestoredPartition], None]:

@@ -29,6 +29,7 @@ for part in (
     reading_commands.order,
     reading_commands.audit,
     restore_commands.restore,
+    restore_commands.restore_database,
     restore_commands.rewrap,
     drill_commands.drill,
     drill_commands.status,

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 
 import pytest
 
 from deploy.backup.provisioning import local_backup
+from deploy.backup.state import Backup
 from deploy.cli import run
+from deploy.local.stack import EmbeddedStack
+from schemas.topics import ORDER_EVENTS
+from tests.e2e.backups import backup_of, caught_up
 from tests.e2e.conftest import Demonstrated
 from tests.e2e.demonstrations import figures_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
+@pytest.fixture(scope="module")
+def caught(demonstrated: Demonstrated) -> Iterator[Backup]:
+    """The backup, brought up to the ends of the topics; the servers run."""
+    with EmbeddedStack(demonstrated.home) as stack:
+        yield caught_up(stack.endpoints, demonstrated.home)
+
+
 @pytest.fixture
-def at_home(demonstrated: Demonstrated, monkeypatch: pytest.MonkeyPatch) -> Demonstrated:
+def at_home(demonstrated: Demonstrated, caught: Backup, monkeypatch: pytest.MonkeyPatch) -> Demonstrated:
     monkeypatch.setenv("ORDERSYNC_HOME", str(demonstrated.home))
     return demonstrated
 
@@ -47,9 +61,11 @@ def test_nobody_else_reads_the_keys(at_home: Demonstrated) -> None:
 
 
 def test_a_drill_restores_everything_elsewhere_and_proves_it(
-    at_home: Demonstrated, capsys: pytest.CaptureFixture[str]
+    at_home: Demonstrated, caught: Backup, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["backup", "drill", "--json"]) == 0
+    at = caught.catalogue.complete_through_at
+    assert at is not None
+    assert run(["backup", "drill", "--at", at.isoformat(), "--json"]) == 0
     drill = json.loads(capsys.readouterr().out)
     assert drill["passed"] and drill["orders"] >= 80
     assert {row["account_code"] for row in drill["trial_balance"]} >= {"1000", "1200", "4000"}
@@ -61,3 +77,24 @@ def test_a_drill_restores_everything_elsewhere_and_proves_it(
     assert capsys.readouterr().err == "no drill is due\n"
     run(["backup", "status", "--json"])
     assert json.loads(capsys.readouterr().out)["drill_passed_at"] is not None
+
+
+def test_a_restore_to_the_middle_of_the_trade_has_every_system_at_one_position(
+    at_home: Demonstrated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = middle_of_the_trade(at_home)
+    assert run(["backup", "restore", "--with-databases", "--at", at.isoformat(), "--json"]) == 0
+    restored = json.loads(capsys.readouterr().out)
+    assert restored["orders"] and restored["records"]
+    assert (restored["erp"], restored["ledger"]) == ("restore_erp", "restore_warehouse")
+    # What was restored is never written over.
+    assert run(["backup", "restore", "--with-databases", "--at", at.isoformat()]) == 2
+    assert "a restore writes to new topics only" in capsys.readouterr().err
+
+
+def middle_of_the_trade(demonstrated: Demonstrated) -> datetime:
+    """When half of the versions had been made."""
+    reader = backup_of(demonstrated.home).reader(local_backup(demonstrated.home).identity("escrow"))
+    records = (reader.records(one, datetime.now(UTC)) for one in reader.partitions(ORDER_EVENTS))
+    times = sorted(record.timestamp_ms for record in chain.from_iterable(records))
+    return datetime.fromtimestamp(times[len(times) // 2] / 1000, UTC)

@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from consumers.backup.chain import verify_chain
-from consumers.backup.policy import Policy
 from consumers.backup.restore.verification import verify_copy
 from consumers.backup.sink import TOPICS
-from consumers.backup.vault.catalogue import Catalogue
-from consumers.backup.vault.client import Client
 from consumers.backup.vault.encryption import read_identity
-from deploy.backup.options import copies_of
 from deploy.backup.provisioning import local_backup
 from deploy.demo.landscape import ORDER_PARTITIONS, WORKERS
 from deploy.local.endpoints import Endpoints
@@ -25,6 +21,7 @@ from schemas.models import BackupRecord, OrderEvent
 from schemas.registry import SchemaRegistry
 from schemas.topics import BACKUP, ORDER_EVENTS
 from tests.conftest import stack_home
+from tests.e2e.backups import caught_up
 from tests.e2e.demonstrations import Demonstration, figures_of, kill_each_once, processes_in
 from tests.e2e.histories import committed
 
@@ -51,24 +48,22 @@ def test_every_process_may_die_once_while_the_business_trades() -> None:
         assert (figures["orders"], figures["mismatches"], figures["ledger_imbalance"]) == (_ORDERS, 0, 0), running.told
         assert (figures["parked"], figures["agrees"], figures["at_rest"]) == (0, True, True)
         assert processes_in(home) == []
-        archive_holds_everything_once(home, figures["versions"])
 
         with EmbeddedStack(home) as stack:
             assert versions_follow_each_other(stack.endpoints) == figures["versions"]
             backup_holds_everything_once(stack.endpoints)
+            archive_holds_everything_once(stack.endpoints, home, figures["versions"])
 
 
-def archive_holds_everything_once(home: Path, versions: int) -> None:
+def archive_holds_everything_once(stack: Endpoints, home: Path, versions: int) -> None:
     """Each copy is sound, every record in it readable, and there are as many events as versions."""
-    local = local_backup(home)
-    copies, root = copies_of(Policy.read(local.policy)), local.root.read_bytes()
-    for copy in copies.copies:
-        report = verify_copy(copy, root, home / "trusted", read_identity(local.identity("escrow")))
+    local, backup = local_backup(home), caught_up(stack, home)
+    root, holder = local.root.read_bytes(), read_identity(local.identity("escrow"))
+    for copy in backup.copies.copies:
+        report = verify_copy(copy, root, home / "trusted", holder)
         assert report.is_sound and not report.expired_offsets, report
-    catalogue = Catalogue()
-    Client(copies, root, home / "trusted" / "all").load(catalogue)
-    events = [segment for one, held in catalogue.segments.items() if one.topic == ORDER_EVENTS for segment in held]
-    assert sum(segment.holds.records for segment in events) == versions
+    every = backup.catalogue.segments.items()
+    assert sum(one.holds.records for place, held in every if place.topic == ORDER_EVENTS for one in held) == versions
 
 
 def versions_follow_each_other(stack: Endpoints) -> int:

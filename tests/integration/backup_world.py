@@ -29,6 +29,7 @@ from consumers.sink import Partition
 from deploy.backup.workers import archive_worker, keeper_worker
 from deploy.local.endpoints import Endpoints
 from deploy.local.server import await_condition
+from schemas.settings import DatabaseSettings
 from tests.unit.backup_people import People, policy_data
 
 DEADLINE_SECONDS = 60.0
@@ -50,6 +51,8 @@ class BackupWorld:
         self.directory = directory
         self.people = People.hired()
         self.topics = tuple(topics)
+        self.databases: dict[str, DatabaseSettings] = {}
+        self.postgres_programs: Path | None = None
         self.policy_path = directory / "policy.toml"
         self.root_path = directory / "root.json"
         self.places = [directory / f"copy-{number}" for number in range(copies)]
@@ -87,6 +90,9 @@ class BackupWorld:
             policy=self.policy_path,
             root=self.root_path,
             creator_key=self.directory / "creator.pem",
+            data_dir=self.directory / "archive",
+            databases=self.databases,
+            postgres_programs=self.postgres_programs,
             topic_prefix=self.prefix,
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from schemas.settings import WorkerSettings
+from schemas.settings import DatabaseSettings, WorkerSettings
 
 
 class ArchiveSettings(WorkerSettings):
@@ -15,6 +15,10 @@ class ArchiveSettings(WorkerSettings):
     policy: Path = Field(description="The backup policy")
     root: Path = Field(description="What the officers signed, as they gave it out")
     creator_key: Path = Field(description="The creator's signing key")
+    databases: dict[str, DatabaseSettings] = Field(
+        {}, description="A database on the server of each database of the policy, for a role that may replicate"
+    )
+    postgres_programs: Path | None = Field(None, description="Directory of pg_basebackup; null finds it in PATH")
     topic_prefix: str = Field("", description="Start of each topic's name, where installations share a cluster")
     queue_kbytes: int = Field(65_536, gt=0, description="Most memory for records fetched ahead, in KiB")
     retry_limit_seconds: float = Field(10.0, gt=0, description="Longest pause between two attempts")

@@ -25,7 +25,7 @@ from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.models import JournalEntry
 from schemas.settings import DatabaseSettings, KafkaSettings
-from schemas.topics import POSTINGS
+from schemas.topics import ORDER_STATE, POSTINGS
 
 _TRIAL_BALANCE = sql.SQL(
     "SELECT currency_code, control_code, sum(debit_amount), sum(credit_amount) FROM period_balance GROUP BY 1, 2"
@@ -72,6 +72,8 @@ class RestoredPlaces:
     kafka: KafkaSettings
     erp: DatabaseSettings
     ledger: DatabaseSettings
+    prefix: str = ""
+    """Start of the restored topics' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,14 @@ class _RestoredSystems(Systems):
         self.sources = []
         self.erp = ErpReader(places.erp)
         self.ledger = LedgerReader(places.ledger)
-        self.state = StateReader(places.kafka, schemas)
+        self.state = StateReader(places.kafka, schemas, places.prefix + ORDER_STATE)
 
 
 def prove(places: RestoredPlaces, schemas: SchemaIds, posted: TrialBalance) -> Proof:
     """Compare state with ERP and with ledger, order by order, and the ledger with what the archive says was posted.
 
-    Called by the drill, after the sinks have followed the restored topics to their ends. Changes nothing. Source: B4,
-    B11, B12.
+    Called by the drill and by a restore, after the sinks have followed the restored topics to their ends. Changes
+    nothing. Source: B4, B11, B12.
 
     Raises:
         ConfigurationError: a system lacks what is read.

@@ -10,7 +10,7 @@ from pyrage.x25519 import Identity
 
 from consumers.backup.archive.segments import ArchivedRecord, read_segment
 from consumers.backup.archive.surroundings import TopicSurroundings
-from consumers.backup.vault.catalogue import Catalogue, Segment, Surroundings, verified_file
+from consumers.backup.vault.catalogue import BasePiece, Catalogue, Segment, Surroundings, verified_file
 from consumers.backup.vault.copies import Source
 from consumers.backup.vault.encryption import unseal, unwrap, wrap_name
 from consumers.backup.vault.layout import wrap_path
@@ -52,6 +52,11 @@ class ArchiveReader:
         """All records of one segment."""
         content = unseal(verified_file(self._source, segment.file), self._key(segment.holds.set_id), segment.file.path)
         return read_segment(content, segment.holds)
+
+    def piece(self, piece: BasePiece) -> bytes:
+        """A piece of a base backup. Raises as `records`."""
+        sealed = verified_file(self._source, piece.file)
+        return unseal(sealed, self._key(piece.holds.set_id), piece.file.path)
 
     def surroundings(self, until: datetime) -> TopicSurroundings:
         """Configurations and offsets as last taken before `until` (or first after it), and every schema known.

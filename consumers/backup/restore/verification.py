@@ -131,6 +131,11 @@ def rewrap(copies: Copies, catalogue: Catalogue, holder: Identity, recipient: st
 
 
 def _read_all(reader: ArchiveReader) -> int:
+    for bases in reader.catalogue.bases.values():
+        for base in bases.values():
+            for pieces in base.files.values():
+                for piece in pieces:
+                    reader.piece(piece)
     return sum(
         1 for segments in reader.catalogue.segments.values() for segment in segments for _ in reader.read(segment)
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from consumers.backup.vault.commits import (
     START,
+    BaseTarget,
     CataloguedFile,
     Commit,
     Gap,
@@ -24,6 +25,9 @@ from consumers.backup.vault.copies import Source
 from consumers.backup.vault.layout import TARGETS, metadata_path, number_in, numbered
 from consumers.sink import Partition
 from schemas.errors import BackupRefused
+
+MANIFEST = "backup_manifest"
+"""The file of a base backup that is put last."""
 
 _PARALLEL_READS = 16
 
@@ -42,6 +46,44 @@ class Surroundings(NamedTuple):
     holds: SurroundingsTarget
 
 
+class BasePiece(NamedTuple):
+    """A piece of a base backup and its file."""
+
+    file: CataloguedFile
+    holds: BaseTarget
+
+
+class BaseBackup:
+    """All pieces of one base backup that were committed so far."""
+
+    def __init__(self, database: str, taken_at: datetime) -> None:
+        self.database = database
+        self.taken_at = taken_at
+        self.files: dict[str, list[BasePiece]] = {}
+
+    @property
+    def bytes(self) -> int:
+        """In the copies."""
+        return sum(piece.file.length for pieces in self.files.values() for piece in pieces)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the manifest, which comes last, is there to its end."""
+        manifest = self.files.get(MANIFEST)
+        return manifest is not None and manifest[-1].holds.is_last
+
+    def take(self, piece: BasePiece) -> None:
+        """The next piece.
+
+        Raises:
+            BackupRefused: one is missing before it.
+        """
+        pieces = self.files.setdefault(piece.holds.file, [])
+        if piece.holds.number != len(pieces) or (pieces and pieces[-1].holds.is_last):
+            raise BackupRefused(f"{piece.file.path}: a piece of the base backup is missing before it", reason="hole")
+        pieces.append(piece)
+
+
 class Catalogue:
     """Commits in their order; each must carry on where the ones before it ended."""
 
@@ -53,6 +95,8 @@ class Catalogue:
         self.sets: dict[str, str] = {}
         """Set id -> public key."""
         self.surroundings: list[Surroundings] = []
+        self.bases: dict[str, dict[datetime, BaseBackup]] = {}
+        """Database -> when it was begun -> base backup."""
         self._ends: dict[Partition, int] = {}
 
     @property
@@ -70,6 +114,11 @@ class Catalogue:
         """The complete time before the newest: transactions that were open at it have ended since, in all topics."""
         times = sorted({one.complete_through_at for one in self.commits if one.complete_through_at}, reverse=True)
         return times[min(1, len(times) - 1)] if times else None
+
+    def complete_bases(self, database: str) -> list[BaseBackup]:
+        """The base backups of a database that can be restored, oldest first."""
+        bases = self.bases.get(database, {}).values()
+        return sorted((one for one in bases if one.is_complete), key=lambda one: one.taken_at)
 
     @property
     def files(self) -> Iterator[CataloguedFile]:
@@ -129,6 +178,10 @@ class Catalogue:
                 self.gaps.setdefault(partition, []).extend(holds.gaps)
             elif isinstance(holds, SurroundingsTarget):
                 self.surroundings.append(Surroundings(file, holds))
+            elif isinstance(holds, BaseTarget):
+                bases = self.bases.setdefault(holds.database, {})
+                base = bases.setdefault(holds.taken_at, BaseBackup(holds.database, holds.taken_at))
+                base.take(BasePiece(file, holds))
 
 
 def load_onto(catalogue: Catalogue, source: Source, head: Link) -> None:

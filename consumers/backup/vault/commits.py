@@ -89,7 +89,22 @@ class SurroundingsTarget(SettingsPart):
     taken_at: AwareDatetime
 
 
-Contents = Annotated[SegmentTarget | SetTarget | SurroundingsTarget, Field(discriminator="kind")]
+class BaseTarget(SettingsPart):
+    """A piece of a base backup of the server of a database."""
+
+    kind: Literal["base"] = "base"
+    set_id: str
+    database: str
+    taken_at: AwareDatetime
+    """When the backup was begun; with `database` its identity."""
+    file: str
+    number: int
+    """From 0 within the file."""
+    is_last: bool
+    """Of the file."""
+
+
+Contents = Annotated[SegmentTarget | SetTarget | SurroundingsTarget | BaseTarget, Field(discriminator="kind")]
 
 
 class CataloguedFile(SettingsPart):

@@ -48,6 +48,11 @@ def segment_path(topic: str, partition: int, first: int, end: int, digest: str) 
     return f"{SEGMENTS}/{topic}/{partition}/{first:019d}-{end:019d}-{digest[:16]}.avro.age"
 
 
+def base_path(database: str, taken: str, file: str, number: int, digest: str) -> str:
+    """A piece of a base backup."""
+    return f"databases/{database}/{taken}/{file}/{number:06d}-{digest[:16]}.age"
+
+
 def surroundings_path(digest: str) -> str:
     """Schemas, configurations and offsets at one time."""
     return f"surroundings/{digest[:32]}.json.age"

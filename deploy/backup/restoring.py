@@ -1,0 +1,92 @@
+"""A restore into new topics and new databases of running servers, at one position and proved to be so."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumers.backup.restore.cut import Cut
+from consumers.backup.restore.proof import Proof, RestoredPlaces, posted_in, prove
+from consumers.backup.restore.reader import ArchiveReader
+from consumers.backup.restore.restoration import Restoration, Restored, RestoredPartition, RestorePlan
+from consumers.backup.restore.target import RestoreTarget
+from deploy.backup.rebuilding import ERP, WAREHOUSE, Rebuilding, new_database
+from deploy.commands.options import Cluster
+from schemas.errors import BackupRefused, ConfigurationError
+from schemas.registry import SchemaRegistry
+from schemas.settings import DatabaseSettings, WorkerSettings
+
+
+class DatabaseServers(WorkerSettings):
+    """A database on each server that ERP and ledger are to be restored on."""
+
+    erp: DatabaseSettings
+    ledger: DatabaseSettings
+
+    @classmethod
+    def of(cls, home: Path) -> DatabaseServers:
+        """ORDERSYNC_ERP__... and ORDERSYNC_LEDGER__..., or those of the stack that runs in `home`.
+
+        Raises:
+            ConfigurationError: neither is there.
+        """
+        if "ORDERSYNC_ERP__DBNAME" in os.environ:
+            return cls.load()
+        # Only here: the stack's libraries are not installed where only workers run.
+        from deploy.demo.landscape import ERP as erp
+        from deploy.demo.landscape import LEDGER as ledger
+        from deploy.local.stack import EmbeddedStack
+
+        endpoints = EmbeddedStack.find(home)
+        if endpoints is None:
+            raise ConfigurationError(
+                f"no stack runs in {home}: name the servers with ORDERSYNC_ERP__HOST, ORDERSYNC_ERP__DBNAME, "
+                "ORDERSYNC_LEDGER__HOST, ORDERSYNC_LEDGER__DBNAME and so on"
+            )
+        return cls(erp=endpoints.database(erp), ledger=endpoints.database(ledger))
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """One restore by a person."""
+
+    reader: ArchiveReader
+    cluster: Cluster
+    plan: RestorePlan
+
+    def topics(self, told: Callable[[RestoredPartition], None]) -> Restored:
+        """The topics, proved to the byte. Raises as `Restoration.run`."""
+        with closing(SchemaRegistry(self.cluster.registry)) as registry:
+            target = RestoreTarget(self.cluster.kafka, self.plan.prefix)
+            return Restoration(self.reader, target, registry, self.plan, told).run()
+
+    def databases(self, servers: DatabaseServers) -> tuple[RestoredPlaces, Proof]:
+        """ERP and ledger at the position of the restored topics, in new databases.
+
+        Raises:
+            ConfigurationError: one of them exists.
+            BackupRefused: what was written does not agree with the topics or the archive.
+            OrdersyncError: a sink or a server failed.
+        """
+        plan, kafka = self.plan, self.cluster.kafka
+        erp = new_database(servers.erp, _database(plan.prefix, ERP), may_exist=plan.resume)
+        ledger = new_database(servers.ledger, _database(plan.prefix, WAREHOUSE), may_exist=plan.resume)
+        places = RestoredPlaces(kafka, erp, ledger, plan.prefix)
+        with tempfile.TemporaryDirectory(prefix="ordersync-restore-") as scratch:
+            Rebuilding(places, self.cluster.registry, Path(scratch)).run()
+        with closing(SchemaRegistry(self.cluster.registry)) as schemas:
+            proof = prove(places, schemas, posted_in(self.reader, Cut(self.reader, plan.at)))
+        if proof.faults:
+            raise BackupRefused(
+                f"{erp.dbname} and {ledger.dbname} do not agree with the restored topics: {'; '.join(proof.faults)}",
+                reason="restore_differs",
+            )
+        return places, proof
+
+
+def _database(prefix: str, name: str) -> str:
+    return f"{prefix}{name}".replace(".", "_").replace("-", "_")
