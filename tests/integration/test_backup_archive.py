@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from tests.contract.sink_workbench import Cluster
 from tests.integration.backup_world import DEADLINE_SECONDS, BackupWorld, Trade
 
 TOPICS = (ORDER_EVENTS, ORDER_STATE)
+FULL_AT_BYTES = 100_000
 # Not long ago: markers of transactions have the time of now, and a segment of the log is rolled, and then compacted,
 # when its times are a day apart.
 START_MS = int(time.time() - 3600) * 1000
@@ -142,6 +145,61 @@ def test_a_copy_that_is_away_gets_everything_later(world: BackupWorld, trade: Tr
         archive.until(lambda: first.names("segments") == second.names("segments"), "the second copy is complete")
 
 
+def test_while_every_copy_is_full_nothing_is_lost(
+    world: BackupWorld, trade: Trade, caplog: pytest.LogCaptureFixture
+) -> None:
+    with world.archiving() as archive, world.keeping():
+        archive.until(lambda: bool(world.copies().names("metadata/timestamp")), "a first state")
+        with full_disk():
+            trade.produce(ORDER_EVENTS, bulky_orders(0, 30))
+            archive.until(lambda: "has it room?; trying again" in caplog.text, "the archive waits for room")
+            assert not covers(world, trade)
+            trade.produce(ORDER_EVENTS, bulky_orders(30, 60))
+        archive.until(lambda: covers(world, trade), "every record in a commit")
+    assert {partition: records for partition, records in published(world).items() if records} == trade.sent
+
+
+def test_while_every_copy_is_away_nothing_is_lost(
+    world: BackupWorld, trade: Trade, caplog: pytest.LogCaptureFixture
+) -> None:
+    with world.archiving() as archive, world.keeping():
+        archive.until(lambda: bool(world.copies().names("metadata/timestamp")), "a first state")
+        for place in world.places:
+            place.rename(place.with_suffix(".away"))
+            place.write_bytes(b"")
+        trade.produce(ORDER_EVENTS, orders(0, 30))
+        archive.until(lambda: f"archive: copy {world.places[0].name}" in caplog.text, "the archive waits for a copy")
+        trade.produce(ORDER_EVENTS, orders(30, 60))
+        for place in world.places:
+            place.unlink()
+            place.with_suffix(".away").rename(place)
+        archive.until(lambda: covers(world, trade), "every record in a commit")
+    assert {partition: records for partition, records in published(world).items() if records} == trade.sent
+
+
+def bulky_orders(start: int, end: int) -> list[tuple[int, bytes, bytes | None, int]]:
+    """So large, and so random, that no segment of them fits on a full disk."""
+    return [(number % 3, b"crm:%d" % number, os.urandom(FULL_AT_BYTES), START_MS) for number in range(start, end)]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """This process can write small files only: the system refuses larger ones as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_AT_BYTES, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def published(world: BackupWorld) -> dict[Partition, list[ArchivedRecord]]:
+    """Everything that a restorer can read when the keeper has signed all that the archive committed."""
+    with world.keeping() as keeper:
+        keeper.until(lambda: world.load()[0].positions == world.committed(), "all is signed")
+    return archived(world)
+
+
 def test_a_topic_that_is_missing_is_named(world: BackupWorld) -> None:
     world.topics = (*TOPICS, "gl.postings")
     world.write_policy()
@@ -151,14 +209,13 @@ def test_a_topic_that_is_missing_is_named(world: BackupWorld) -> None:
     assert "gl.postings, which the cluster does not have" in str(failure)
 
 
-def test_a_quiet_topic_is_backed_up_in_time(world: BackupWorld, trade: Trade) -> None:
+def test_a_quiet_topic_is_backed_up_all_the_same(world: BackupWorld, trade: Trade) -> None:
     with world.archiving() as archive, world.keeping():
         archive.until(lambda: bool(world.copies().names("metadata/timestamp")), "a first state")
-        began = time.monotonic()
         trade.produce(ORDER_EVENTS, orders(0, 1))
         client = world.client()
+        # No other record follows that would push it out; how soon it is, the benchmark measures.
         archive.until(lambda: ORDER_EVENTS in {one.topic for one in _loaded(client).positions}, "published")
-        assert time.monotonic() - began < 5
 
 
 def _loaded(client: object) -> Catalogue:
