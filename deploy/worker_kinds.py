@@ -86,8 +86,11 @@ def _keeper() -> Assembled:
 
 def _api() -> Assembled:
     # Only here: the libraries of the API are an extra.
-    from producers.api.settings import ApiSettings
-    from producers.api.worker import ApiWorker
+    try:
+        from producers.api.settings import ApiSettings
+        from producers.api.worker import ApiWorker
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(f"{exc}: the API's libraries are missing; install ordersync[api]") from exc
 
     settings = ApiSettings.load()
     schemas = SchemaRegistry(settings.registry)

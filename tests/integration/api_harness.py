@@ -24,11 +24,11 @@ def clients_file(directory: Path) -> Path:
         ("crm", ["orders:write", "orders:read"], ["crm", "shop"], 1_000_000),
         ("all", ["orders:write", "orders:read"], ["*"], 1_000_000),
         ("watcher", ["orders:read"], ["*"], 1_000_000),
-        ("slow", ["orders:read"], ["*"], 1),
+        ("slow", ["orders:read"], ["*"], 0.01),
     ]
     text = "".join(
         f'[[clients]]\nname = "{name}"\nkey_sha256 = ["{hashlib.sha256(f"{name}-key".encode()).hexdigest()}"]\n'
-        f"scopes = {scopes}\nsystems = {systems}\nrequests_per_second = {rate}\nburst = {rate}\n\n"
+        f"scopes = {scopes}\nsystems = {systems}\nrequests_per_second = {rate}\nburst = {max(rate, 1)}\n\n"
         for name, scopes, systems, rate in entries
     )
     path = directory / "clients.toml"

@@ -47,6 +47,10 @@ class Workers:
         self._apis[place] = self._started(place)
         self.urls[place] = self._apis[place].url
 
+    def stop(self) -> list[int]:
+        """Exit codes after SIGTERM."""
+        return [api.process.terminated(60) for api in self._apis]
+
     def _started(self, place: int) -> Api:
         return Api(self._scene, self._scene.directory / f"api-{place}")
 
@@ -108,6 +112,7 @@ def test_killed_workers_lose_no_order_and_double_none(scene: Scene) -> None:
             workers.kill_and_start(kill % 2)
         repeated = sum(worker.result() for worker in working)
     assert repeated > 0, "no request was in hand when a worker was killed"
+    assert workers.stop() == [0, 0]
     events, rejected = scene.subscribe(ORDER_EVENTS), scene.subscribe(REJECTED)
     names = {f"shop:kill-{number}" for number in range(ORDERS)}
     wait_until(lambda: len(events.among(names)) >= 2 * ORDERS, 60, "every version")
