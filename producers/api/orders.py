@@ -67,11 +67,6 @@ class Orders:
         """Called once, in the loop."""
         self._loop = loop
 
-    @property
-    def unseen(self) -> int:
-        """Requests that the copy does not have yet."""
-        return len(self._recent)
-
     def hear(self, changes: Changes) -> None:
         """Called by the feed, in its thread, after each write."""
         for request in changes.requests:
