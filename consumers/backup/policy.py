@@ -75,6 +75,9 @@ class CopyPolicy(SettingsPart):
     url: Annotated[str, AfterValidator(_is_url)] = Field(description="file:///directory or s3://bucket/prefix")
     endpoint: str | None = Field(None, description="Address of an S3-compatible store")
     region: str | None = Field(None, description="Region of the bucket")
+    max_bytes_per_second: float | None = Field(
+        None, gt=0, description="Most bytes that each process sends to it and fetches from it"
+    )
 
 
 class Copies(SettingsPart):

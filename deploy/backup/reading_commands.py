@@ -22,6 +22,7 @@ from consumers.backup.vault.trust import keys_of
 from deploy.backup.options import FILE
 from deploy.backup.state import Access, Backup, Moment, access_options, identity_option
 from deploy.commands.options import json_option, print_json
+from deploy.commands.progress import ToldProgress
 from schemas.errors import BackupRefused
 
 
@@ -61,7 +62,10 @@ def list_(access: Access, as_json: bool) -> None:
 def verify(access: Access, identity_path: Path | None, as_json: bool) -> None:
     """Verify each copy on its own: signatures, chain, completeness, every file; exit with 1 unless all are sound."""
     holder = read_identity(identity_path) if identity_path else None
-    reports = [verify_copy(one, access.root(), access.trusted_dir, holder) for one in access.copies().copies]
+    with ToldProgress() as progress:
+        reports = [
+            verify_copy(one, access.root(), access.trusted_dir, holder, progress) for one in access.copies().copies
+        ]
     if as_json:
         print_json([asdict(report) | {"is_sound": report.is_sound} for report in reports])
     else:

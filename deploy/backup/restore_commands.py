@@ -13,10 +13,12 @@ from consumers.backup.restore.bases import base_of, unpack
 from consumers.backup.restore.proof import Proof, RestoredPlaces
 from consumers.backup.restore.restoration import RestoredPartition, RestorePlan
 from consumers.backup.restore.verification import rewrap as rewrap_sets
+from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.encryption import read_identity
 from deploy.backup.restoring import DatabaseServers, Restoring
 from deploy.backup.state import Access, Moment, access_options, identity_option, key_option
 from deploy.commands.options import cluster_of, home_option, json_option, print_json
+from deploy.commands.progress import ToldProgress
 from schemas.errors import ConfigurationError
 
 
@@ -65,7 +67,8 @@ def restore(
     restoring = Restoring(backup.reader(identity_path), cluster_of(home), plan)
     what = (", ".join(topics) or "all topics") + (", ERP and ledger" if with_databases else "")
     backup.record(key_path, "RestoreStarted", f"{what} at {moment.isoformat()} to {prefix}")
-    restored = restoring.topics(_say(as_json))
+    with ToldProgress() as progress:
+        restored = restoring.topics(_counted(backup.catalogue, topics, progress))
     written = None if servers is None else restoring.databases(servers)
     backup.record(key_path, "BackupRestored", f"{restored.records} records at {moment.isoformat()} to {prefix}")
     if as_json:
@@ -137,9 +140,17 @@ def _databases(written: tuple[RestoredPlaces, Proof] | None) -> dict[str, object
     return {"erp": places.erp.dbname, "ledger": places.ledger.dbname, "orders": proof.orders}
 
 
-def _say(silent: bool) -> Callable[[RestoredPartition], None]:
-    def told(done: RestoredPartition) -> None:
-        if not silent:
-            click.echo(f"{done.partition.topic}/{done.partition.number}: {done.records:,} records", err=True)
+def _counted(
+    catalogue: Catalogue, topics: tuple[str, ...], progress: ToldProgress
+) -> Callable[[RestoredPartition], None]:
+    """Tells how many records are restored and proved, of those that the backup has."""
+    every = catalogue.segments.items()
+    total = sum(one.holds.records for place, held in every if not topics or place.topic in topics for one in held)
+    done = 0
+
+    def told(partition: RestoredPartition) -> None:
+        nonlocal done
+        done += partition.records
+        progress("records restored", done, total)
 
     return told

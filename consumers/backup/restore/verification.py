@@ -50,7 +50,17 @@ class CopyReport:
         return not self.findings
 
 
-def verify_copy(copy: Copy, root: bytes, state_dir: Path, holder: Identity | None = None) -> CopyReport:
+Told = Callable[[str, int, int], None]
+"""Takes what is done, how many of it are done and how many there are."""
+
+
+def verify_copy(
+    copy: Copy,
+    root: bytes,
+    state_dir: Path,
+    holder: Identity | None = None,
+    told: Told = lambda _doing, _done, _total: None,
+) -> CopyReport:
     """Signatures, chain, every file's digest and, with an identity, every record. Source: B4.
 
     Each copy has a memory of its own below `state_dir`, so that one which falls back behind is noticed.
@@ -64,7 +74,7 @@ def verify_copy(copy: Copy, root: bytes, state_dir: Path, holder: Identity | Non
     except BackupRefused as exc:
         return CopyReport(copy.name, 0, 0, 0, 0, 0, [Finding("metadata", exc.reason, str(exc))])
     files = list(catalogue.files)
-    findings = list(_altered(copy, files))
+    findings = [finding for finding, _ in _altered_files(copy, files, told)]
     records = 0
     if holder is not None and not findings:
         try:
@@ -141,11 +151,9 @@ def _read_all(reader: ArchiveReader) -> int:
     )
 
 
-def _altered(source: Source, files: list[CataloguedFile]) -> Iterator[Finding]:
-    return (finding for finding, _ in _altered_files(source, files))
-
-
-def _altered_files(source: Source, files: list[CataloguedFile]) -> Iterator[tuple[Finding, CataloguedFile]]:
+def _altered_files(
+    source: Source, files: list[CataloguedFile], told: Told = lambda _doing, _done, _total: None
+) -> Iterator[tuple[Finding, CataloguedFile]]:
     def look(file: CataloguedFile) -> Finding | None:
         try:
             verified_file(source, file)
@@ -154,7 +162,8 @@ def _altered_files(source: Source, files: list[CataloguedFile]) -> Iterator[tupl
         return None
 
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        for file, finding in zip(files, pool.map(look, files), strict=True):
+        for number, (file, finding) in enumerate(zip(files, pool.map(look, files), strict=True), 1):
+            told(f"{source.name}: files", number, len(files))
             if finding is not None:
                 yield finding, file
 

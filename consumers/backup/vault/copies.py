@@ -19,6 +19,7 @@ from obstore.exceptions import (
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from consumers.backup.policy import CopyPolicy
+from consumers.backup.vault.pace import Pace
 from schemas.errors import BackupRefused, ConfigurationError, Fatal, Transient
 
 _REQUEST_SECONDS = "30s"
@@ -41,9 +42,10 @@ class Source(Protocol):
 class Copy:
     """One place: a directory or a bucket, through conditional writes, so that nothing is ever overwritten."""
 
-    def __init__(self, name: str, store: LocalStore | MemoryStore | S3Store) -> None:
+    def __init__(self, name: str, store: LocalStore | MemoryStore | S3Store, pace: Pace | None = None) -> None:
         self.name = name
         self._store = store
+        self._pace = pace
 
     def put_new(self, path: str, content: bytes) -> bool:
         """Put a file; False where it is there already, with whatever content.
@@ -54,6 +56,7 @@ class Copy:
         """
         try:
             obstore.put(self._store, path, content, mode="create")
+            self._spend(content)
         except AlreadyExistsError:
             return False
         except (BaseError, OSError) as exc:
@@ -80,17 +83,20 @@ class Copy:
         """
         try:
             obstore.put(self._store, path, content)
+            self._spend(content)
         except (BaseError, OSError) as exc:
             raise _mapped(exc, f"copy {self.name}: replacing {path}") from exc
 
     def get(self, path: str) -> bytes | None:
         """The file's content; None where there is no such file. Raises `Transient`."""
         try:
-            return bytes(obstore.get(self._store, path).bytes())
+            content = bytes(obstore.get(self._store, path).bytes())
         except FileNotFoundError:
             return None
         except (BaseError, OSError) as exc:
             raise _mapped(exc, f"copy {self.name}: reading {path}") from exc
+        self._spend(content)
+        return content
 
     def names(self, folder: str, after: str = "") -> list[str]:
         """Paths of the files below `folder`, sorted; those after the path `after` only. Raises `Transient`."""
@@ -99,6 +105,10 @@ class Copy:
             return sorted(str(meta["path"]) for page in pages for meta in page)
         except (BaseError, OSError) as exc:
             raise _mapped(exc, f"copy {self.name}: listing {folder}") from exc
+
+    def _spend(self, content: bytes) -> None:
+        if self._pace is not None:
+            self._pace.spend(len(content))
 
 
 class Copies:
@@ -187,17 +197,19 @@ def open_copy(policy: CopyPolicy) -> Copy:
     Raises:
         ConfigurationError: the address cannot work.
     """
+    limit = policy.max_bytes_per_second
+    pace = None if limit is None else Pace(limit)
     try:
         if policy.url.startswith("file://"):
             directory = Path(policy.url.removeprefix("file://"))
-            return Copy(policy.name, LocalStore(prefix=directory, mkdir=True))
+            return Copy(policy.name, LocalStore(prefix=directory, mkdir=True), pace)
         settings: dict[str, Any] = {
             "endpoint": policy.endpoint,
             "region": policy.region,
             "client_options": {"timeout": _REQUEST_SECONDS, "allow_http": (policy.endpoint or "").startswith("http:")},
         }
         return Copy(
-            policy.name, S3Store.from_url(policy.url, **{key: value for key, value in settings.items() if value})
+            policy.name, S3Store.from_url(policy.url, **{key: value for key, value in settings.items() if value}), pace
         )
     except (BaseError, OSError, ValueError) as exc:
         raise ConfigurationError(f"copy {policy.name} at {policy.url}: {_first_line(exc)}") from exc
