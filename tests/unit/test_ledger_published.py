@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.commands.ledger import command
+from schemas.errors import InvalidValue
 
 Moves = Mapping[str, int | str]
 
@@ -183,6 +184,32 @@ EXAMPLES = [
             {"1200": 50000, "2100": -50000},
         ],
     ),
+    # Sold for 1,000,000 with a call at 1,100,000 until the end of the year, which lapses.
+    Published(
+        "62 case A call option: financing that becomes a sale",
+        {"price": 1000000, "repurchase": {"price": 1100000, "on": "2026-12-31"}}
+        | {"obligations": [{"name": "asset", "unit_cost": 700000}]},
+        [
+            on("2026-01-01", "payment", amount=1000000),
+            on("2026-01-01", "transfer", obligation="asset"),
+            on("2026-06-30", "period_end"),
+            on("2026-12-31", "repurchase_lapsed"),
+        ],
+        [
+            {"1000": 1000000, "2450": -1000000},
+            {},
+            {"2450": -50000, "7100": 50000},
+            {"1300": -700000, "2450": 1050000, "4000": -1100000, "5000": 700000, "7100": 50000},
+        ],
+    ),
+    # The same, and the entity buys it back.
+    Published(
+        "62 call option that is exercised",
+        {"price": 1000000, "repurchase": {"price": 1100000, "on": "2026-12-31"}}
+        | {"obligations": [{"name": "asset", "unit_cost": 700000}]},
+        [on("2026-01-01", "payment", amount=1000000), on("2026-12-31", "repurchase")],
+        [{"1000": 1000000, "2450": -1000000}, {"1000": -1100000, "2450": 1000000, "7100": 100000}],
+    ),
     # Paragraph B77: control stays here until the dealer sells.
     Published(
         "B77 consignment",
@@ -243,3 +270,12 @@ def moves_of(entries: list[dict[str, Any]]) -> dict[str, Decimal]:
         for line in entry["lines"]:
             found[line["account_code"]] += Decimal(line["debit_amount"]) - Decimal(line["credit_amount"])
     return {account: amount for account, amount in found.items() if amount}
+
+
+def test_goods_bought_back_for_less_are_a_lease(tmp_path: Path) -> None:
+    file = tmp_path / "contract.json"
+    terms = {"price": 1000000, "obligations": [{"name": "asset"}], "repurchase": {"price": 900000, "on": "2026-12-31"}}
+    payment = on("2026-01-01", "payment", amount=1000000)
+    file.write_text(json.dumps({"contract": "put", "signed_on": "2026-01-01", "events": [payment]} | terms))
+    with pytest.raises(InvalidValue, match="a lease under IFRS 16"):
+        CliRunner().invoke(command, ["explain", str(file)], catch_exceptions=False)

@@ -21,6 +21,7 @@ REFUND_LIABILITIES = "2150"
 TAX_PAYABLE = "2200"
 PAYABLE_TO_PRINCIPALS = "2300"
 WARRANTY_PROVISIONS = "2400"
+REPURCHASE_LIABILITIES = "2450"
 REVENUE = "4000"
 SHIPPING_REVENUE = "4100"
 COST_OF_GOODS_SOLD = "5000"
@@ -49,6 +50,7 @@ ACCOUNT_NAMES: Mapping[str, str] = MappingProxyType(
         TAX_PAYABLE: "Tax payable",
         PAYABLE_TO_PRINCIPALS: "Payable to principals",
         WARRANTY_PROVISIONS: "Warranty provisions",
+        REPURCHASE_LIABILITIES: "Repurchase liabilities",
         REVENUE: "Revenue",
         SHIPPING_REVENUE: "Shipping revenue",
         COST_OF_GOODS_SOLD: "Cost of goods sold",

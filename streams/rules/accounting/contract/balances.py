@@ -29,6 +29,7 @@ from streams.rules.accounting.accounts import (
     NONCASH_CONSIDERATION,
     PAYABLE_TO_PRINCIPALS,
     REFUND_LIABILITIES,
+    REPURCHASE_LIABILITIES,
     REVENUE,
     RIGHT_TO_RECOVER_GOODS,
     TAX_PAYABLE,
@@ -58,6 +59,11 @@ def balances(state: ContractState) -> Balances:
         earned += revenue + tax[key]
     for account, amount in _claims(state, earned).items():
         _add(found, Post(account), amount)
+    if state.financed is not None:
+        held = state.financed
+        _add(found, Post(CASH), held.amount - held.repaid)
+        _add(found, Post(REPURCHASE_LIABILITIES), held.repaid - held.amount - held.interest)
+        _add(found, Post(INTEREST_EXPENSE), held.interest)
     _add(found, Post(INTEREST_INCOME), -state.interest_income)
     _add(found, Post(INTEREST_EXPENSE), state.interest_expense)
     _add(found, Post(IMPAIRMENT_LOSSES), state.credit_loss)

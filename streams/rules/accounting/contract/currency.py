@@ -23,13 +23,14 @@ from streams.rules.accounting.accounts import (
     NONCASH_CONSIDERATION,
     PAYABLE_TO_PRINCIPALS,
     REFUND_LIABILITIES,
+    REPURCHASE_LIABILITIES,
     TAX_PAYABLE,
     TRADE_RECEIVABLES,
 )
 from streams.rules.accounting.contract.terms import ExchangeRate, Terms
 from streams.rules.accounting.posts import Balances, Post
 
-_MONETARY = frozenset({TRADE_RECEIVABLES, CONTRACT_ASSETS, REFUND_LIABILITIES, LOSS_ALLOWANCE})
+_MONETARY = frozenset({TRADE_RECEIVABLES, CONTRACT_ASSETS, REFUND_LIABILITIES, LOSS_ALLOWANCE, REPURCHASE_LIABILITIES})
 _AT_SPOT = frozenset({CASH, NONCASH_CONSIDERATION})
 _REMEASURED = _MONETARY | {TAX_PAYABLE, PAYABLE_TO_PRINCIPALS}
 _ZERO = Decimal(0)

@@ -226,6 +226,18 @@ class WarrantyClaim(Happening):
     amount: Positive
 
 
+class Repurchased(Happening):
+    """The entity bought the goods back for the price of `repurchase`."""
+
+    type: Literal["repurchase"] = "repurchase"
+
+
+class RepurchaseLapsed(Happening):
+    """The goods can no longer be bought back."""
+
+    type: Literal["repurchase_lapsed"] = "repurchase_lapsed"
+
+
 class ClosePeriod(Happening):
     """A period is closed: what is about it afterwards goes to the first open day."""
 
@@ -266,6 +278,8 @@ Event = Annotated[
     | WriteOff
     | ContractCost
     | WarrantyClaim
+    | Repurchased
+    | RepurchaseLapsed
     | ClosePeriod
     | Correction,
     Field(discriminator="type"),

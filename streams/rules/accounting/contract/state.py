@@ -113,6 +113,16 @@ class CapitalisedCost:
     amortised: Decimal = ZERO
 
 
+@dataclass(frozen=True, slots=True)
+class Financed:
+    """What came for goods that may be bought back, and what became of it."""
+
+    since: date
+    amount: Decimal = ZERO
+    interest: Decimal = ZERO
+    repaid: Decimal = ZERO
+
+
 @dataclass(frozen=True, eq=False)
 class ContractState:
     """Everything cumulative about a contract; the balances are a function of it alone.
@@ -144,6 +154,8 @@ class ContractState:
     warranty_claims: Decimal = ZERO
     contract_costs: tuple[CapitalisedCost, ...] = ()
     accrued_on: date | None = None
+    financed: Financed | None = None
+    repurchase_has_ended: bool = False
 
     def part(self, name: str) -> ObligationPart:
         """The open part of the obligation of that name, else its newest.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from streams.rules.accounting import catalogue as rules
-from streams.rules.accounting.contract import consideration, modification, performance
+from streams.rules.accounting.contract import consideration, modification, performance, repurchase
 from streams.rules.accounting.contract import events as happened
 from streams.rules.accounting.contract.measures import amount_due
 from streams.rules.accounting.contract.passage import accrue_interest, day_before, pass_time
@@ -28,8 +28,16 @@ def _warranty_claim(state: ContractState, event: happened.WarrantyClaim) -> Step
     return Step(replace(state, warranty_claims=state.warranty_claims + event.amount), rules.WARRANTY_CLAIM)
 
 
+def _transfer(state: ContractState, event: happened.Transfer) -> Step:
+    return repurchase.transferred(state) if repurchase.is_open(state) else performance.transfer(state, event)
+
+
+def _payment(state: ContractState, event: happened.Payment) -> Step:
+    return repurchase.received(state, event) if repurchase.is_open(state) else consideration.payment(state, event)
+
+
 _RULES: Mapping[type[happened.Happening], Rule] = {
-    happened.Transfer: performance.transfer,
+    happened.Transfer: _transfer,
     happened.Shipment: performance.shipment,
     happened.Delivery: performance.delivery,
     happened.BillAndHold: performance.bill_and_hold,
@@ -38,7 +46,7 @@ _RULES: Mapping[type[happened.Happening], Rule] = {
     happened.Return: performance.goods_return,
     happened.ReturnsLapsed: performance.returns_lapsed,
     happened.Invoice: consideration.invoice,
-    happened.Payment: consideration.payment,
+    happened.Payment: _payment,
     happened.Refund: consideration.refund,
     happened.PaymentToCustomer: consideration.payment_to_customer,
     happened.Estimate: consideration.estimate,
@@ -52,7 +60,10 @@ _RULES: Mapping[type[happened.Happening], Rule] = {
     happened.Cancellation: modification.cancellation,
     happened.ContractCost: _contract_cost,
     happened.WarrantyClaim: _warranty_claim,
+    happened.Repurchased: repurchase.bought_back,
+    happened.RepurchaseLapsed: repurchase.lapsed,
 }
+_GROWS_LIABILITY = (happened.PeriodEnd, happened.Repurchased, happened.RepurchaseLapsed)
 _ENDS_PARTS = (happened.Modification, happened.Cancellation)
 
 
@@ -66,6 +77,10 @@ def steps_of(state: ContractState, event: happened.Event) -> Iterator[Step]:
     if interest is not None:
         state = interest.state
         yield interest
+    grown = repurchase.interest(state, event.on) if isinstance(event, _GROWS_LIABILITY) else None
+    if grown is not None:
+        state = grown.state
+        yield grown
     if isinstance(event, happened.PeriodEnd | happened.Modification | happened.Cancellation):
         until = day_before(event.on) if isinstance(event, _ENDS_PARTS) else event.on
         for step in pass_time(state, until):

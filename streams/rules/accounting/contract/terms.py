@@ -179,6 +179,14 @@ class ExchangeRate(Part):
     source: str = "given"
 
 
+class Repurchase(Part):
+    """The entity may or must buy the goods back, for not less than it got. Source: IFRS 15.B64-B69."""
+
+    price: Positive
+    on: date
+    """Day until which it may."""
+
+
 class Terms(Part):
     """The contract at its inception."""
 
@@ -199,6 +207,7 @@ class Terms(Part):
     financing: Financing | None = None
     billing: Literal["on_transfer", "by_invoice"] | None = None
     """When consideration is due. Where missing: by_invoice if any event is an invoice or amount_due."""
+    repurchase: Repurchase | None = None
     delivery_term: str | None = None
     """Incoterms 2020: with DAP, DPU and DDP control passes at delivery, otherwise when the goods leave."""
 
