@@ -105,7 +105,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.MONTH,
             Partitioning.ORDER,
             (*_CAPTURE, "api", "documents"),
-            ("streams", "backup"),
+            ("streams", "backup", "api"),
         ),
         Topic(
             FULFILMENT_CAPTURED,
@@ -175,7 +175,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             _STREAMS,
-            ("erp", "backup", "vendors"),
+            ("erp", "backup", "vendors", "api"),
         ),
         Topic(
             ORDER_STATE,
@@ -185,7 +185,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "warehouse", "reconcile"),
+            ("streams", "warehouse", "reconcile", "api"),
         ),
         Topic(
             PARKED,
@@ -195,7 +195,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "reconcile"),
+            ("streams", "reconcile", "api"),
         ),
         Topic(
             REJECTED,
@@ -205,7 +205,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             (*_CAPTURE, "streams", "erp", "warehouse"),
-            ("backup", "reconcile"),
+            ("backup", "reconcile", "api"),
         ),
         Topic(
             POSTINGS,
