@@ -9,15 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import fastavro
+from fastavro.read import SchemaResolutionError
+from fastavro.types import Schema
 
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.restore.reader import ArchiveReader, milliseconds
 from consumers.backup.restore.schemas import ArchivedSchemas
 from consumers.sink import Partition
-from schemas.codec import TopicCodec
+from schemas.codec.wire import HEADER_LENGTH
 from schemas.errors import InvalidMessage
-from schemas.models import JournalEntry, OrderEvent, OrderState
 from schemas.topics import ORDER_EVENTS, ORDER_STATE, POSTINGS
+
+Projection = tuple[Schema, Schema]
+
+_TELLING = frozenset({"state", "order_id", "version", "order_version"})
 
 LONGEST_TRANSACTION = timedelta(minutes=15)
 """No transaction lasts longer: the brokers' `transaction.max.timeout.ms`."""
@@ -36,20 +45,24 @@ class Cut:
         self.at = at
         self._at_ms = milliseconds(at)
         self._span_ms = int(LONGEST_TRANSACTION.total_seconds() * 1000)
-        schemas = ArchivedSchemas(reader.surroundings(at).subjects)
-        self._events = TopicCodec(ORDER_EVENTS, OrderEvent, schemas)
-        self._states = TopicCodec(ORDER_STATE, OrderState, schemas)
-        self._entries = TopicCodec(POSTINGS, JournalEntry, schemas)
+        self._schemas = ArchivedSchemas(reader.surroundings(at).subjects)
+        self._projections: dict[int, Projection] = {}
         self._versions = self._versions_near()
 
     def records(self, partition: Partition) -> Iterator[ArchivedRecord]:
         """The records of the partition that belong to the moment, in the order of offsets. Raises as `__init__`."""
-        if partition.topic not in (ORDER_STATE, POSTINGS) or not self._reader.partitions(ORDER_EVENTS):
-            yield from self._reader.records(partition, self.at)
-            return
-        for record in self._reader.records(partition, self.at + LONGEST_TRANSACTION):
-            if self._belongs(partition.topic, record):
+        by_version = self._is_by_version(partition)
+        for record in self.candidates(partition):
+            if not by_version or self._belongs(partition.topic, record):
                 yield record
+
+    def candidates(self, partition: Partition) -> Iterator[ArchivedRecord]:
+        """The same and maybe some later ones, for who knows already which belong. Raises as `__init__`."""
+        until = self.at + LONGEST_TRANSACTION if self._is_by_version(partition) else self.at
+        return self._reader.records(partition, until)
+
+    def _is_by_version(self, partition: Partition) -> bool:
+        return partition.topic in (ORDER_STATE, POSTINGS) and bool(self._reader.partitions(ORDER_EVENTS))
 
     def _belongs(self, topic: str, record: ArchivedRecord) -> bool:
         if record.timestamp_ms <= self._at_ms - self._span_ms:
@@ -62,18 +75,27 @@ class Cut:
         return version <= self._versions.get(order_id, 0)
 
     def _version_of(self, topic: str, record: ArchivedRecord) -> tuple[str, int] | None:
-        if record.value is None:
+        """The order and its version, without decoding the rest of it."""
+        value = record.value
+        if value is None or len(value) < HEADER_LENGTH:
             return None
         try:
-            if topic == POSTINGS:
-                entry = self._entries.decode(record.value)
-                return entry.order_id, entry.order_version
-            state = (
-                self._states.decode(record.value) if topic == ORDER_STATE else self._events.decode(record.value).state
-            )
-        except InvalidMessage:
+            projection = self._projection(int.from_bytes(value[1:HEADER_LENGTH]))
+            found: Any = fastavro.schemaless_reader(BytesIO(value[HEADER_LENGTH:]), *projection)
+            part = found["state"] if topic == ORDER_EVENTS else found
+            return part["order_id"], part["order_version" if topic == POSTINGS else "version"]
+        except (InvalidMessage, ValueError, KeyError, EOFError, IndexError, SchemaResolutionError):
             return None
-        return state.order_id, state.version
+
+    def _projection(self, schema_id: int) -> Projection:
+        """The writer's schema, and what of it is read."""
+        if schema_id not in self._projections:
+            written = self._schemas.schema_of(schema_id)
+            self._projections[schema_id] = (
+                fastavro.parse_schema(written, named_schemas={}),
+                fastavro.parse_schema(_narrowed(written), named_schemas={}),
+            )
+        return self._projections[schema_id]
 
     def _versions_near(self) -> dict[str, int]:
         """The version that each order had at the moment, of those with an event not long before it."""
@@ -87,3 +109,10 @@ class Cut:
                     order_id, version = found
                     versions[order_id] = max(version, versions.get(order_id, 0))
         return versions
+
+
+def _narrowed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with the fields alone that tell order and version, of a nested state, too."""
+    kept = [field for field in schema["fields"] if field["name"] in _TELLING]
+    nested = {field["name"]: field | {"type": _narrowed(field["type"])} for field in kept if field["name"] == "state"}
+    return schema | {"fields": [nested.get(field["name"], field) for field in kept]}

@@ -146,7 +146,7 @@ def _kept(topic: TopicConfiguration, partition: Partition, cut: Cut) -> Iterator
         yield from cut.records(partition)
         return
     last = {record.key: record.offset for record in cut.records(partition)}
-    yield from (one for one in cut.records(partition) if last[one.key] == one.offset)
+    yield from (one for one in cut.candidates(partition) if last.get(one.key) == one.offset)
 
 
 def require_reach(reader: ArchiveReader, at: datetime) -> None:
