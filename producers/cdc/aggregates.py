@@ -8,7 +8,7 @@ order, move between parents and lose them, and the tree is always that of the ta
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from producers.cdc.changes import UNCHANGED, ChangeKind, Column, Relation, Row, RowChange, completed
 from producers.cdc.native import extension
@@ -19,6 +19,8 @@ from schemas.errors import Fatal
 NodeId = bytes
 """Prefix of the table's plan, then the row's key."""
 
+MOST_MET: Final = 50_000
+"""Rows of one transaction that `take_met` tells; as many as that mean that there may be more."""
 _UPDATE, _TRUNCATE = ChangeKind.UPDATE, ChangeKind.TRUNCATE
 
 
@@ -237,7 +239,11 @@ class Assembly:
 
     def _meet(self, plan: TablePlan, key: RowKey) -> None:
         if plan.indexed or (plan.parent is not None and plan.parent.parent is not None):
-            self._met[plan.prefix + key] = None
+            self._note_met(plan.prefix + key)
+
+    def _note_met(self, row_id: NodeId) -> None:
+        if len(self._met) < MOST_MET:
+            self._met[row_id] = None
 
     def _change_node(self, plan: TablePlan, new: Row | None, old: Row | None, is_update: bool) -> None:
         before = old if old is not None else new if is_update else None
@@ -317,7 +323,7 @@ class Assembly:
     def _touch(self, plan: TablePlan, node_id: NodeId, node: Node) -> NodeId | None:
         """Walk up to the root and give it; a row whose parent is missing belongs to no aggregate yet."""
         while plan.parent is not None:
-            self._met[node_id] = None
+            self._note_met(node_id)
             parent = _parent_key(plan, node)
             if parent is None:
                 return None

@@ -15,6 +15,7 @@ from producers.cdc.claims import Claims, StandingKeys, has_claims, note_claims, 
 from producers.cdc.facts import FactBuilder
 from producers.cdc.fitness import Fitness, Held, fitness, planned, unfit
 from producers.cdc.jobs import Cause, Job, Jobs
+from producers.cdc.marks import mark_kept, unmark
 from producers.cdc.metrics import CaptureMetrics
 from producers.cdc.outlet import Outlet
 from producers.cdc.postgres.catalog import misfit_error
@@ -23,7 +24,6 @@ from producers.cdc.postgres.lsn import lsn_text
 from producers.cdc.publisher import Publisher
 from producers.cdc.records import RecordWriter
 from producers.cdc.replacement import Replacement
-from producers.cdc.rereading import mark_kept, unmark
 from producers.cdc.settings import CaptureSettings
 from producers.cdc.signals import Signals
 from producers.cdc.slot_watch import Severity, SlotWatch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from producers.cdc.aggregates import Assembly, Node, NodeId, NodeStore
@@ -29,7 +29,7 @@ class Replacement:
         self._assembly = assembly
         self._store = store
 
-    def apply(self, top: TablePlan, reading: Reading, spared: Collection[NodeId]) -> Replaced:
+    def apply(self, top: TablePlan, reading: Reading, spared: Container[NodeId]) -> Replaced:
         """Bring the kept rows to the reading; `top` is the table that its portion was chosen from."""
         if isinstance(reading.portion, Orphans):
             return self._put_orphans(top, reading, spared)
@@ -40,7 +40,7 @@ class Replacement:
         done, left = [], []
         for key, rows in trees.items():
             root = top.prefix + key
-            if spared and (root in spared or _holds(top, rows, spared)):
+            if root in spared or _holds(top, rows, spared):
                 left.append(root)
             else:
                 self._replace(top, root, rows)
@@ -123,7 +123,7 @@ class Replacement:
             if parent is not None and parent[0] == holder[len(plan.parent.prefix) :]:
                 self._store.put_parent(row_id, None)
 
-    def _put_orphans(self, top: TablePlan, reading: Reading, spared: Collection[NodeId]) -> Replaced:
+    def _put_orphans(self, top: TablePlan, reading: Reading, spared: Container[NodeId]) -> Replaced:
         left: dict[NodeId, None] = {}
         left_keys: set[RowId] = set()
         for plan, rows in reading.tables:
@@ -159,8 +159,10 @@ class Replacement:
         return None
 
 
-def _holds(top: TablePlan, rows: list[tuple[TablePlan, Row]], spared: Collection[NodeId]) -> bool:
+def _holds(top: TablePlan, rows: list[tuple[TablePlan, Row]], spared: Container[NodeId]) -> bool:
     """Whether one of the rows below a root is spared that may have stood below another one."""
+    if not spared:
+        return False
     return any(
         plan.prefix + plan.key(row) in spared
         for plan, row in rows

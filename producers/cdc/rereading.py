@@ -12,7 +12,6 @@ the log before it can be seen.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,18 +25,17 @@ from producers.cdc.assembly_state import AssemblyState
 from producers.cdc.changes import Marker, Position
 from producers.cdc.claims import Claims
 from producers.cdc.facts import Withdrawn
+from producers.cdc.history import History
 from producers.cdc.jobs import Cause, Job, Jobs, KeyText, Stage
+from producers.cdc.marks import MARK, SLICE
 from producers.cdc.metrics import CaptureMetrics
 from producers.cdc.portions import KeyRange, Keys, Orphans, Portion, Reading
 from producers.cdc.progress import Progress
 from producers.cdc.replacement import Replaced, Replacement
+from producers.cdc.rootless import Rootless
 from producers.cdc.tables import KeyValues, TablePlan, TablePlans
 
 WATERMARK: Final = "ordersync.watermark"
-MARK: Final = b"done/"
-_REMEMBERED: Final = 1_000
-"""Transactions before a reading that it may not have seen: their commit is in the log before others can see it."""
-_SLICE: Final = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -100,10 +98,9 @@ class Rereading:
         self._reader: PortionReader | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rereading")
         self._window: _Window | None = None
-        self._history: deque[tuple[int, list[NodeId]]] = deque()
+        self._history = History()
         self._rest: dict[NodeId, None] = {}
-        self._rootless: dict[NodeId, None] = {}
-        self._inner: Iterator[NodeId | None] | None = None
+        self._rootless: Rootless | None = None
         self._owed: set[NodeId] = set()
         self._kept: Iterator[NodeId] | None = None
         self._listed = False
@@ -142,10 +139,7 @@ class Rereading:
         if self._claimed is not None:
             self._claimed.touched(touched)
         met, relinked = self._assembly.take_met()
-        history = self._history
-        history.append((transaction_id, [*touched, *met] if met else touched))
-        if self._window is None and len(history) > _REMEMBERED:
-            history.popleft()
+        self._history.note(transaction_id, touched, met, is_reading=self._window is not None)
         if not self._gated:
             return touched
         self._owe(relinked)
@@ -190,9 +184,8 @@ class Rereading:
         reading = window.reading.result()
         if reading is None:
             return Found([], self._unclaimed(window.job), marker.position)
-        unseen = {root for number, roots in self._history if not reading.view.sees(number) for root in roots}
-        while len(self._history) > _REMEMBERED:
-            self._history.popleft()
+        unseen = self._history.unseen(reading.view)
+        self._history.forget()
         if self.jobs.current is not window.job:
             return None
         replaced = self._replacement.apply(window.top, reading, unseen)
@@ -228,9 +221,12 @@ class Rereading:
                 return self._plans.by_alias[job.table], Orphans(after=_values(job.cursor))
             self._next_stage(job)
         elif job.stage is Stage.ROOTLESS:
-            if (rootless := self._next_rootless(top)) is not None:
-                return rootless or None
-            self._next_stage(job)
+            self._rootless = self._rootless or Rootless(top, self._state, self._replacement)
+            if (rootless := self._rootless.some(self._chunk_roots)) is not None:
+                plan, node_ids = rootless
+                return plan, _keys([_text(plan.key_values(node_id[2:])) for node_id in node_ids])
+            if self._rootless.listed:
+                self._next_stage(job)
         elif job.stage is Stage.REST:
             if (rest := self._next_rest(top)) is not None:
                 return (top, _keys([_text(top.key_values(root[2:])) for root in rest])) if rest else None
@@ -273,8 +269,8 @@ class Rereading:
             and isinstance(portion, Keys)
             and not any(root[:2] == top.prefix for root in (*replaced.roots, *replaced.spared))
         ):
-            for node_id in replaced.roots:
-                self._rootless.pop(node_id, None)
+            if self._rootless is not None:
+                self._rootless.settled(replaced.roots)
             job.rows += reading.row_count
             self._metrics.reread(reading.row_count)
             self.jobs.save()
@@ -326,9 +322,8 @@ class Rereading:
 
     def _finish(self, job: Job) -> None:
         tree = job.tree
-        self._kept = self._marks = self._inner = None
+        self._kept = self._marks = self._rootless = None
         self._rest.clear()
-        self._rootless.clear()
         if self._progress is not None:
             self._progress.done(job.roots, job.rows)
             self._progress = None
@@ -364,61 +359,20 @@ class Rereading:
         if self._kept is None:
             self._kept, self._listed = self._state.nodes(top.prefix), False
         if not self._listed:
-            some = list(islice(self._kept, _SLICE))
+            some = list(islice(self._kept, SLICE))
             self._rest.update((root, None) for root in some if self._state.note(MARK + root) is None)
-            self._listed = len(some) < _SLICE
+            self._listed = len(some) < SLICE
             return []
         return list(islice(self._rest, self._chunk_roots)) or None
-
-    def _next_rootless(self, top: TablePlan) -> tuple[TablePlan, Portion] | tuple[()] | None:
-        """Some kept rows below no root, with their table; empty while they are being listed, None once all are done."""
-        if self._inner is None:
-            self._inner = self._rootless_nodes(top)
-        if not self._rootless:
-            some = list(islice(self._inner, _SLICE))
-            self._rootless.update((node_id, None) for node_id in some if node_id is not None)
-            if not self._rootless:
-                return () if some else None
-        first = next(iter(self._rootless))
-        plan = self._plans.by_prefix[first[:2]]
-        alike = islice((node_id for node_id in self._rootless if node_id[:2] == plan.prefix), self._chunk_roots)
-        return plan, _keys([_text(plan.key_values(node_id[2:])) for node_id in alike])
-
-    def _rootless_nodes(self, top: TablePlan) -> Iterator[NodeId | None]:
-        """Each node of an inner table: its id if it is below no root, else None."""
-        for plan in top.subtree[1:]:
-            if not plan.leaf:
-                for node_id in self._state.nodes(plan.prefix):
-                    yield node_id if self._replacement.rootless(plan, node_id) else None
 
     def _tidied(self, top: TablePlan) -> bool:
         """Remove some marks; whether there were any."""
         if self._marks is None:
             self._marks = self._state.notes(MARK + top.prefix)
-        some = list(islice(self._marks, _SLICE))
+        some = list(islice(self._marks, SLICE))
         for name in some:
             self._state.put_note(name, None)
         return bool(some)
-
-
-def mark_kept(state: AssemblyState, top: TablePlan) -> Iterator[int]:
-    """Mark every kept root as read: an interrupted snapshot keeps whole trees only. Gives their number."""
-    number = 0
-    for number, root in enumerate(state.nodes(top.prefix), 1):
-        state.put_note(MARK + root, b"")
-        if number % _SLICE == 0:
-            yield number
-    yield number
-
-
-def unmark(state: AssemblyState, top: TablePlan) -> Iterator[int]:
-    """Remove all marks of a tree, because it is to be read from its beginning. Gives their number."""
-    number = 0
-    for number, name in enumerate(state.notes(MARK + top.prefix), 1):
-        state.put_note(name, None)
-        if number % _SLICE == 0:
-            yield number
-    yield number
 
 
 def _keys(keys: list[KeyText]) -> Keys:

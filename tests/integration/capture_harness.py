@@ -229,6 +229,17 @@ class CaptureProcess:
                     return sample.value
         return None
 
+    def wait_settled(self) -> None:
+        """Return when nothing is read again any more: until then orders may wait for it, behind what is confirmed."""
+
+        def settled() -> bool:
+            self.require_alive()
+            families = text_string_to_metric_families(self.get("/metrics").text)
+            samples = [sample for family in families for sample in family.samples]
+            return not any(sample.value for sample in samples if sample.name == "ordersync_capture_rereading")
+
+        wait_until(settled, "nothing is read again")
+
     def logged(self, text: str) -> int:
         """How often this run has logged the text."""
         self.require_alive()

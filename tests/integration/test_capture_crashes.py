@@ -90,6 +90,7 @@ def killed_at_random_points(world: CaptureWorld, seed: int) -> None:
     for thread in threads:
         thread.join()
     world.wait_confirmed(capture)
+    capture.wait_settled()
     assert capture.terminate() == 0
     require_agreement(world, [before, *shops], resynced=True, skipping=True)
 
