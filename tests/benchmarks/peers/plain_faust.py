@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from datetime import UTC, datetime
 
-import faust
 from faust.types import StreamT
 
 from schemas.registry import SchemaRegistry
@@ -18,25 +15,12 @@ from streams.processing.keyvalues import MemoryKeyValues
 from streams.processing.master_feed import MasterFeed
 from streams.processing.processor import CapturedRecord, OrderProcessor, ProcessingPolicy
 from streams.processing.store import WorkerState
+from tests.benchmarks.peers.faust_app import peer_app, settings
 
-_settings = json.loads(os.environ["BENCH"])
+_settings = settings()
 _kafka = KafkaSettings(bootstrap_servers=_settings["servers"])
 
-app = faust.App(
-    _settings["group"],
-    broker=f"kafka://{_settings['servers']}",
-    store="memory://",
-    web_enabled=False,
-    topic_disable_leader=True,
-    topic_allow_declare=False,
-    consumer_auto_offset_reset="earliest",
-    stream_buffer_maxsize=16_384,
-    broker_max_poll_records=1_000,
-    producer_linger=0.02,
-    producer_max_batch_size=1_048_576,
-    producer_compression_type="lz4",
-    datadir=_settings["datadir"],
-)
+app = peer_app()
 _outputs = {
     name: app.topic(name, key_serializer="raw", value_serializer="raw")
     for name in (ORDER_EVENTS, ORDER_STATE, POSTINGS, REJECTED, PARKED)

@@ -6,34 +6,18 @@ Its state is a dict without a changelog, which costs less than any store.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from typing import Any
 
-import faust
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from faust.types import StreamT
 
 from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED
+from tests.benchmarks.peers.faust_app import peer_app, settings
 from tests.benchmarks.peers.ten_checks import Refused, Work, master_record
 
-_settings = json.loads(os.environ["BENCH"])
+_settings = settings()
 
-app = faust.App(
-    _settings["group"],
-    broker=f"kafka://{_settings['servers']}",
-    store="memory://",
-    web_enabled=False,
-    topic_disable_leader=True,
-    topic_allow_declare=False,
-    consumer_auto_offset_reset="earliest",
-    stream_buffer_maxsize=16_384,
-    broker_max_poll_records=1_000,
-    producer_linger=0.02,
-    producer_max_batch_size=1_048_576,
-    producer_compression_type="lz4",
-    datadir=_settings["datadir"],
-)
+app = peer_app()
 _output = app.topic(ORDER_EVENTS, key_serializer="raw", value_serializer="raw")
 
 
