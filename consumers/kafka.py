@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ListOffsetsResultInfo
 
 from consumers.settings import SinkSettings
 from schemas.errors import ConfigurationError, Fatal, OrdersyncError, PositionConflict, Transient
@@ -28,22 +26,6 @@ def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncEr
     if error.retriable() or error.code() in AWAY:
         return Transient(f"{doing}: Kafka does not answer ({error.str()}); is the broker running?")
     return Fatal(f"{doing}: {error.str()}")
-
-
-def list_offsets(
-    admin: AdminClient, asked: Mapping[TopicPartition, OffsetSpec], isolation: IsolationLevel, seconds: float
-) -> dict[TopicPartition, Future[ListOffsetsResultInfo]]:
-    """As the client's own, but quick: where that must look for leaders, it sleeps for seconds with the answer in hand.
-
-    Raises:
-        KafkaException: the brokers do not answer.
-    """
-    for topic in {part.topic for part in asked}:
-        admin.list_topics(topic, timeout=seconds)
-    found: dict[TopicPartition, Future[ListOffsetsResultInfo]] = admin.list_offsets(
-        dict(asked), isolation_level=isolation, request_timeout=seconds
-    )
-    return found
 
 
 def named_offset(found: ListOffsetsResultInfo, doing: str) -> int:

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.backup.chain import GENESIS, ChainHead
 from consumers.backup.settings import BackupSettings
-from consumers.kafka import kafka_error, list_offsets, named_offset
+from consumers.kafka import kafka_error, named_offset
 from consumers.sink import Partition
 from schemas.codec import TopicCodec
 from schemas.errors import Fatal, Transient
@@ -124,11 +124,10 @@ class BackupHistory:
 
     def _offset(self, number: int, spec: OffsetSpec, isolation: IsolationLevel) -> int:
         asked = TopicPartition(self._codec.topic, number)
+        futures = self._admin.list_offsets({asked: spec}, isolation_level=isolation, request_timeout=_ANSWER_SECONDS)
         doing = f"reading the end of {self._codec.topic}/{number}"
         try:
-            return named_offset(
-                list_offsets(self._admin, {asked: spec}, isolation, _ANSWER_SECONDS)[asked].result(), doing
-            )
+            return named_offset(futures[asked].result(), doing)
         except (KafkaException, Transient) as exc:
             # This client asks with the leader's epoch from before the brokers' restart for as long as it lives.
             self._admin = AdminClient(self._admin_config)

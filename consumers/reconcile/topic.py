@@ -16,7 +16,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from consumers.kafka import kafka_error, list_offsets, named_offset
+from consumers.kafka import kafka_error, named_offset
 from schemas.errors import ConfigurationError, Transient
 from schemas.settings import KafkaSettings
 
@@ -66,7 +66,9 @@ class TopicReader:
                     f"topic {self.topic} cannot be read: {metadata.error.str()}; run `ordersync topics apply`"
                 )
             asked = {TopicPartition(self.topic, partition): OffsetSpec.latest() for partition in metadata.partitions}
-            answers = list_offsets(self._admin, asked, IsolationLevel.READ_COMMITTED, _ANSWER_SECONDS)
+            answers = self._admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_SECONDS
+            )
             doing = f"reading the ends of {self.topic}"
             return {partition.partition: named_offset(answer.result(), doing) for partition, answer in answers.items()}
         except KafkaException as exc:

@@ -59,9 +59,6 @@ class Cluster:
         if not asked:
             return {}
         with self._asking("the ends of changelogs") as admin:
-            # Where the client must look for leaders itself, it sleeps for seconds with the answer in hand.
-            for topic in {changelog.topic for changelog in changelogs}:
-                admin.list_topics(topic, timeout=_TIMEOUT_SECONDS)
             found = admin.list_offsets(asked, isolation_level=isolation, request_timeout=_TIMEOUT_SECONDS)
             offsets = {Changelog(part.topic, part.partition): future.result().offset for part, future in found.items()}
         unknown = [f"{topic}[{number}]" for (topic, number), offset in offsets.items() if offset < 0]

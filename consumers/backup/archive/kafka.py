@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.settings import ArchiveSettings
-from consumers.kafka import kafka_error, list_offsets, named_offset
+from consumers.kafka import kafka_error, named_offset
 from consumers.sink import Partition
 from schemas.errors import ConfigurationError, Transient
 
@@ -104,9 +104,11 @@ class TopicReader:
 
     def _offsets(self, partitions: Iterable[Partition], spec: Any) -> dict[Partition, int]:
         asked = {TopicPartition(self._prefix + topic, number): spec for topic, number in partitions}
+        futures = self._admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_ANSWER_SECONDS
+        )
         doing = "reading the ends of topics"
         try:
-            futures = list_offsets(self._admin, asked, IsolationLevel.READ_COMMITTED, _ANSWER_SECONDS)
             return {
                 Partition(one.topic.removeprefix(self._prefix), one.partition): named_offset(future.result(), doing)
                 for one, future in futures.items()

@@ -11,7 +11,6 @@ from typing import Any
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
@@ -22,7 +21,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from consumers.backup.archive.kafka import is_end, require_passing
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.surroundings import GroupOffset, TopicConfiguration
-from consumers.kafka import kafka_error, list_offsets, named_offset
+from consumers.kafka import kafka_error, named_offset
 from consumers.sink import Partition
 from schemas.errors import BackupRefused, ConfigurationError, Fatal, Transient
 from schemas.settings import KafkaSettings
@@ -75,7 +74,7 @@ class RestoreTarget:
         try:
             return {
                 Partition(one.topic.removeprefix(self._prefix), one.partition): named_offset(future.result(), doing)
-                for one, future in list_offsets(self._admin, asked, IsolationLevel.READ_UNCOMMITTED, _SECONDS).items()
+                for one, future in self._admin.list_offsets(asked, request_timeout=_SECONDS).items()
             }
         except (KafkaException, Transient) as exc:
             # This client asks with the leader's epoch from before the brokers' restart for as long as it lives.
