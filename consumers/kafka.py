@@ -8,8 +8,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ListOffsetsResultInfo
 
 from consumers.settings import SinkSettings
-from schemas.errors import ConfigurationError, Fatal, OrdersyncError, PositionConflict, Transient
-from schemas.kafka_codes import AWAY, FENCED, MOVED_ON, REFUSED
+from schemas.errors import OrdersyncError, PositionConflict, Transient
+from schemas.kafka_codes import FENCED, MOVED_ON, error_of_code
 
 
 def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncError:
@@ -19,13 +19,7 @@ def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncEr
         return PositionConflict(
             f"{doing}: another worker of the group has the partitions now, or its time ran out ({error.str()})"
         )
-    if error.code() in REFUSED:
-        return ConfigurationError(
-            f"{doing}: {error.str()}; run `ordersync topics apply` and check what the worker's user may do"
-        )
-    if error.retriable() or error.code() in AWAY:
-        return Transient(f"{doing}: Kafka does not answer ({error.str()}); is the broker running?")
-    return Fatal(f"{doing}: {error.str()}")
+    return error_of_code(error.code(), error.str(), doing, passes=error.retriable())
 
 
 def named_offset(found: ListOffsetsResultInfo, doing: str) -> int:

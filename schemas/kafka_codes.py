@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from schemas.errors import ConfigurationError, Fatal, Transient
+
 
 class MovedOn(IntEnum):
     """The consumer group has given the partitions to another worker."""
@@ -73,3 +75,18 @@ MOVED_ON = frozenset(map(int, MovedOn))
 FENCED = frozenset(map(int, Fenced))
 REFUSED = frozenset(map(int, Refused))
 AWAY = frozenset(map(int, Away))
+
+
+def error_of_code(code: int, told: str, doing: str, *, passes: bool) -> ConfigurationError | Transient | Fatal:
+    """Our error for one of the client's that has nothing to do with groups and fencing.
+
+    Each room's adapter calls it once. `told` is the client's text, `doing` says what was attempted; `passes` that the
+    error goes away by itself although its code does not say so.
+    """
+    if code in REFUSED:
+        return ConfigurationError(
+            f"{doing}: {told}; run `ordersync topics apply` and check what the worker's user may do"
+        )
+    if passes or code in AWAY:
+        return Transient(f"{doing}: Kafka does not answer ({told}); is the broker running?")
+    return Fatal(f"{doing}: {told}")

@@ -10,8 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from producers.cdc.deliveries import Answered
 from producers.cdc.kafka_log import kafka_log
 from producers.cdc.records import Record
-from schemas.errors import ConfigurationError, Fatal, OrdersyncError, Transient
-from schemas.kafka_codes import AWAY, REFUSED
+from schemas.errors import ConfigurationError, OrdersyncError, Transient
+from schemas.kafka_codes import error_of_code
 from schemas.settings import KafkaSettings
 
 _FLUSH_SECONDS: Final = 30.0
@@ -26,14 +26,9 @@ _PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
 def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncError:
     """Our error for one of librdkafka's, by its code; `doing` says what was attempted."""
     error = problem.args[0] if isinstance(problem, KafkaException) else problem
-    if error.code() in REFUSED:
-        return ConfigurationError(
-            f"{doing}: {error.str()}; run `ordersync topics apply` and check what the worker's user may do"
-        )
-    if error.retriable() or error.code() in AWAY | _PURGED or error.fatal():
-        # A fatal error of the idempotent producer ends the producer only: a new one goes on from what is safe.
-        return Transient(f"{doing}: Kafka does not answer ({error.str()}); is the broker running?")
-    return Fatal(f"{doing}: {error.str()}")
+    # A fatal error of the idempotent producer ends the producer only: a new one goes on from what is safe.
+    passes = error.retriable() or error.code() in _PURGED or error.fatal()
+    return error_of_code(error.code(), error.str(), doing, passes=passes)
 
 
 class Publisher:
