@@ -23,18 +23,21 @@ def of_this_machine(name: str) -> Callable[[], Path]:
     return lambda: Path(os.environ.get("ORDERSYNC_HOME", ".ordersync")) / "backup" / name
 
 
-def policy_option(function: F) -> F:
-    """`--policy`: the policy file."""
+def local_file(flag: str, name: str, envvar: str, help_text: str) -> Callable[[F], F]:
+    """An option for a file, by default that of the backup that `ordersync up` made; `--x` is given as `x_path`."""
     return click.option(
-        "--policy",
-        "policy_path",
+        flag,
+        f"{flag.removeprefix('--')}_path",
         type=FILE,
-        default=of_this_machine("policy.toml"),
+        default=of_this_machine(name),
         show_default="that of `ordersync up`",
-        envvar="ORDERSYNC_POLICY",
+        envvar=envvar,
         show_envvar=True,
-        help="The backup policy.",
-    )(function)
+        help=help_text,
+    )
+
+
+policy_option = local_file("--policy", "policy.toml", "ORDERSYNC_POLICY", "The backup policy.")
 
 
 def copies_of(policy: Policy, name: str | None = None) -> Copies:

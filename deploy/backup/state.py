@@ -20,7 +20,7 @@ from consumers.backup.vault.client import Client, Trusted
 from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.encryption import read_identity
 from consumers.backup.vault.trust import RESTORERS, read_signer
-from deploy.backup.options import FILE, copies_of, of_this_machine, policy_option, read_file
+from deploy.backup.options import copies_of, local_file, of_this_machine, policy_option, read_file
 from schemas.errors import ConfigurationError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -104,46 +104,13 @@ def access_options(function: Callable[..., Any]) -> Callable[..., Any]:
         show_default="beside the policy of `ordersync up`",
         help="Remembers the newest state seen, so that an older one is refused.",
     )
-    root_option = click.option(
-        "--root",
-        "root_path",
-        type=FILE,
-        default=of_this_machine("root.json"),
-        show_default="that of `ordersync up`",
-        envvar="ORDERSYNC_ROOT",
-        show_envvar=True,
-        help="What the officers signed, as they gave it out.",
-    )
+    root_option = local_file("--root", "root.json", "ORDERSYNC_ROOT", "What the officers signed, as they gave it out.")
     copy_option = click.option("--copy", help="Read this copy only.")
     return policy_option(root_option(trusted_option(copy_option(with_access))))
 
 
-def identity_option(function: F) -> F:
-    """`--identity`: the age identity of a recipient."""
-    return click.option(
-        "--identity",
-        "identity_path",
-        type=FILE,
-        default=of_this_machine("restorer.age"),
-        show_default="that of `ordersync up`",
-        envvar="ORDERSYNC_IDENTITY",
-        show_envvar=True,
-        help="Age identity of a recipient.",
-    )(function)
-
-
-def key_option(function: F) -> F:
-    """`--key`: the signing key of a restorer."""
-    return click.option(
-        "--key",
-        "key_path",
-        type=FILE,
-        default=of_this_machine("restorer.pem"),
-        show_default="that of `ordersync up`",
-        envvar="ORDERSYNC_RESTORER_KEY",
-        show_envvar=True,
-        help="Signing key of a restorer, for the audit.",
-    )(function)
+identity_option = local_file("--identity", "restorer.age", "ORDERSYNC_IDENTITY", "Age identity of a recipient.")
+key_option = local_file("--key", "restorer.pem", "ORDERSYNC_RESTORER_KEY", "Signing key of a restorer, for the audit.")
 
 
 class Moment(click.ParamType):
