@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumers.backup.chain import verify_chain
@@ -71,6 +71,25 @@ def test_every_topic_is_copied_into_the_chain_of_its_partition(cluster: Cluster,
     for links in chains(cluster):
         assert verify_chain(links).broken is None
         assert len(links) == 20 * len(TOPICS)
+
+
+@pytest.mark.parametrize("number", [0, PARTITIONS - 1])
+def test_what_a_killed_owner_left_open_is_ended_by_the_next(
+    cluster: Cluster, settings: BackupSettings, number: int
+) -> None:
+    killed = Producer(
+        settings.kafka.producer_config(
+            **{"transactional.id": f"{settings.group_id}-{number}", "transaction.timeout.ms": 600_000}
+        )
+    )
+    killed.init_transactions(30)
+    killed.begin_transaction()
+    killed.produce(cluster.prefix + BACKUP, b"half a batch", partition=number)
+    assert killed.flush(30) == 0
+    cluster.produce(records(0, 30))
+    with working(BACKUP_SINK, settings, cluster) as worker:
+        worker.until_count("written", 30 * len(TOPICS))
+    assert copied(cluster) == sent(cluster, records(0, 30))
 
 
 def test_the_chain_decides_where_the_groups_offsets_were_reset(cluster: Cluster, settings: BackupSettings) -> None:
