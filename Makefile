@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/.installed
 PREPARED := $(VENV)/.prepared
 UV := env VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv
 BENCHMARKS = $(patsubst tests/benchmarks/%.py,bench-%,$(shell grep -l __main__ tests/benchmarks/*.py))
+# Most tests wait for servers. Each process has servers of its own; the files with the longest tests are begun first.
+SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 COMPILE = env -u PIP_FIND_LINKS -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
 
@@ -41,7 +43,7 @@ demo: install ## Run the whole product on this machine
 	$(BIN)/ordersync demo $(ARGS)
 
 test: install lint ## All tests, with lint, types and import contracts
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 check: $(INSTALLED) lint ## Lint, types, import contracts and unit tests
 	$(BIN)/python -m pytest -q tests/unit $(ARGS)

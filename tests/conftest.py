@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -62,7 +63,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Endpoints]:
         with container_stack() as endpoints:
             yield endpoints
     else:
-        with stack_home(request.config.getoption("--stack-home")) as home, EmbeddedStack(home) as embedded:
+        with stack_home(_kept_home(request.config)) as home, EmbeddedStack(home) as embedded:
             yield embedded.endpoints
 
 
@@ -99,6 +100,13 @@ def stack_home(kept: Path | None = None) -> Iterator[Path]:
         yield home
     finally:
         shutil.rmtree(home)
+
+
+def _kept_home(config: pytest.Config) -> Path | None:
+    """Of this process: where several test side by side, each has servers of its own."""
+    kept: Path | None = config.getoption("--stack-home")
+    process = os.environ.get("PYTEST_XDIST_WORKER")
+    return kept / process if kept and process else kept
 
 
 def _given_stack(config: pytest.Config) -> Endpoints:
