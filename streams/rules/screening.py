@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
-from schemas.codec.fastpath.nodes import NodeCompiler, Scope
+from schemas.codec.fastpath.compiler import NodeCompiler, Scope
 from schemas.codec.fastpath.slots import slots_of
 from schemas.conditions import Condition, Predicate, Vocabulary, compile_predicate, parse_conditions
 from schemas.currencies import currency_exponents

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from schemas.attributes import CanonicalModel
 from schemas.codec.engine import implementation
-from schemas.codec.fastpath.nodes import NodeCompiler, Scope
+from schemas.codec.fastpath.compiler import NodeCompiler, Scope
 from schemas.codec.fastpath.projection import (
     Argument,
     Computed,

@@ -15,7 +15,7 @@ from fastavro import schemaless_writer
 
 from schemas.attributes import CanonicalModel
 from schemas.avro import FieldShape, attribute_schema, shapes_of
-from schemas.codec.fastpath.nodes import NodeCompiler, Scope
+from schemas.codec.fastpath.compiler import NodeCompiler, Scope
 from schemas.codec.fastpath.slots import SlotPlace
 from schemas.errors import ConfigurationError
 
