@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -23,7 +22,7 @@ _ANSWER_SECONDS: Final = 30.0
 
 
 class AnswerReader:
-    """Opened before the request is sent, so that no answer comes too early for it."""
+    """Opened before the request is sent, so that no answer comes too early for it; closed when it is answered."""
 
     def __init__(self, kafka: KafkaSettings, registry: RegistrySettings, topic_prefix: str) -> None:
         """Raises ConfigurationError if the topic does not exist, Transient while Kafka or the registry are away."""
@@ -44,14 +43,6 @@ class AnswerReader:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leave the topic."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -117,7 +118,7 @@ def _followed(
     from deploy.answers import AnswerReader
 
     console = Console(stderr=True)
-    with AnswerReader(cluster.kafka, cluster.registry, topic_prefix) as reader:
+    with closing(AnswerReader(cluster.kafka, cluster.registry, topic_prefix)) as reader:
         _send(signal, cluster, topic_prefix)
         last, began_at = signal, datetime.now(UTC)
         with console.status(f"asked the capture of {signal.system} (signal {signal.signal_id})") as status:

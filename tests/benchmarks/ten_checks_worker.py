@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import suppress
 from decimal import Decimal
 
 import faust
@@ -98,30 +97,58 @@ class TenChecks:
 
     def __init__(self, settings: StreamsSettings) -> None:
         self._settings = settings
-        self._states = RecordCodec(CheckedOrder)
-        self._customers: Records = {}
-        self._products: Records = {}
+        self._desk: _Desk | None = None
 
     async def on_assigned(self, assignment: Assignment) -> None:
         """Connect at the first time, and read the state of partitions that are new here."""
-        if not hasattr(self, "_path"):
-            await asyncio.to_thread(self._connect)
-        await self._state.load(assignment.partitions, assignment.kept)
+        if self._desk is None:
+            self._desk = await asyncio.to_thread(_Desk, self._settings)
+        await self._desk.state.load(assignment.partitions, assignment.kept)
 
     def on_committed(self) -> None:
         """What was applied becomes local state."""
-        self._state.committed()
+        self.desk.state.committed()
 
     async def on_revoked(self, generation_partitions: frozenset[int]) -> None:
         """The partitions may move."""
-        if hasattr(self, "_state"):
-            await self._state.flush()
+        if self._desk is not None:
+            await self._desk.state.flush()
 
     def stop(self) -> None:
         """End the threads and close the state."""
-        with suppress(AttributeError):
-            self._feed.stop()
-            self._values.close()
+        if self._desk is not None:
+            self._desk.close()
+
+    @property
+    def desk(self) -> _Desk:
+        """There as soon as partitions were assigned, which is before the first record."""
+        assert self._desk is not None
+        return self._desk
+
+
+class _Desk:
+    """State, master data and the compiled checks."""
+
+    def __init__(self, settings: StreamsSettings) -> None:
+        self._states = RecordCodec(CheckedOrder)
+        self._customers: Records = {}
+        self._products: Records = {}
+        self._codecs = Codecs(SchemaRegistry(settings.registry))
+        self._values = open_values(settings)
+        self.state = LocalState(settings, self._values, self._codecs.parked)
+        self._feed = MasterFeed(settings.kafka, self._codecs, lambda: None, self._values)
+        self._feed.start()
+        self._feed.wait_loaded(60)
+        self._path = self._compiled()
+
+    def close(self) -> None:
+        """End the feed and close the state."""
+        self._feed.stop()
+        self._values.close()
+
+    def view(self, partition: int) -> StoreView:
+        """What a batch of this partition sees and changes."""
+        return StoreView(self.state.partitions[partition])
 
     def outputs(self, batch: Batch, view: StoreView) -> list[tuple[str, bytes, bytes]]:
         """The next states of the batch's orders, for the output and the changelog; `view` has them, too."""
@@ -140,10 +167,6 @@ class TenChecks:
             view.put_state(order_id, state)
             made += ((ORDER_EVENTS, record.key, state), (ORDER_STATE, record.key, state))
         return made
-
-    def view(self, partition: int) -> StoreView:
-        """What a batch of this partition sees and changes."""
-        return StoreView(self._state.partitions[partition])
 
     def _first_state(self, message: bytes, key: bytes) -> bytes | None:
         made = self._path.take(message, key, ())
@@ -167,19 +190,13 @@ class TenChecks:
         version = self._states.decode(before).version + 1
         return self._states.encode(self._states.decode(state).model_copy(update={"version": version}))
 
-    def _connect(self) -> None:
-        self._codecs = Codecs(SchemaRegistry(self._settings.registry))
-        self._values = open_values(self._settings)
-        self._state = LocalState(self._settings, self._values, self._codecs.parked)
-        self._feed = MasterFeed(self._settings.kafka, self._codecs, lambda: None, self._values)
-        self._feed.start()
-        self._feed.wait_loaded(60)
+    def _compiled(self) -> FastPath:
         vocabulary = {"CURRENCIES": dict.fromkeys(CURRENCIES, 0), "STATUSES": dict.fromkeys(STATUSES, 0)}
         records = ("event", "order", "line", "customer", "product")
         checks = parse_conditions(
             " ".join(_CHECKS.split()), records, vocabulary, "the ten checks", {"NEAR": Decimal("0.005")}
         )
-        self._path = FastPath(
+        return FastPath(
             FastPathDeclaration(
                 prefix=self._codecs.captured[Section.ORDER].header,
                 model=OrderCaptured,
@@ -212,8 +229,8 @@ def main() -> None:
     async def orders(stream: StreamT[Batch]) -> None:
         output = output_of(app)
         async for batch in batches(stream):
-            view = work.view(batch.partition)
-            made = work.outputs(batch, view)
+            view = work.desk.view(batch.partition)
+            made = work.desk.outputs(batch, view)
             async with output.ours(batch) as ours:
                 if ours:
                     output.produce_many(made, batch.partition)
