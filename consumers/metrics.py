@@ -13,14 +13,13 @@ from schemas.attributes import Instant
 from schemas.metrics import Metric
 
 if TYPE_CHECKING:
-    from consumers.sink import Partition, Refusal
+    from consumers.sink import Refusal
 
 
 class SinkMetrics:
     """All that one sink's worker counts; `registry` is what its `/metrics` shows."""
 
-    def __init__(self, sink: str, group: str, registry: CollectorRegistry) -> None:
-        self._group = group
+    def __init__(self, sink: str, registry: CollectorRegistry) -> None:
         events = _counter(metrics.EVENTS_TOTAL, registry)
         self._written = events.labels(sink, "written")
         self._refused = events.labels(sink, "refused")
@@ -31,8 +30,6 @@ class SinkMetrics:
             latency.name, latency.help, latency.labels, buckets=latency.buckets, registry=registry
         ).labels(sink)
         self._complete_through = _gauge(metrics.COMPLETE_THROUGH_TIMESTAMP_SECONDS, registry).labels(sink)
-        self._lag_records = _gauge(metrics.CONSUMER_LAG_RECORDS, registry)
-        self._lag_seconds = _gauge(metrics.CONSUMER_LAG_SECONDS, registry)
 
     def wrote(self, records: int, committed_at: Sequence[Instant]) -> None:
         """A batch became durable just now."""
@@ -54,18 +51,6 @@ class SinkMetrics:
     def complete_through(self, seconds: float) -> None:
         """Everything up to this time, seconds since 1970, is durable."""
         self._complete_through.set(seconds)
-
-    def lag(self, partition: Partition, records: int, seconds: float) -> None:
-        """How far the group is behind on one partition."""
-        labels = (self._group, partition.topic, str(partition.number))
-        self._lag_records.labels(*labels).set(records)
-        self._lag_seconds.labels(*labels).set(seconds)
-
-    def forget(self, partition: Partition) -> None:
-        """The partition is another worker's now."""
-        labels = (self._group, partition.topic, str(partition.number))
-        for gauge in (self._lag_records, self._lag_seconds):
-            gauge.remove(*labels)
 
 
 def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:

@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 from confluent_kafka import Message
 from prometheus_client import CollectorRegistry
 
+from consumers.completeness import Completeness
 from consumers.intake import Intake
-from consumers.lag import LagReporter
 from consumers.metrics import SinkMetrics
 from consumers.rejections import RejectionWriter
 from consumers.settings import SinkSettings
@@ -89,7 +89,7 @@ class SinkRunner(Generic[V]):
         self._sink = sink
         self._settings = settings
         self._schemas = schemas
-        self._metrics = SinkMetrics(sink.name, settings.group_id, registry)
+        self._metrics = SinkMetrics(sink.name, registry)
         self._stop = Event()
         self._intake: Intake | None = None
         self._rejections: RejectionWriter | None = None
@@ -142,21 +142,21 @@ class SinkRunner(Generic[V]):
             self._close()
 
     def _consume(self, intake: Intake) -> None:
-        lag = LagReporter(intake, self._metrics)
+        completeness = Completeness(intake, self._metrics)
         while not self._stop.is_set():
             try:
                 if intake.unplaced is not None:
-                    self._land(intake, lag)
+                    self._land(intake, completeness)
                     self._place(intake, intake.unplaced)
                 messages = intake.poll(_POLL_SECONDS)
                 run = _Run(messages, dict(intake.ends))
                 reading = self._read(run) if messages and self._writer is not None else None
-                self._land(intake, lag)
+                self._land(intake, completeness)
                 if reading is not None:
                     self._launch(intake, run, reading)
                 elif messages:
                     self._deliver(intake, run)
-                    lag.handled(messages)
+                    completeness.handled(messages)
             except PositionConflict as exc:
                 _log.warning("%s; the positions are read again", exc)
                 intake.displace()
@@ -164,13 +164,13 @@ class SinkRunner(Generic[V]):
                 _log.info(
                     "%s: stopped or without its partitions while a batch waited; the batch is dropped", self._sink.name
                 )
-            lag.report()
+            completeness.report()
             self._collect()
-        self._finish(intake, lag)
+        self._finish(intake, completeness)
 
-    def _finish(self, intake: Intake, lag: LagReporter) -> None:
+    def _finish(self, intake: Intake, completeness: Completeness) -> None:
         try:
-            self._land(intake, lag)
+            self._land(intake, completeness)
         except PositionConflict as exc:
             _log.warning("%s; another worker goes on", exc)
 
@@ -188,7 +188,7 @@ class SinkRunner(Generic[V]):
         batch = self._batch(intake, run, reading)
         self._flight = _Flight(run, reading, batch, intake.epoch, self._writer.submit(self._sink.write, batch))
 
-    def _land(self, intake: Intake, lag: LagReporter) -> None:
+    def _land(self, intake: Intake, completeness: Completeness) -> None:
         """Wait for the batch that is being written; where it failed, go on with it here."""
         flight, self._flight = self._flight, None
         if flight is None:
@@ -199,7 +199,7 @@ class SinkRunner(Generic[V]):
         # The thread's attempt is the first; those after it are made here, where the membership is kept meanwhile.
         attempts = chain([flight.written.result], repeat(lambda: self._sink.write(flight.batch)))
         self._settle(intake, flight.run, flight.reading, flight.batch, lambda: next(attempts)())
-        lag.handled(flight.run.messages)
+        completeness.handled(flight.run.messages)
 
     def _drop(self, flight: _Flight[V]) -> None:
         """The partitions are gone: what was not written is the next owner's, who reads the positions."""

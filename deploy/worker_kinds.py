@@ -20,14 +20,16 @@ CAPTURE = "capture"
 
 STREAMS = "streams"
 
+LAG = "lag"
+
 
 def worker_kinds() -> dict[str, WorkerKind]:
-    """By name: the capture, the streams, and one for each sink of the registry."""
+    """By name: what captures, the streams, one for each sink of the registry, and what backs up and watches."""
     # Only here: a capture or stream worker does without the libraries of the sinks, and their memory.
     from consumers.registry import SINKS
 
     sinks = {name: WorkerKind(name, f"topics -> {name}", _sink(definition)) for name, definition in SINKS.items()}
-    return _SOURCES | sinks | _BACKUP
+    return _SOURCES | sinks | _BACKUP | _WATCHING
 
 
 def kind_of(name: str) -> WorkerKind:
@@ -37,7 +39,7 @@ def kind_of(name: str) -> WorkerKind:
         ConfigurationError: there is no such worker.
     """
     plain = CAPTURE if name.startswith(f"{CAPTURE}-") else name
-    kind = (_SOURCES | _BACKUP).get(plain) or worker_kinds().get(plain)
+    kind = (_SOURCES | _BACKUP | _WATCHING).get(plain) or worker_kinds().get(plain)
     if kind is None:
         raise ConfigurationError(f"there is no worker {name!r}; workers: {', '.join(worker_kinds())}, capture-ANYTHING")
     return kind
@@ -97,9 +99,21 @@ def _api() -> Assembled:
     return Assembled(settings, lambda: ApiWorker(settings, schemas, REGISTRY))
 
 
+def _lag() -> Assembled:
+    # Only here: no other worker watches the groups.
+    from deploy.telemetry.lag.worker import LagSettings, LagWorker
+
+    settings = LagSettings.load()
+    return Assembled(settings, lambda: LagWorker(settings, REGISTRY))
+
+
 _BACKUP = {
     "archive": WorkerKind("archive", "topics of the backup policy -> encrypted segments in every copy", _archive),
     "keeper": WorkerKind("keeper", "proves what the archive committed, and signs which state is the newest", _keeper),
+}
+
+_WATCHING = {
+    LAG: WorkerKind(LAG, "offsets of every consumer group -> how far behind each is, and how it does", _lag),
 }
 
 _SOURCES = {

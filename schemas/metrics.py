@@ -17,13 +17,29 @@ class Metric:
 
 CONSUMER_LAG_RECORDS = Metric(
     "ordersync_consumer_lag_records",
-    "Records between the position of the group and the end of the partition",
+    "Offsets from the next record that the group has not read to the end of the partition; 0 where none follows",
     ("group", "topic", "partition"),
 )
 CONSUMER_LAG_SECONDS = Metric(
     "ordersync_consumer_lag_seconds",
-    "Age of the last record handled where more wait behind it; 0 at the end of the partition",
+    "Age of the next record that the group has not read; 0 where there is none",
     ("group", "topic", "partition"),
+)
+CONSUMER_EXPIRED_RECORDS = Metric(
+    "ordersync_consumer_expired_records",
+    "Offsets that the log gave up before the group had read them",
+    ("group", "topic", "partition"),
+)
+CONSUMER_STANDING = Metric(
+    "ordersync_consumer_standing",
+    "1 for how the group does by the trend of its offsets: fine, slow, rewound, stalled or stopped; 0 for the others",
+    ("group", "standing"),
+)
+CONSUMER_REWINDS_TOTAL = Metric(
+    "ordersync_consumer_rewinds_total", "Times that the group was seen to go back to an earlier offset", ("group",)
+)
+LAG_OBSERVED_TIMESTAMP_SECONDS = Metric(
+    "ordersync_lag_observed_timestamp_seconds", "When the broker last told the offsets of every group; 0 before the first"
 )
 EVENT_LATENCY_SECONDS = Metric(
     "ordersync_event_latency_seconds",
@@ -65,6 +81,30 @@ COMPLETE_THROUGH_TIMESTAMP_SECONDS = Metric(
     "ordersync_complete_through_timestamp_seconds",
     "Everything on the sink's topics up to this time, seconds since 1970, has its durable effect",
     ("sink",),
+)
+RECONCILE_ROUNDS_TOTAL = Metric(
+    "ordersync_reconcile_rounds_total",
+    "Rounds of the reconciliation: steady looks at what changed, full and source at everything",
+    ("round", "outcome"),
+)
+RECONCILE_ROUND_SECONDS = Metric(
+    "ordersync_reconcile_round_seconds", "How long the last round of its kind took", ("round",)
+)
+RECONCILED_TIMESTAMP_SECONDS = Metric(
+    "ordersync_reconciled_timestamp_seconds",
+    "Start of the last round of its kind that was done, seconds since 1970; 0 before the first",
+    ("round",),
+)
+RECONCILED_ORDERS = Metric("ordersync_reconciled_orders", "Orders in the picture of the synchronized state")
+RECONCILE_WAITING_ORDERS = Metric("ordersync_reconcile_waiting_orders", "Orders that are still to be compared")
+ORDERS_ON_THE_WAY = Metric(
+    "ordersync_orders_on_the_way", "Orders that a system does not have yet, and need not have", ("system",)
+)
+MISMATCH_CAUSES = Metric("ordersync_mismatch_causes", "Open differences by probable cause", ("cause",))
+SINK_COMPLETE_THROUGH_TIMESTAMP_SECONDS = Metric(
+    "ordersync_reconcile_complete_through_timestamp_seconds",
+    "Everything on Kafka up to this time, seconds since 1970, is in the system by its own positions",
+    ("system",),
 )
 LEDGER_IMBALANCE = Metric("ordersync_ledger_imbalance", "Debits less credits of the ledger; always 0", ("currency",))
 REPLICATION_SLOT_RETAINED_BYTES = Metric(

@@ -28,8 +28,6 @@ class WorkerGauges:
     ready: bool = False
     outcomes: Mapping[str, float] = field(default_factory=dict)
     """Events so far, by outcome."""
-    lag_records: Mapping[str, float] = field(default_factory=dict)
-    """Records that wait, by topic."""
     parked: float = 0
     latency_buckets: Buckets = field(default_factory=dict)
     """From the commit in the source to the worker's durable effect."""
@@ -38,11 +36,6 @@ class WorkerGauges:
     def events(self) -> float:
         """Events handled so far."""
         return sum(self.outcomes.values())
-
-    @property
-    def lag(self) -> float:
-        """Records that wait, over all topics."""
-        return sum(self.lag_records.values())
 
 
 class GaugeReader:
@@ -75,7 +68,6 @@ class GaugeReader:
 def gauges_of(name: str, ready: bool, text: str) -> WorkerGauges:
     """The gauges in the text that a worker serves on `/metrics`."""
     outcomes: dict[str, float] = {}
-    lag: dict[str, float] = {}
     buckets: dict[float, float] = {}
     parked = 0.0
     for family in text_string_to_metric_families(text):
@@ -83,15 +75,12 @@ def gauges_of(name: str, ready: bool, text: str) -> WorkerGauges:
             if sample.name == metrics.EVENTS_TOTAL.name:
                 outcome = sample.labels["outcome"]
                 outcomes[outcome] = outcomes.get(outcome, 0) + sample.value
-            elif sample.name == metrics.CONSUMER_LAG_RECORDS.name:
-                topic = sample.labels["topic"]
-                lag[topic] = lag.get(topic, 0) + sample.value
             elif sample.name == metrics.PARKED_ORDERS.name:
                 parked += sample.value
             elif sample.name == f"{metrics.EVENT_LATENCY_SECONDS.name}_bucket":
                 bound = float(sample.labels["le"])
                 buckets[bound] = buckets.get(bound, 0) + sample.value
-    return WorkerGauges(name, True, ready, outcomes, lag, parked, buckets)
+    return WorkerGauges(name, True, ready, outcomes, parked, buckets)
 
 
 def quantile(buckets: Buckets, share: float, since: Buckets | None = None) -> float | None:

@@ -22,6 +22,7 @@ from deploy.local.stack import EmbeddedStack
 from deploy.local.supervisor import Supervisor
 from deploy.local.watch import ProcessStatus, WorkerCommand
 from deploy.topics import TopicLayout, apply_topics
+from deploy.worker_kinds import LAG
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings
 
@@ -46,7 +47,7 @@ class LocalWorker:
 BACKUP_WORKERS = {"archive": "creator", "keeper": "keeper"}
 """The workers of the backup, and the role of the key that each holds."""
 
-WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACKUP_WORKERS)
+WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACKUP_WORKERS, LAG)
 """Every worker of this machine, in the order in which they start."""
 
 

@@ -79,9 +79,7 @@ def test_gauges_are_read_back_from_metrics() -> None:
     events = Counter(metrics.EVENTS_TOTAL.name, "x", metrics.EVENTS_TOTAL.labels, registry=registry)
     events.labels("erp", "written").inc(5)
     events.labels("erp", "refused").inc(1)
-    lag = Gauge(metrics.CONSUMER_LAG_RECORDS.name, "x", metrics.CONSUMER_LAG_RECORDS.labels, registry=registry)
-    lag.labels("g", "orders.events", "0").set(2)
-    lag.labels("g", "orders.events", "1").set(3)
+    Gauge(metrics.PARKED_ORDERS.name, "x", registry=registry).set(5)
     latency = metrics.EVENT_LATENCY_SECONDS
     histogram = Histogram(latency.name, "x", latency.labels, buckets=latency.buckets, registry=registry)
     for seconds in (0.02, 0.02, 0.2, 0.2):
@@ -90,7 +88,7 @@ def test_gauges_are_read_back_from_metrics() -> None:
 
     gauges = gauges_of("erp", True, generate_latest(registry).decode())
     assert gauges.outcomes == {"written": 5, "refused": 1}
-    assert gauges.lag == 5
+    assert gauges.parked == 5
     assert quantile(gauges.latency_buckets, 0.5) == pytest.approx(0.025)
     assert quantile(gauges.latency_buckets, 0.75) == pytest.approx(0.175)
 

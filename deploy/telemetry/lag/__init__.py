@@ -1,0 +1,1 @@
+"""Lag of every consumer group, measured from the broker and judged by its trend."""
