@@ -19,8 +19,10 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from deploy.security.broker_grants import BrokerGrants
 from schemas.avro import avro_schema
 from schemas.errors import ConfigurationError, Fatal, Transient
+from schemas.grants import Grant, declared_grants
 from schemas.kafka_codes import AWAY
 from schemas.registry import SchemaRegistry
 from schemas.settings import KafkaSettings
@@ -73,6 +75,25 @@ def apply_topics(
     for topic in wanted.values():
         registry.register(topic.subject, avro_schema(topic.model))
     return changes
+
+
+def apply_grants(kafka: KafkaSettings, declared: Iterable[Grant] | None = None) -> list[TopicChange]:
+    """Give each principal the rights that the table beside the catalogue names, withdraw all others; what was done.
+
+    Called by the deployer after `apply_topics`; applying twice changes nothing, and a cluster without an authorizer
+    is left as it is.
+
+    Raises:
+        ConfigurationError: this user may not change rights.
+        Transient: the cluster is away.
+    """
+    wanted = declared_grants() if declared is None else declared
+    admin = AdminClient(kafka.client_config())
+    drift = BrokerGrants(admin).apply(wanted)
+    if drift is None:
+        return []
+    given = [TopicChange(grant.resource, f"given to {grant.principal}: {grant.operation}") for grant in drift.missing]
+    return given + [TopicChange("rights", f"withdrawn from {right}") for right in drift.undeclared]
 
 
 def _existing(admin: AdminClient, wanted: dict[str, Topic]) -> dict[str, int]:

@@ -29,7 +29,10 @@ class KafkaSettings(SettingsPart):
     sasl_mechanism: str | None = Field(None, description="SCRAM-SHA-512 where SASL is used")
     username: str | None = Field(None, description="SASL user, one for each worker")
     password: SecretStr | None = Field(None, description="SASL password")
+    password_file: Path | None = Field(None, description="File that holds the SASL password, instead of it")
     ca_location: Path | None = Field(None, description="PEM file of the certificate authority")
+    certificate_location: Path | None = Field(None, description="PEM file of the client's certificate, for mutual TLS")
+    key_location: Path | None = Field(None, description="PEM file of its private key")
 
     def client_config(self, **overrides: Any) -> dict[str, Any]:
         """The librdkafka configuration common to each client, with the caller's additions on top."""
@@ -45,9 +48,12 @@ class KafkaSettings(SettingsPart):
         if self.sasl_mechanism is not None:
             config["sasl.mechanism"] = self.sasl_mechanism
             config["sasl.username"] = self.username
-            config["sasl.password"] = self.password.get_secret_value() if self.password else None
+            config["sasl.password"] = secret_of(self.password, self.password_file)
         if self.ca_location is not None:
             config["ssl.ca.location"] = str(self.ca_location)
+        if self.certificate_location is not None:
+            config["ssl.certificate.location"] = str(self.certificate_location)
+            config["ssl.key.location"] = str(self.key_location)
         return config | overrides
 
     def producer_config(self, **overrides: Any) -> dict[str, Any]:
@@ -83,7 +89,9 @@ class DatabaseSettings(SettingsPart):
     dbname: str = Field(description="Name of the database")
     user: str = Field("postgres", description="Role to log in as")
     password: SecretStr | None = Field(None, description="Password of the role")
-    sslmode: str = Field("prefer", description="libpq's sslmode")
+    password_file: Path | None = Field(None, description="File that holds the password, instead of it")
+    sslmode: str = Field("prefer", description="libpq's sslmode; verify-full in production")
+    ca_location: Path | None = Field(None, description="PEM file of the certificate authority, for verify-full")
 
     def conninfo(self, **overrides: str) -> str:
         """The libpq connection string, with the caller's additions on top."""
@@ -94,8 +102,11 @@ class DatabaseSettings(SettingsPart):
             "user": self.user,
             "sslmode": self.sslmode,
         }
-        if self.password is not None:
-            values["password"] = self.password.get_secret_value()
+        password = secret_of(self.password, self.password_file)
+        if password is not None:
+            values["password"] = password
+        if self.ca_location is not None:
+            values["sslrootcert"] = str(self.ca_location)
         values |= overrides
         return " ".join(f"{key}='{_escaped(value)}'" for key, value in values.items())
 
@@ -125,6 +136,22 @@ class WorkerSettings(BaseSettings):
             raise ConfigurationError(
                 f"{cls.__module__}.{cls.__name__} cannot be read from the environment: {problems}"
             ) from exc
+
+
+def secret_of(given: SecretStr | None, file: Path | None) -> str | None:
+    """A secret that was given, or what its file holds now: a replaced file is used from the next connection on.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    if given is not None or file is None:
+        return given.get_secret_value() if given is not None else None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(
+            f"the secret in {file} cannot be read ({exc}): let it belong to the user that runs this worker, mode 0600"
+        ) from exc
 
 
 def _escaped(value: str) -> str:

@@ -10,7 +10,7 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from deploy.commands.options import DISAGREEMENT, home_option, json_option, print_json
+from deploy.commands.options import DISAGREEMENT, home_option, json_option, print_json, security_option
 
 
 @click.command("demo")
@@ -25,6 +25,7 @@ from deploy.commands.options import DISAGREEMENT, home_option, json_option, prin
     show_default=True,
     help="One order in 40 begins wrongly, or before its customer or product; its source mends it.",
 )
+@security_option
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the workers' logs.")
 @click.pass_context
 def command(
@@ -35,6 +36,7 @@ def command(
     seed: int,
     rate: float | None,
     with_faults: bool,
+    secured: bool,
     log_format: str,
 ) -> None:
     """Let a business trade, then prove that all systems agree.
@@ -49,7 +51,7 @@ def command(
     # Also where the shell that started it in the background told it to ignore Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
-    plan = DemonstrationPlan(home, orders, seed, with_faults, rate, log_format)
+    plan = DemonstrationPlan(home, orders, seed, with_faults, rate, log_format, secured)
     result = Demonstration(plan, Console(stderr=True)).run()
     result.print(Console(stderr=as_json, highlight=False))
     if as_json:

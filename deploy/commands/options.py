@@ -33,6 +33,20 @@ def home_option(function: F) -> F:
     )(function)
 
 
+def security_option(function: F) -> F:
+    """`--security`: whether the servers that are started ask who speaks."""
+    # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.local.stack import SECURED
+
+    return click.option(
+        "--security/--no-security",
+        "secured",
+        default=SECURED,
+        show_default=True,
+        help="Encrypted connections and a user with the least rights for each worker; else all is plain.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     """`--json`: data for machines on standard output."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)

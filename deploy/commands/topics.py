@@ -24,15 +24,19 @@ def command() -> None:
 @click.option("--partitions", default=12, show_default=True, help="Partitions of each order-keyed topic.")
 @click.option("--replication-factor", default=1, show_default=True, help="Copies of each partition; 3 in production.")
 def apply(home: Path, as_json: bool, partitions: int, replication_factor: int) -> None:
-    """Create and update topics and register schemas; refuses to shrink, and changes nothing the second time."""
+    """Create and update topics, register schemas, give and withdraw rights (where the brokers have an authorizer).
+
+    Refuses to shrink a topic, and changes nothing the second time.
+    """
     # Only here: `topics list` needs no Kafka.
-    from deploy.topics import TopicLayout, apply_topics
+    from deploy.topics import TopicLayout, apply_grants, apply_topics
     from schemas.registry import SchemaRegistry
 
     cluster = cluster_of(home)
     registry = SchemaRegistry(cluster.registry)
     try:
         changes = apply_topics(cluster.kafka, registry, TopicLayout(partitions, replication_factor))
+        changes += apply_grants(cluster.kafka)
     finally:
         registry.close()
     if as_json:

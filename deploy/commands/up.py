@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from deploy.commands.options import home_option
+from deploy.commands.options import home_option, security_option
 from deploy.demo.landscape import WORKERS, Landscape
 from deploy.demo.process_table import process_table
 from deploy.local.progress import ConsoleProgress
@@ -27,8 +27,9 @@ _DETACHED_SECONDS = 300.0
 @click.command("up")
 @home_option
 @click.option("--detach", is_flag=True, help="Return when everything runs; `ordersync down` stops it.")
+@security_option
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the workers' logs.")
-def command(home: Path, detach: bool, log_format: str) -> None:
+def command(home: Path, detach: bool, secured: bool, log_format: str) -> None:
     """Start Kafka, PostgreSQL, the registry and all workers on this machine, until Ctrl-C.
 
     Data, logs and ports stay in --home. A second `up` finds the first one.
@@ -39,13 +40,13 @@ def command(home: Path, detach: bool, log_format: str) -> None:
         console.print(f"it runs already in {home}:")
         console.print(process_table(endpoints, Supervisor.read_status(home)))
     elif detach:
-        _detach(home, log_format, console)
+        _detach(home, secured, log_format, console)
     else:
-        _serve(home, log_format, console)
+        _serve(home, secured, log_format, console)
 
 
-def _serve(home: Path, log_format: str, console: Console) -> None:
-    with Landscape(home, log_format=log_format) as landscape:
+def _serve(home: Path, secured: bool, log_format: str, console: Console) -> None:
+    with Landscape(home, log_format=log_format, secured=secured) as landscape:
         landscape.start(ConsoleProgress(console))
         ended = threading.Event()
         shown = threading.Thread(target=_show, args=(landscape, console, ended), daemon=True)
@@ -68,11 +69,12 @@ def _show(landscape: Landscape, console: Console, ended: threading.Event) -> Non
             live.update(process_table(landscape.endpoints, landscape.status()), refresh=True)
 
 
-def _detach(home: Path, log_format: str, console: Console) -> None:
+def _detach(home: Path, secured: bool, log_format: str, console: Console) -> None:
     home.mkdir(parents=True, exist_ok=True)
     log_path = home / "logs" / "up.log"
     log_path.parent.mkdir(exist_ok=True)
     argv = [sys.executable, "-m", "deploy.cli", "up", "--home", str(home.absolute()), "--log-format", log_format]
+    argv.append("--security" if secured else "--no-security")
     with log_path.open("ab") as log:
         launcher = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True

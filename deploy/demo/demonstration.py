@@ -21,6 +21,7 @@ from deploy.demo.patience import patiently
 from deploy.demo.result import Counts, DemonstrationResult, Latency, Timings
 from deploy.demo.watching import Watching
 from deploy.local.progress import ConsoleProgress
+from deploy.local.stack import SECURED
 from schemas.registry import SchemaRegistry
 
 
@@ -34,6 +35,7 @@ class DemonstrationPlan:
     with_faults: bool = True
     orders_per_second: float | None = None
     log_format: str = "text"
+    secured: bool = SECURED
 
     def business(self) -> BusinessPlan:
         """The business's part of the plan."""
@@ -63,7 +65,9 @@ class Demonstration:
         # A session that is lost with its server is opened again; its last words would only disturb the table.
         logging.getLogger("psycopg").setLevel(logging.ERROR)
         with ExitStack() as open_parts:
-            landscape = open_parts.enter_context(Landscape(self._plan.home, log_format=self._plan.log_format))
+            landscape = open_parts.enter_context(
+                Landscape(self._plan.home, log_format=self._plan.log_format, secured=self._plan.secured)
+            )
             landscape.start(ConsoleProgress(self._console))
             stack_seconds = self._seconds()
             business = Business(landscape.sources, self._plan.business())

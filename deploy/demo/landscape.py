@@ -18,10 +18,10 @@ from deploy.demo.transactions import System
 from deploy.local.endpoints import Endpoints
 from deploy.local.ports import Ports
 from deploy.local.progress import SilentProgress, StackProgress
-from deploy.local.stack import EmbeddedStack
+from deploy.local.stack import SECURED, EmbeddedStack
 from deploy.local.supervisor import Supervisor
 from deploy.local.watch import ProcessStatus, WorkerCommand
-from deploy.topics import TopicLayout, apply_topics
+from deploy.topics import TopicLayout, apply_grants, apply_topics
 from deploy.worker_kinds import LAG
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings
@@ -73,7 +73,8 @@ def worker_plan(home: Path, endpoints: Endpoints, *, log_format: str = "text") -
             "ORDERSYNC_DATA_DIR": str(home / "workers" / name),
             "ORDERSYNC_LOG_FORMAT": log_format,
         }
-        workers.append(LocalWorker(name, port, _inherited() | endpoints.environment() | shared | own.get(name, {})))
+        reached = _inherited() | endpoints.environment(name)
+        workers.append(LocalWorker(name, port, reached | shared | own.get(name, {})))
     return workers
 
 
@@ -95,10 +96,10 @@ class Landscape:
     that found it only looks on.
     """
 
-    def __init__(self, home: Path, *, log_format: str = "text") -> None:
+    def __init__(self, home: Path, *, log_format: str = "text", secured: bool = SECURED) -> None:
         self.home = home.absolute()
         self._log_format = log_format
-        self._supervisor = Supervisor(EmbeddedStack(self.home, kafka_partitions=ORDER_PARTITIONS))
+        self._supervisor = Supervisor(EmbeddedStack(self.home, kafka_partitions=ORDER_PARTITIONS, secured=secured))
         self.workers: list[LocalWorker] = []
         self.endpoints: Endpoints
 
@@ -168,6 +169,7 @@ class Landscape:
         registry = SchemaRegistry(self.endpoints.registry())
         try:
             changes = apply_topics(self.endpoints.kafka(), registry, TopicLayout(ORDER_PARTITIONS))
+            changes += apply_grants(self.endpoints.kafka())
         finally:
             registry.close()
         progress.step("topics", f"{len(changes)} changes")

@@ -10,6 +10,8 @@ from typing import Self
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from deploy.security.files import SecurityFiles, write_private
+from schemas.grants import ADMINISTRATOR
 from schemas.settings import DatabaseSettings, KafkaSettings, RegistrySettings
 
 # Linux reckons a process's start from the boot time, which shifts by fractions of a second with the clock.
@@ -64,10 +66,25 @@ class Endpoints(BaseModel):
     registry_url: str = Field(description="Base of the Confluent-compatible API")
     postgres: PostgresEndpoint
     launcher: ProcessIdentity | None = Field(None, description="Who keeps the servers; None where not ours")
+    security_directory: Path | None = Field(None, description="Certificates and passwords; None where all is plain")
 
-    def kafka(self) -> KafkaSettings:
-        """The cluster as a worker's settings."""
-        return KafkaSettings(bootstrap_servers=self.bootstrap_servers)
+    @property
+    def security(self) -> SecurityFiles | None:
+        """Where its secrets lie; None where it has none."""
+        return SecurityFiles(self.security_directory) if self.security_directory is not None else None
+
+    def kafka(self, principal: str = ADMINISTRATOR) -> KafkaSettings:
+        """The cluster as the settings of a worker that logs in as `principal`."""
+        if self.security is None:
+            return KafkaSettings(bootstrap_servers=self.bootstrap_servers)
+        return KafkaSettings(
+            bootstrap_servers=self.bootstrap_servers,
+            security_protocol="SASL_SSL",
+            sasl_mechanism="SCRAM-SHA-512",
+            username=principal,
+            password_file=self.security.password_file(principal),
+            ca_location=self.security.authority_certificate,
+        )
 
     def registry(self) -> RegistrySettings:
         """The schema registry as a worker's settings."""
@@ -80,9 +97,11 @@ class Endpoints(BaseModel):
             host=server.host, port=server.port, dbname=dbname, user=server.user, password=server.password
         )
 
-    def environment(self) -> dict[str, str]:
-        """The variables that point each worker at this cluster and registry."""
-        return {
+    def environment(self, principal: str = ADMINISTRATOR) -> dict[str, str]:
+        """The variables that point a worker at this cluster and registry; secrets are named by their files only."""
+        kafka = self.kafka(principal).model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        told = {f"ORDERSYNC_KAFKA__{name.upper()}": str(value) for name, value in kafka.items()}
+        return told | {
             "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "ORDERSYNC_REGISTRY__URL": self.registry_url,
         }
@@ -101,12 +120,3 @@ class Endpoints(BaseModel):
             return cls.model_validate_json(path.read_text())
         except (FileNotFoundError, ValidationError):
             return None
-
-
-def write_private(path: Path, content: str) -> None:
-    """Replace a file atomically by one that only its owner may read."""
-    replacement = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(replacement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content)
-    replacement.replace(path)

@@ -8,12 +8,14 @@ import uuid
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.local.artifacts import JavaArtifacts
 from deploy.local.java import JavaProgram, clear_temporary
+from deploy.local.listeners import Listeners
 from deploy.local.ports import LOOPBACK, Ports, accepts
 from deploy.local.process import Command
 from deploy.local.server import Server, plain_environment
@@ -37,29 +39,35 @@ class KafkaServer(Server):
 
     name = "kafka"
 
-    def __init__(self, home: Path, ports: Ports, program: JavaProgram, default_partitions: int) -> None:
+    def __init__(
+        self, home: Path, ports: Ports, program: JavaProgram, default_partitions: int, listeners: Listeners
+    ) -> None:
         super().__init__(home, ports)
         self._directory = home / "kafka"
         self._program = program
         self._default_partitions = default_partitions
-        self._port = 0
-        self._controller_port = 0
+        self._listeners = listeners
+        self._admitted_by: int | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         """Where clients connect, once started."""
-        return f"{LOOPBACK}:{self._port}"
+        return f"{LOOPBACK}:{self._listeners.port}"
+
+    def administration(self) -> dict[str, Any]:
+        """How the launcher connects: who may do everything, without a password."""
+        return self._listeners.client_config()
 
     def prepare(self) -> None:
         """End a leftover broker and make room."""
         self.process.end_leftover()
         self._directory.mkdir(parents=True, exist_ok=True)
         clear_temporary(self._directory)
+        self._listeners.prepare()
 
     def claim_ports(self) -> None:
-        """One port for clients, one for the controller."""
-        self._port = self.ports.claim("kafka")
-        self._controller_port = self.ports.claim("kafka-controller")
+        """One for each listener."""
+        self._listeners.claim_ports(self.ports)
 
     def spawn(self) -> None:
         """Write the configuration, format the storage at the first start, start the broker."""
@@ -72,14 +80,18 @@ class KafkaServer(Server):
         self.process.spawn(Command(argv, self._directory, plain_environment()))
 
     def healthy(self) -> bool:
-        """Whether the broker is registered and gives metadata."""
-        if not self._port or not accepts(self._port):
+        """Whether the broker is registered and gives metadata, and its users may log in."""
+        if not self._listeners.port or not accepts(self._listeners.port):
             return False
-        client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        client = AdminClient({**self._listeners.client_config(), "log_level": 0})
         try:
-            return bool(client.list_topics(timeout=_METADATA_SECONDS).brokers)
+            answers = bool(client.list_topics(timeout=_METADATA_SECONDS).brokers)
         except KafkaException:
             return False
+        if answers and self._admitted_by != self.pid:
+            self._listeners.admit()
+            self._admitted_by = self.pid
+        return answers
 
     @property
     def _data(self) -> Path:
@@ -113,11 +125,9 @@ class KafkaServer(Server):
         values = {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.voters": f"1@{LOOPBACK}:{self._controller_port}",
-            "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{LOOPBACK}:{self._port},CONTROLLER://{LOOPBACK}:{self._controller_port}",
             "log.dirs": str(self._data),
             "num.partitions": str(self._default_partitions),
+            **self._listeners.properties(),
         } | _FIXED_PROPERTIES
         return "".join(f"{key}={value}\n" for key, value in values.items())
 
@@ -157,4 +167,6 @@ rootLogger.level=WARN
 rootLogger.appenderRef.stdout.ref=stdout
 logger.kafka.name=kafka.server.KafkaRaftServer
 logger.kafka.level=INFO
+logger.denied.name=kafka.authorizer.logger
+logger.denied.level=INFO
 """

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 
-from deploy.local.endpoints import write_private
+from deploy.security.files import write_private
 from schemas.errors import Fatal
 
 LOOPBACK = "127.0.0.1"

@@ -19,10 +19,11 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from deploy.local.account import Account, server_account
-from deploy.local.endpoints import PostgresEndpoint, write_private
+from deploy.local.endpoints import PostgresEndpoint
 from deploy.local.ports import LOOPBACK, Ports, accepts
 from deploy.local.process import Command
 from deploy.local.server import Server, plain_environment
+from deploy.security.files import write_private
 from schemas.errors import Fatal
 from schemas.settings import DatabaseSettings
 

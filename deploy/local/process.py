@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 
 from deploy.local.account import Account
-from deploy.local.endpoints import ProcessIdentity, write_private
+from deploy.local.endpoints import ProcessIdentity
+from deploy.security.files import write_private
 from schemas.errors import Fatal
 
 _EXEC_CHILD = Path(__file__).with_name("exec_child.py")

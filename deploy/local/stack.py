@@ -16,12 +16,17 @@ import psutil
 from deploy.local.artifacts import fetch_artifacts, require_free_space
 from deploy.local.endpoints import Endpoints, ProcessIdentity
 from deploy.local.kafka import KafkaServer, kafka_program
+from deploy.local.listeners import Listeners, PlainListeners, SecuredListeners
 from deploy.local.ports import Ports, accepts
 from deploy.local.postgres import PostgresServer
 from deploy.local.progress import SilentProgress, StackProgress
 from deploy.local.registry import DATABASE, RegistryServer, lists_subjects, registry_program
 from deploy.local.server import Server, await_condition
+from deploy.security.files import SecurityFiles
 from schemas.errors import Fatal
+
+SECURED = False
+"""Whether a stack is secured where nobody says otherwise."""
 
 _MINIMUM_FREE_BYTES = 1_000_000_000
 _OTHER_LAUNCHER_SECONDS = 120.0
@@ -42,7 +47,8 @@ class EmbeddedStack:
     """Three servers in one home directory; the data stays there between runs.
 
     `kafka_partitions` is the partition count of topics that are created without one; `record_start` makes the Java
-    servers record what a start loads (see `deploy.local.installation`).
+    servers record what a start loads (see `deploy.local.installation`). A `secured` stack encrypts what its servers
+    say, and asks who speaks; its certificates and passwords lie in `home/security`.
 
     The launcher that called `start` first owns the servers: they end with it, however it ends (on Linux; elsewhere
     the next launcher clears them). A second `start` on the same home gives the endpoints of the first and owns nothing.
@@ -55,8 +61,10 @@ class EmbeddedStack:
         kafka_partitions: int = 4,
         minimum_free_bytes: int = _MINIMUM_FREE_BYTES,
         record_start: bool = False,
+        secured: bool = SECURED,
     ) -> None:
         self.home = home.absolute()
+        self._security = SecurityFiles(self.home / "security") if secured else None
         self._kafka_partitions = kafka_partitions
         self._minimum_free_bytes = minimum_free_bytes
         self._record_start = record_start
@@ -213,7 +221,8 @@ class EmbeddedStack:
         ports = Ports(self.home / "ports.json")
         kafka = kafka_program(java, recording=self._record_start)
         registry = registry_program(java, recording=self._record_start)
-        self.kafka = KafkaServer(self.home, ports, kafka, self._kafka_partitions)
+        listeners: Listeners = SecuredListeners(self._security) if self._security else PlainListeners()
+        self.kafka = KafkaServer(self.home, ports, kafka, self._kafka_partitions, listeners)
         self.postgres = postgres = PostgresServer(self.home, ports)
         self.registry = RegistryServer(self.home, ports, registry, lambda: postgres.endpoint)
         if self._record_start:
@@ -226,6 +235,7 @@ class EmbeddedStack:
             registry_url=self.registry.url,
             postgres=postgres.endpoint,
             launcher=ProcessIdentity.own(),
+            security_directory=self._security.directory if self._security else None,
         )
 
     def _start_in_parallel(self, progress: StackProgress) -> None:

@@ -12,11 +12,12 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from deploy.local.endpoints import Endpoints, write_private
+from deploy.local.endpoints import Endpoints
 from deploy.local.process import ChildProcess
 from deploy.local.progress import StackProgress
 from deploy.local.stack import EmbeddedStack
 from deploy.local.watch import ProcessStatus, ServerTask, Watch, WorkerCommand, WorkerTask
+from deploy.security.files import write_private
 from schemas.errors import ConfigurationError, Fatal
 
 _LOG = logging.getLogger(__name__)

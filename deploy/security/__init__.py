@@ -1,0 +1,1 @@
+"""Who may do what: certificates, credentials, grants, and the proof that they hold."""

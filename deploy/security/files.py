@@ -1,0 +1,81 @@
+"""Where the secrets of one installation lie: one directory, every file readable by its owner only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import ConfigurationError
+
+_PASSWORD_BYTES = 32
+_OTHERS = 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityFiles:
+    """The directory `home/security` of an embedded stack, or the one that a deployer keeps."""
+
+    directory: Path
+
+    @property
+    def authority_certificate(self) -> Path:
+        """What clients and servers trust; no secret."""
+        return self.directory / "ca.pem"
+
+    @property
+    def authority_key(self) -> Path:
+        """The key that issues certificates; only the launcher and the deployer read it."""
+        return self.directory / "ca.key"
+
+    def certificate(self, name: str) -> Path:
+        """The certificate of a server or of the administrator."""
+        return self.directory / f"{name}.crt"
+
+    def key(self, name: str) -> Path:
+        """Its private key, PKCS#8."""
+        return self.directory / f"{name}.key"
+
+    def key_store(self, name: str) -> Path:
+        """Private key and certificate in one file, as Java servers read them (`ssl.keystore.type=PEM`)."""
+        return self.directory / f"{name}.pem"
+
+    def password_file(self, principal: str) -> Path:
+        """The password of one principal; a worker is told of its own file only."""
+        return self.directory / "passwords" / principal
+
+    def ensure_password(self, principal: str) -> str:
+        """The password of a principal, made at the first use. Raises ConfigurationError where others may read it."""
+        path = self.password_file(principal)
+        if not path.exists():
+            return self.new_password(principal)
+        require_private(path)
+        return path.read_text().strip()
+
+    def new_password(self, principal: str) -> str:
+        """Replace the password of a principal; whoever it belongs to reads it at its next start."""
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        write_private(self.password_file(principal), password)
+        return password
+
+
+def write_private(path: Path, content: str | bytes) -> None:
+    """Replace a file atomically by one that only its owner may read, in a directory that only its owner may enter."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    replacement = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(replacement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    replacement.replace(path)
+
+
+def require_private(path: Path) -> None:
+    """Raises ConfigurationError where anybody but its owner may read a secret."""
+    mode = path.stat().st_mode
+    if mode & _OTHERS:
+        raise ConfigurationError(
+            f"{path} has mode {mode & 0o777:04o}, so others may read the secret in it: `chmod 600 {path}`, and rotate "
+            "it if they may have done so"
+        )

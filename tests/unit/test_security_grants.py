@@ -1,0 +1,55 @@
+"""The table of rights fits the catalogue, the workers and the mapping files, and keeps conflicting duties apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.security.duties import CONFLICTS, Duty, broken_duties
+from deploy.worker_kinds import worker_kinds
+from producers.cdc.settings import CaptureSettings
+from schemas import mapping
+from schemas.grants import ADMINISTRATOR, EVERY, PRINCIPALS, Operation, Principal, ResourceKind, capture_principal
+from schemas.settings import DatabaseSettings
+from schemas.topics import CATALOGUE, REJECTED
+
+_ROLE = {name: "capture" if name.startswith("capture-") else name for name in PRINCIPALS}
+
+
+def test_nobody_writes_whom_the_catalogue_does_not_name_but_who_refuses_or_mends() -> None:
+    for topic in CATALOGUE.values():
+        writers = {_ROLE[one.name] for one in PRINCIPALS.values() if topic.name in one.writes}
+        unnamed = writers - set(topic.writers)
+        assert unnamed <= {"operator", "backup"}, topic.name
+        assert "backup" not in unnamed or topic.name == REJECTED
+
+
+@pytest.mark.parametrize("system", ["crm", "inventory", "finance"])
+def test_a_capture_may_write_what_its_mapping_file_names(system: str) -> None:
+    settings = CaptureSettings(mapping=system, database=DatabaseSettings(dbname=system))
+    source = mapping.load(settings.mapping_path)
+    captured = [aggregate.topic.name for aggregate in source.aggregates]
+    assert PRINCIPALS[f"capture-{system}"] == capture_principal(system, captured)
+
+
+def test_every_worker_is_a_principal_of_its_own() -> None:
+    kinds = set(worker_kinds()) - {"capture"}
+    assert kinds <= set(PRINCIPALS), "declare what the worker needs in schemas/grants.py"
+
+
+def test_no_right_is_for_everybody_and_no_worker_is_the_administrator() -> None:
+    assert ADMINISTRATOR not in PRINCIPALS
+    for principal in PRINCIPALS.values():
+        for grant in principal.grants():
+            reading = grant.operation in (Operation.READ, Operation.WRITE)
+            assert not (grant.kind is ResourceKind.TOPIC and grant.resource == EVERY and reading), grant
+
+
+def test_no_principal_holds_two_conflicting_duties() -> None:
+    assert broken_duties(PRINCIPALS.values()) == []
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS, ids=lambda conflict: conflict.why)
+def test_each_conflict_rule_catches_who_breaks_it(conflict: tuple[Duty, Duty]) -> None:
+    one, other = conflict[0], conflict[1]
+    greedy = Principal("greedy", "everything", writes=one.writes + other.writes, reads=one.reads + other.reads)
+    assert broken_duties([greedy])
