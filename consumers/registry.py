@@ -15,6 +15,8 @@ from consumers.erp.settings import ErpSettings
 from consumers.runner import SinkRunner
 from consumers.settings import SinkSettings
 from consumers.sink import Sink
+from consumers.vendors import sink as vendors
+from consumers.vendors.settings import VendorsSettings
 from consumers.warehouse import sink as warehouse
 from consumers.warehouse.settings import WarehouseSettings
 from schemas.codec.topic import SchemaIds
@@ -50,6 +52,13 @@ SINKS: dict[str, SinkDefinition[Any]] = {
     )
 }
 
+"""Those of each installation."""
+
+PARTNER_SINKS: dict[str, SinkDefinition[Any]] = {
+    definition.name: definition for definition in (SinkDefinition(vendors.NAME, VendorsSettings, vendors.VendorsSink),)
+}
+"""Those of installations that tell their partners what becomes of orders."""
+
 
 def sink_named(name: str) -> SinkDefinition[Any]:
     """The sink with that name.
@@ -57,6 +66,7 @@ def sink_named(name: str) -> SinkDefinition[Any]:
     Raises:
         ConfigurationError: there is none.
     """
-    if name not in SINKS:
-        raise ConfigurationError(f"there is no sink {name!r}; there are {', '.join(SINKS)}")
-    return SINKS[name]
+    known = SINKS | PARTNER_SINKS
+    if name not in known:
+        raise ConfigurationError(f"there is no sink {name!r}; there are {', '.join(known)}")
+    return known[name]

@@ -21,3 +21,14 @@ class SinkSettings(WorkerSettings):
     def topic(self, name: str) -> str:
         """The name on the cluster of a topic of the catalogue."""
         return self.topic_prefix + name
+
+
+class TransactionalSettings(SinkSettings):
+    """How a sink consumes that writes to the same cluster, with its positions in the same transactions."""
+
+    transaction_timeout_seconds: float = Field(
+        60.0,
+        ge=1,
+        description="When the brokers abort what a killed worker left open and no other has taken over; more than a "
+        "broker's restart takes",
+    )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 API = "api"
 
+CONSOLE = "console"
+
 CAPTURE = "capture"
 
 STREAMS = "streams"
@@ -26,9 +28,10 @@ LAG = "lag"
 def worker_kinds() -> dict[str, WorkerKind]:
     """By name: what captures, the streams, one for each sink of the registry, and what backs up and watches."""
     # Only here: a capture or stream worker does without the libraries of the sinks, and their memory.
-    from consumers.registry import SINKS
+    from consumers.registry import PARTNER_SINKS, SINKS
 
-    sinks = {name: WorkerKind(name, f"topics -> {name}", _sink(definition)) for name, definition in SINKS.items()}
+    known = (SINKS | PARTNER_SINKS).items()
+    sinks = {name: WorkerKind(name, f"topics -> {name}", _sink(definition)) for name, definition in known}
     return _SOURCES | sinks | _BACKUP | _WATCHING
 
 
@@ -107,6 +110,19 @@ def _lag() -> Assembled:
     return Assembled(settings, lambda: LagWorker(settings, REGISTRY))
 
 
+def _console() -> Assembled:
+    # Only here: the libraries of the console are an extra.
+    try:
+        from deploy.console.settings import ConsoleSettings
+        from deploy.console.worker import ConsoleWorker
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(f"{exc}: the console's libraries are missing; install ordersync[console]") from exc
+
+    settings = ConsoleSettings.load()
+    schemas = SchemaRegistry(settings.registry)
+    return Assembled(settings, lambda: ConsoleWorker(settings, schemas))
+
+
 _BACKUP = {
     "archive": WorkerKind("archive", "topics of the backup policy -> encrypted segments in every copy", _archive),
     "keeper": WorkerKind("keeper", "proves what the archive committed, and signs which state is the newest", _keeper),
@@ -119,5 +135,6 @@ _WATCHING = {
 _SOURCES = {
     CAPTURE: WorkerKind(CAPTURE, "changes of one source database -> topics, by a mapping file", _capture),
     API: WorkerKind(API, "orders over HTTP -> orders.captured, and what became of them -> callers", _api),
+    CONSOLE: WorkerKind(CONSOLE, "topics -> web pages for people, and what they do -> topics", _console),
     STREAMS: WorkerKind(STREAMS, "captured events -> versions, dead letters, journal entries", _streams),
 }

@@ -87,6 +87,8 @@ BACKUP = "backup.orders"
 AUDIT = "audit.events"
 CAPTURE_SIGNALS = "capture.signals"
 DELIVERIES = "capture.deliveries"
+VENDOR_UPDATES = "vendors.updates"
+VENDOR_ACKNOWLEDGEMENTS = "vendors.acknowledgements"
 
 CAPTURED_TOPICS = (ORDERS_CAPTURED, FULFILMENT_CAPTURED, PAYMENTS_CAPTURED)
 MASTER_TOPICS = (CUSTOMERS, PRODUCTS, VENDORS, FX_RATES)
@@ -204,7 +206,7 @@ CATALOGUE: dict[str, Topic] = {
             "Refused events: the original bytes and every reason",
             Retention.FOREVER,
             Partitioning.ORDER,
-            (*_CAPTURE, "streams", "erp", "warehouse"),
+            (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "deliveries"),
             ("backup", "reconcile", "api"),
         ),
         Topic(
@@ -266,6 +268,26 @@ CATALOGUE: dict[str, Topic] = {
             Partitioning.SINGLE,
             ("cli",),
             ("cli",),
+        ),
+        Topic(
+            VENDOR_UPDATES,
+            models.VendorUpdate,
+            "vendor_id:order_id",
+            "What each vendor is told of its own lines; on the partition of the order",
+            Retention.FOREVER,
+            Partitioning.ORDER,
+            ("vendors",),
+            ("vendors", "deliveries", "cli"),
+        ),
+        Topic(
+            VENDOR_ACKNOWLEDGEMENTS,
+            models.VendorAcknowledgement,
+            "vendor_id:order_id",
+            "Which updates the vendors have taken into their systems",
+            Retention.MONTH,
+            Partitioning.ORDER,
+            ("api", "cli"),
+            ("deliveries",),
         ),
     )
 }

@@ -9,12 +9,11 @@ from confluent_kafka import Message, TopicPartition
 from consumers.backup.chain import ChainHead, next_link
 from consumers.backup.history import BackupHistory, head_after, require_same_partitions
 from consumers.backup.settings import BackupSettings
-from consumers.backup.writer import LinkWriter
 from consumers.original import original_of
 from consumers.sink import Batch, Partition, Reading
+from consumers.transactions import TransactionWriter
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
-from schemas.errors import ConfigurationError
 from schemas.models import BackupRecord
 from schemas.topics import (
     BACKUP,
@@ -46,7 +45,7 @@ class BackupSink:
         self._codec = TopicCodec(settings.topic(BACKUP), BackupRecord, schemas)
         self._history = BackupHistory(settings, self._codec)
         self._heads: dict[int, ChainHead] = {}
-        self._writer = LinkWriter(settings, self._codec.topic)
+        self._writer = TransactionWriter(settings, self._codec.topic)
 
     def prepare(self) -> None:
         """Compare the topics' partition counts.
@@ -54,13 +53,7 @@ class BackupSink:
         Raises:
             ConfigurationError: they differ, or a topic does not exist.
         """
-        counts = self._history.partition_counts((*self.topics, self._codec.topic))
-        if len(set(counts.values())) != 1 or 0 in counts.values():
-            listed = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-            raise ConfigurationError(
-                f"the backup needs its topics with the same number of partitions, found {listed}; run `ordersync "
-                "topics apply`"
-            )
+        self._history.require_equal_counts((*self.topics, self._codec.topic))
 
     def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The group's offsets, and in memory the heads of the chains; the chain decides where the two disagree."""

@@ -16,6 +16,7 @@ from schemas.models.fulfilment import Fulfilment, FulfilmentCaptured, HandledLin
 from schemas.models.ledger import JournalEntry, JournalLine
 from schemas.models.master import Customer, FxRate, MasterRecord, Product, Vendor
 from schemas.models.order import Address, OrderCaptured, OrderLine, SalesOrder
+from schemas.models.partners import VendorAcknowledgement, VendorLine, VendorUpdate
 from schemas.models.reconciliation import Mismatch
 from schemas.models.settlement import Invoice, Payment, PaymentsCaptured, Settlement
 from schemas.models.source import CapturedEvent, SourcePosition, event_id_of
@@ -60,6 +61,9 @@ __all__ = [
     "Shipment",
     "SourcePosition",
     "Vendor",
+    "VendorAcknowledgement",
+    "VendorLine",
+    "VendorUpdate",
     "Violation",
     "event_id_of",
 ]

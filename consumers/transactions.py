@@ -1,14 +1,14 @@
-"""Writes links and positions in one Kafka transaction, and ends what earlier owners of the partitions left open."""
+"""Writes records and positions in one Kafka transaction, and ends what earlier owners of the partitions left open."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from consumers.backup.settings import BackupSettings
 from consumers.kafka import kafka_error
+from consumers.settings import TransactionalSettings
 from schemas.errors import Fatal, PositionConflict
 
 _log = logging.getLogger(__name__)
@@ -16,18 +16,19 @@ _KAFKA_SECONDS = 30.0
 _ABORT_SECONDS = 5.0
 
 
-class LinkWriter:
-    """The producer of one backup worker; `take` before anything is read or written.
+class TransactionWriter:
+    """The producer of one worker of a sink from topics to a topic; `take` before anything is read or written.
 
     There is one transactional id for each partition number. A worker writes with that of its lowest number, and takes
     over those of all: so whatever a killed worker left open is ended at once, by whoever has its lowest number now, and
     a worker that lost its partitions without knowing it is fenced.
     """
 
-    def __init__(self, settings: BackupSettings, topic: str) -> None:
+    def __init__(self, settings: TransactionalSettings, topic: str) -> None:
         self._topic = topic
         self._group_id = settings.group_id
         self._undelivered: KafkaError | None = None
+        self._ends: dict[int, int] = {}
         self._producer: Producer | None = None
         self._config = settings.kafka.producer_config(
             **{
@@ -59,22 +60,24 @@ class LinkWriter:
 
     def write(
         self,
-        links: Iterable[tuple[int, bytes | None, bytes]],
+        records: Iterable[tuple[int, bytes | None, bytes]],
         offsets: list[TopicPartition],
         group: object,
-    ) -> None:
-        """Commit the links (partition number, key, value) and the group's offsets, all or nothing.
+    ) -> Mapping[int, int]:
+        """Commit the records (partition number, key, value) and the group's offsets, all or nothing.
+
+        Gives the offset after the last record that it wrote to each partition.
 
         Raises:
             PositionConflict: the outcome is not known, or another worker has the partitions: read the positions again.
-            Fatal: the brokers refuse a link.
+            Fatal: the brokers refuse a record.
         """
         assert self._producer is not None, "take() comes first"
-        self._undelivered = None
-        doing = f"writing links to {self._topic}"
+        self._undelivered, self._ends = None, {}
+        doing = f"writing to {self._topic}"
         try:
             self._producer.begin_transaction()
-            for number, key, value in links:
+            for number, key, value in records:
                 self._produce(self._producer, number, key, value)
             self._producer.send_offsets_to_transaction(offsets, group, _KAFKA_SECONDS)
             self._producer.commit_transaction(_KAFKA_SECONDS)
@@ -89,6 +92,7 @@ class LinkWriter:
                 raise problem from exc
             # The commit may have come through: only the topic knows.
             raise PositionConflict(str(problem)) from exc
+        return self._ends
 
     def leave(self) -> None:
         """Abort what is open, and write nothing more until the next `take`."""
@@ -110,6 +114,9 @@ class LinkWriter:
             else:
                 return
 
-    def _on_delivery(self, error: KafkaError | None, _message: object) -> None:
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._undelivered = self._undelivered or error
+        else:
+            number, offset = message.partition() or 0, message.offset() or 0
+            self._ends[number] = max(self._ends.get(number, 0), offset + 1)
