@@ -51,10 +51,13 @@ WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACK
 """Every worker of this machine, in the order in which they start."""
 
 
-def worker_plan(home: Path, endpoints: Endpoints, *, log_format: str = "text") -> list[LocalWorker]:
+def worker_plan(
+    home: Path, endpoints: Endpoints, *, log_format: str = "text", running: bool = False
+) -> list[LocalWorker]:
     """Every worker with its whole environment.
 
-    Called by the launcher after the servers are up; ports are kept from run to run.
+    Called by the launcher after the servers are up; ports are kept from run to run. `running` where another launcher
+    keeps the workers: their ports are not free, and theirs.
     """
     own = {
         f"capture-{system}": _database(endpoints, system.value) | {"ORDERSYNC_MAPPING": system.value}
@@ -67,7 +70,7 @@ def worker_plan(home: Path, endpoints: Endpoints, *, log_format: str = "text") -
     ports = Ports(home / "worker-ports.json")
     workers = []
     for name in WORKERS:
-        port = ports.claim(name)
+        port = ports.kept(name) if running else ports.claim(name)
         shared = {
             "ORDERSYNC_METRICS_PORT": str(port),
             "ORDERSYNC_DATA_DIR": str(home / "workers" / name),
@@ -119,7 +122,7 @@ class Landscape:
         try:
             if self.owned:
                 self._prepare(report)
-            self.workers = worker_plan(self.home, self.endpoints, log_format=self._log_format)
+            self.workers = worker_plan(self.home, self.endpoints, log_format=self._log_format, running=not self.owned)
             if self.owned:
                 self._start_workers(report)
         except BaseException:

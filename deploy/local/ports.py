@@ -37,6 +37,10 @@ class Ports:
         write_private(self._path, json.dumps(kept, indent=2))
         return kept[name]
 
+    def kept(self, name: str) -> int:
+        """The port kept under this name, whoever listens there now; 0 where none is kept."""
+        return self._read().get(name, 0)
+
     def _read(self) -> dict[str, int]:
         try:
             return {str(name): int(port) for name, port in json.loads(self._path.read_text()).items()}
