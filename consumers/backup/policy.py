@@ -26,7 +26,9 @@ class Mode(StrEnum):
     """How a dataset gets into the backup."""
 
     CONTINUOUS = "continuous"
+    """Of a database: base backups, and the log between them."""
     SCHEDULED = "scheduled"
+    """Base backups only."""
 
 
 def _is_recipient(text: str) -> str:
@@ -56,11 +58,17 @@ class Segments(SettingsPart):
     max_bytes: int = Field(16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="Keys and values, uncompressed")
     max_age_seconds: float = Field(2.0, gt=0, description="Age of the oldest record that is not yet in a copy")
     surroundings_seconds: float = Field(60.0, gt=0, description="How often schemas, configurations, offsets are taken")
+    snapshot_hours: float = Field(24.0, gt=0, description="How often compacted topics are taken whole")
 
 
 class Retention(SettingsPart):
-    """Which restore points stay: all of the last days, then the last of so many days, weeks, months and years."""
+    """Which restore points stay: all of the last days, then the last of so many days, weeks, months and years.
 
+    Periods are UTC's, and a point belongs to the one in which the keeper received it: a producer's clock moves none.
+    """
+
+    enforce: bool = Field(False, description="Whether what no restore point needs is removed; first look at the plan")
+    grace_hours: float = Field(24.0, ge=0, description="From being named expired until it is removed from the copies")
     keep_within_days: int = Field(ge=1, description="Every point in time of so many days")
     daily: int = Field(0, ge=0)
     weekly: int = Field(0, ge=0)
@@ -127,14 +135,8 @@ class Dataset(SettingsPart):
 
     name: str
     mode: Mode
-    every_hours: float | None = Field(None, gt=0, description="Of scheduled datasets")
+    every_hours: float | None = Field(None, gt=0, description="Between two base backups of a database")
     critical: bool = True
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.mode is Mode.SCHEDULED) != (self.every_hours is not None):
-            raise ValueError(f"{self.name}: every_hours belongs to mode = 'scheduled', and only to it")
-        return self
 
 
 class Excluded(SettingsPart):
@@ -195,8 +197,10 @@ class Policy(SettingsPart):
             raise ValueError(f"named more than once: {', '.join(twice)}")
         if scheduled := [one.name for one in self.topics if one.mode is Mode.SCHEDULED]:
             raise ValueError(f"topics are backed up continuously; change the mode of {', '.join(scheduled)}")
-        if following := [one.name for one in self.databases if one.mode is Mode.CONTINUOUS]:
-            raise ValueError(f"databases are backed up on a schedule; change the mode of {', '.join(following)}")
+        if timed := [one.name for one in self.topics if one.every_hours is not None]:
+            raise ValueError(f"every_hours belongs to databases only; leave it out of {', '.join(timed)}")
+        if untimed := [one.name for one in self.databases if one.every_hours is None]:
+            raise ValueError(f"say in every_hours how often the base backup of {', '.join(untimed)} is taken")
         if self.segments.max_age_seconds >= self.objectives.rpo_seconds:
             raise ValueError(
                 f"a record may wait {self.segments.max_age_seconds:g} s in an open segment, which cannot keep the "

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.backup.archive.collection import Collection, require_not_beyond
-from consumers.backup.archive.segments import ArchivedRecord, ClosedSegment, read_segment
-from consumers.backup.vault.commits import Vacancy
+from consumers.backup.archive.segments import ArchivedRecord, ClosedSegment, extent_of, read_segment
+from consumers.backup.vault.targets import Vacancy
 from consumers.sink import Partition
 from schemas.errors import Fatal
 
@@ -67,7 +67,9 @@ def test_what_comes_is_covered_once_and_kept_to_the_byte(steps: list[object], da
     for partition, begin in ((ONE, 3), (OTHER, 7)):
         _require_covered(partition, begin, offsets[partition], closed, vacant)
         mine = [one for one in closed if one.partition == partition]
-        assert [row for one in mine for row in read_segment(one.content, one.described("s"))] == sent[partition]
+        assert [row for one in mine for row in read_segment(one.content, extent_of(one.described("s")))] == sent[
+            partition
+        ]
         gaps = [gap for one in mine for gap in one.gaps]
         gaps += [one.gap for one in vacant if (one.topic, one.partition) == partition]
         assert sum(gap.end - gap.first for gap in gaps if gap.reason == "expired") == expired[partition]
@@ -76,7 +78,7 @@ def test_what_comes_is_covered_once_and_kept_to_the_byte(steps: list[object], da
 
 
 def _rows(segment: ClosedSegment) -> list[ArchivedRecord]:
-    return list(read_segment(segment.content, segment.described("s")))
+    return list(read_segment(segment.content, extent_of(segment.described("s"))))
 
 
 def _require_covered(

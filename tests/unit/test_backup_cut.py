@@ -10,11 +10,12 @@ import pytest
 
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.surroundings import SubjectVersion, TopicSurroundings
-from consumers.backup.restore.cut import LONGEST_TRANSACTION, Cut
-from consumers.backup.restore.reader import ArchiveReader, milliseconds
+from consumers.backup.restore.cut import Cut
+from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.vault.catalogue import Catalogue
-from consumers.backup.vault.commits import SurroundingsTarget
 from consumers.backup.vault.layout import surroundings_path
+from consumers.backup.vault.needs import LONGEST_TRANSACTION, milliseconds
+from consumers.backup.vault.targets import SurroundingsTarget
 from consumers.sink import Partition
 from schemas.avro import avro_schema
 from schemas.codec import TopicCodec

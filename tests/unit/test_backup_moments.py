@@ -16,9 +16,9 @@ from consumers.backup.restore.moments import differences, latest_records, order_
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.schemas import with_new_id
 from consumers.backup.vault.catalogue import Catalogue
-from consumers.backup.vault.commits import SurroundingsTarget
 from consumers.backup.vault.creator import Creator, Progress
 from consumers.backup.vault.layout import surroundings_path
+from consumers.backup.vault.targets import SurroundingsTarget
 from consumers.sink import Partition
 from schemas.avro import avro_schema
 from schemas.codec import TopicCodec

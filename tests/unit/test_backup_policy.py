@@ -30,12 +30,16 @@ def test_a_right_policy_is_read() -> None:
         ({"format": 2}, "Input should be 1"),
         ({"surprise": 1}, "Extra inputs are not permitted"),
         ({"topics": [{"name": "orders.stat", "mode": "continuous"}]}, "orders.stat: no topic of the catalogue"),
-        ({"topics": [{"name": "orders.state", "mode": "scheduled"}]}, "orders.state: every_hours belongs to"),
+        ({"topics": [{"name": "orders.state", "mode": "scheduled"}]}, "topics are backed up continuously"),
         (
             {"topics": [{"name": "orders.state", "mode": "scheduled", "every_hours": 1}]},
             "topics are backed up continuously",
         ),
-        ({"databases": [{"name": "erp", "mode": "continuous"}]}, "databases are backed up on a schedule"),
+        (
+            {"topics": [{"name": "orders.state", "mode": "continuous", "every_hours": 1}]},
+            "every_hours belongs to databases only",
+        ),
+        ({"databases": [{"name": "erp", "mode": "continuous"}]}, "how often the base backup of erp is taken"),
         ({"databases": [{"name": "crm", "mode": "scheduled", "every_hours": 24}]}, "crm: no database of ordersync"),
         ({"excluded": [{"name": "orders.state", "reason": "made anew from events"}]}, "named more than once"),
         ({"excluded": [{"name": "orders.parked", "reason": "no"}]}, "at least 10 characters"),

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, Root
 
-from consumers.backup.archive.segments import ArchivedRecord, OpenSegment, read_segment
+from consumers.backup.archive.segments import ArchivedRecord, OpenSegment, extent_of, read_segment
 from consumers.backup.vault.audit import AuditEntry, Deed, SignedEntry, entries, record, verify_audit
 from consumers.backup.vault.catalogue import Catalogue, load_onto, verified_file
-from consumers.backup.vault.commits import START, Commit, Gap, sign_commit
+from consumers.backup.vault.commits import START, Commit, sign_commit
 from consumers.backup.vault.creator import Creator, Progress
 from consumers.backup.vault.encryption import unseal, unwrap, wrap_name
 from consumers.backup.vault.keeper import Keeper
 from consumers.backup.vault.layout import AUDIT, metadata_path, numbered, root_path, wrap_path
+from consumers.backup.vault.targets import Gap
 from consumers.backup.vault.trust import (
     new_signer,
     public_path,
@@ -67,7 +68,7 @@ def test_what_was_committed_is_read_by_each_recipient_and_by_nobody_else(vault: 
                 wrapped = vault.copies.get(wrap_path(holds.set_id, wrap_name(str(holder.to_public())))) or b""
                 identity = unwrap(wrapped, holder, expected)
                 content = unseal(verified_file(vault.copies, file), identity, file.path)
-                found += [(partition, one) for one in read_segment(content, holds)]
+                found += [(partition, one) for one in read_segment(content, extent_of(holds))]
         assert sorted(found) == sorted(vault.records)
     stranger = People.hired().holders["restorer"]
     refused("wrong_key", lambda: unwrap(wrapped, stranger, expected))
@@ -213,14 +214,14 @@ def test_an_old_state_is_noticed_by_who_has_seen_a_newer_one(vault: Vault) -> No
 
 
 def test_a_frozen_state_expires(vault: Vault) -> None:
-    vault.commit(vault.new_creator(), records(0, 5))
+    vault.commit(vault.new_creator(), records(0, 5), NOW - timedelta(hours=30))
     vault.keeper.publish(NOW - timedelta(hours=23))
     vault.client().refresh()
     due = vault.keeper.publish(NOW - timedelta(hours=1))
     assert due is not None and due.timestamp_version == 2
     assert vault.keeper.publish(NOW) is None
     stale = Vault(vault.directory / "stale")
-    stale.commit(stale.new_creator(), records(0, 5))
+    stale.commit(stale.new_creator(), records(0, 5), NOW - timedelta(hours=30))
     refused("expired", lambda: stale.keeper.publish(NOW - timedelta(hours=25)))
     refused("expired", lambda: stale.client().refresh())
 

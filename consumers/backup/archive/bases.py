@@ -14,7 +14,7 @@ from pathlib import Path
 
 from consumers.backup.archive.manifests import verify_base
 from consumers.backup.policy import Dataset
-from consumers.backup.vault.catalogue import MANIFEST
+from consumers.backup.vault.holdings import MANIFEST
 from schemas.errors import BackupRefused, ConfigurationError
 from schemas.settings import DatabaseSettings
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from consumers.backup.archive.segments import ArchivedRecord, ClosedSegment, OpenSegment
-from consumers.backup.vault.commits import Gap, Vacancy
+from consumers.backup.vault.targets import Gap, Vacancy
 from consumers.sink import Partition
 from schemas.errors import Fatal
 

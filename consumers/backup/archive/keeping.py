@@ -52,6 +52,7 @@ class KeeperWorker:
                     _log.info(
                         "commit %d is the newest, timestamp %d", *(published.head.version, published.timestamp_version)
                     )
+                patience.until_done(lambda: self._keeper.remove_expired(datetime.now(UTC)))
                 if stop.wait(self._settings.interval_seconds):
                     return
         except StoppedWaiting:

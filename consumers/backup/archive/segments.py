@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 import fastavro
 from fastavro.types import Schema
 
-from consumers.backup.vault.commits import Gap, SegmentTarget
 from consumers.backup.vault.layout import segment_path
+from consumers.backup.vault.targets import Gap, SegmentTarget
 from consumers.sink import Partition
 from schemas.errors import BackupRefused
 
@@ -162,12 +162,27 @@ class OpenSegment:
         )
 
 
-def read_segment(content: bytes, holds: SegmentTarget) -> Iterator[ArchivedRecord]:
+class Extent(NamedTuple):
+    """What the catalogue says of a file of records."""
+
+    partition: Partition
+    first_offset: int
+    end_offset: int
+    records: int
+
+
+def extent_of(holds: SegmentTarget) -> Extent:
+    """Of a segment."""
+    return Extent(Partition(holds.topic, holds.partition), holds.first_offset, holds.end_offset, holds.records)
+
+
+def read_segment(content: bytes, holds: Extent) -> Iterator[ArchivedRecord]:
     """The records of a decrypted file, in the order of their offsets.
 
     Raises:
         BackupRefused: it is no segment, or not the one that the catalogue describes.
     """
+    what = f"{holds.partition.topic}/{holds.partition.number}"
     seen, last = 0, holds.first_offset - 1
     try:
         for row in fastavro.reader(BytesIO(content), _SCHEMA):
@@ -184,11 +199,9 @@ def read_segment(content: bytes, holds: SegmentTarget) -> Iterator[ArchivedRecor
                 tuple((header["key"], header["value"]) for header in row["headers"]),
             )
     except (ValueError, EOFError, KeyError, IndexError, TypeError) as exc:
-        raise BackupRefused(
-            f"a segment of {holds.topic}/{holds.partition} cannot be read: {exc}", reason="altered"
-        ) from exc
+        raise BackupRefused(f"a segment of {what} cannot be read: {exc}", reason="altered") from exc
     if seen != holds.records:
         raise BackupRefused(
-            f"a segment of {holds.topic}/{holds.partition} has {seen} records, the catalogue says {holds.records}",
+            f"a segment of {what} has {seen} records, the catalogue says {holds.records}",
             reason="truncated",
         )

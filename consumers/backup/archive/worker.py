@@ -11,7 +11,7 @@ from time import monotonic
 from confluent_kafka import Message
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from consumers.backup.archive.bases import BaseBackups, PostgresPrograms
+from consumers.backup.archive.additions import Additions
 from consumers.backup.archive.collection import Collection, require_not_beyond
 from consumers.backup.archive.kafka import TopicReader, archived, is_end, is_expired, require_passing
 from consumers.backup.archive.patience import Patience, StoppedWaiting
@@ -19,11 +19,11 @@ from consumers.backup.archive.segments import ClosedSegment
 from consumers.backup.archive.settings import ArchiveSettings
 from consumers.backup.archive.surroundings import SurroundingsReader, TopicSurroundings
 from consumers.backup.policy import Policy
-from consumers.backup.vault.catalogue import MANIFEST
-from consumers.backup.vault.commits import BaseTarget, SurroundingsTarget
 from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.creator import Creator, Progress
-from consumers.backup.vault.layout import base_path, surroundings_path
+from consumers.backup.vault.expiring import Expiring
+from consumers.backup.vault.layout import surroundings_path
+from consumers.backup.vault.targets import SurroundingsTarget
 from schemas import metrics
 
 NAME = "archive"
@@ -43,9 +43,8 @@ class ArchiveWorker:
         self._creator = creator
         self._reader = TopicReader(settings, policy.continuous_topics)
         self._surroundings = SurroundingsReader(settings, policy.continuous_topics)
-        spool = settings.data_dir / "base-backup"
-        programs = PostgresPrograms(settings.postgres_programs)
-        self._bases = BaseBackups(policy.databases, settings.databases, programs, spool)
+        self._additions = Additions(settings, policy, creator)
+        self._expiring = Expiring(policy, copies, creator)
         self._known: TopicSurroundings | None = None
         self._surroundings_due_seconds = 0.0
         self._committed_seconds = 0.0
@@ -78,14 +77,14 @@ class ArchiveWorker:
             _log.info("stopped while waiting for its environment; the next start goes on from the newest commit")
         finally:
             self._placed = False
-            self._bases.close()
+            self._additions.close()
             self._reader.close()
 
     def _follow(self) -> None:
         for message in self._patience.until_done(lambda: self._reader.poll(_POLL_SECONDS)):
             self._take(message)
-        self._take_bases()
-        if self._due():
+        is_done = self._additions.take(datetime.now(UTC), self._patience)
+        if is_done or self._due():
             grown = self._patience.until_done(self._mark)
             self._commit()
             if grown:
@@ -140,7 +139,8 @@ class ArchiveWorker:
         closed, vacant = self._collection.close()
         patience.until_done(lambda: self._take_surroundings(now))
         sealed_bytes = sum(self._put(segment, now) for segment in closed)
-        progress = Progress(now, self._collection.through, vacant)
+        expired = patience.until_done(lambda: self._expiring.plan(now))
+        progress = Progress(now, self._collection.through, vacant, expired)
         patience.until_done(lambda: creator.commit(progress))
         self._committed_seconds = monotonic()
         self._metrics.committed(sum(one.records for one in closed), sealed_bytes, self._collection.through)
@@ -153,33 +153,6 @@ class ArchiveWorker:
         sealed = creator.seal(segment.content, now)
         patience.until_done(lambda: creator.add(segment.path(sealed), sealed, segment.described(set_id)))
         return len(sealed)
-
-    def _take_bases(self) -> None:
-        """One piece of a base backup, so that the topics need not wait for all of it."""
-        creator, patience, now = self._creator, self._patience, datetime.now(UTC)
-        piece = self._bases.advance(now, self._last_base, self._policy.segments.max_bytes)
-        if piece is None:
-            return
-        set_id = patience.until_done(lambda: creator.key_set(now)).set_id
-        sealed = creator.seal(piece.content, now)
-        taken = piece.taken_at.strftime("%Y%m%dT%H%M%SZ")
-        path = base_path(piece.database, taken, piece.file, piece.number, sha256(sealed).hexdigest())
-        holds = BaseTarget(
-            set_id=set_id,
-            database=piece.database,
-            taken_at=piece.taken_at,
-            file=piece.file,
-            number=piece.number,
-            is_last=piece.is_last,
-        )
-        patience.until_done(lambda: creator.add(path, sealed, holds))
-        if piece.is_last and piece.file == MANIFEST:
-            self._commit()
-            _log.info("base backup of %s is in the copies", piece.database)
-
-    def _last_base(self, database: str) -> datetime | None:
-        complete = self._creator.catalogue.complete_bases(database)
-        return complete[-1].taken_at if complete else None
 
     def _take_surroundings(self, now: datetime) -> None:
         if monotonic() < self._surroundings_due_seconds:

@@ -10,7 +10,8 @@ from pathlib import Path
 from consumers.backup.archive.bases import BASE
 from consumers.backup.archive.manifests import verify_base
 from consumers.backup.restore.reader import ArchiveReader
-from consumers.backup.vault.catalogue import MANIFEST, BaseBackup, Catalogue
+from consumers.backup.vault.catalogue import Catalogue
+from consumers.backup.vault.holdings import MANIFEST, BaseBackup
 from schemas.errors import ConfigurationError
 
 

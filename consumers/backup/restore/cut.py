@@ -8,7 +8,7 @@ moment belong to the cut, and so do their states and entries, also those with a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -17,8 +17,9 @@ from fastavro.read import SchemaResolutionError
 from fastavro.types import Schema
 
 from consumers.backup.archive.segments import ArchivedRecord
-from consumers.backup.restore.reader import ArchiveReader, milliseconds
+from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.schemas import ArchivedSchemas
+from consumers.backup.vault.needs import LONGEST_TRANSACTION, milliseconds
 from consumers.sink import Partition
 from schemas.codec.wire import HEADER_LENGTH
 from schemas.errors import InvalidMessage
@@ -27,9 +28,6 @@ from schemas.topics import ORDER_EVENTS, ORDER_STATE, POSTINGS
 Projection = tuple[Schema, Schema]
 
 _TELLING = frozenset({"state", "order_id", "version", "order_version"})
-
-LONGEST_TRANSACTION = timedelta(minutes=15)
-"""No transaction lasts longer: the brokers' `transaction.max.timeout.ms`."""
 
 
 class Cut:

@@ -8,12 +8,14 @@ from datetime import datetime
 from pydantic import ValidationError
 from pyrage.x25519 import Identity
 
-from consumers.backup.archive.segments import ArchivedRecord, read_segment
+from consumers.backup.archive.segments import ArchivedRecord, Extent, extent_of, read_segment
 from consumers.backup.archive.surroundings import TopicSurroundings
-from consumers.backup.vault.catalogue import BasePiece, Catalogue, Segment, Surroundings, verified_file
+from consumers.backup.vault.catalogue import Catalogue, verified_file
 from consumers.backup.vault.copies import Source
 from consumers.backup.vault.encryption import unseal, unwrap, wrap_name
+from consumers.backup.vault.holdings import BasePiece, Segment, SnapshotPiece, Surroundings, WalPiece
 from consumers.backup.vault.layout import wrap_path
+from consumers.backup.vault.needs import has_expired, milliseconds, read_from, segments_until
 from consumers.sink import Partition
 from schemas.errors import BackupRefused, ConfigurationError
 
@@ -29,32 +31,50 @@ class ArchiveReader:
         self._identities: dict[str, Identity] = {}
 
     def partitions(self, topic: str) -> list[Partition]:
-        """The partitions of a topic that have segments."""
+        """The partitions of a topic that the backup covers."""
         return sorted(one for one in self.catalogue.segments if one.topic == topic)
 
     def records(self, partition: Partition, until: datetime, since: datetime | None = None) -> Iterator[ArchivedRecord]:
         """Every record of the partition whose timestamp is not after `until`, in the order of offsets.
 
-        Segments that have none after `since` are not opened; of the others older records come too.
+        Of a topic that deletes by age, those that it had not deleted then; of a compacted one, at least the latest of
+        each key. Segments that have none after `since` are not opened; of the others older records come too.
 
         Raises:
+            ConfigurationError: the moment is no longer kept.
             BackupRefused: a file is missing, altered or not for this identity.
         """
+        if has_expired(self.catalogue, partition, until):
+            raise ConfigurationError(
+                f"what {partition.topic}/{partition.number} held at {until.isoformat()} is no longer in the backup; "
+                "`backup retention` shows which restore points are kept"
+            )
         until_ms, since_ms = milliseconds(until), 0 if since is None else milliseconds(since)
-        for segment in self.catalogue.segments.get(partition, ()):
-            if segment.holds.earliest_ms > until_ms or segment.holds.latest_ms < since_ms:
+        snapshot, _, oldest_ms = read_from(self.catalogue, partition, until_ms)
+        if snapshot is not None:
+            for piece in snapshot.pieces:
+                yield from self.snapshot(piece)
+        for segment in segments_until(self.catalogue, partition, until_ms):
+            if segment.holds.latest_ms < since_ms:
                 continue
             for record in self.read(segment):
-                if record.timestamp_ms <= until_ms:
+                if oldest_ms < record.timestamp_ms <= until_ms:
                     yield record
+
+    def snapshot(self, piece: SnapshotPiece) -> Iterator[ArchivedRecord]:
+        """The records of a piece of a compacted partition's state. Raises as `records`."""
+        holds = piece.holds
+        content = unseal(verified_file(self._source, piece.file), self._key(holds.set_id), piece.file.path)
+        place = Partition(holds.topic, holds.partition)
+        return read_segment(content, Extent(place, 0, holds.end_offset, holds.records))
 
     def read(self, segment: Segment) -> Iterator[ArchivedRecord]:
         """All records of one segment."""
         content = unseal(verified_file(self._source, segment.file), self._key(segment.holds.set_id), segment.file.path)
-        return read_segment(content, segment.holds)
+        return read_segment(content, extent_of(segment.holds))
 
-    def piece(self, piece: BasePiece) -> bytes:
-        """A piece of a base backup. Raises as `records`."""
+    def piece(self, piece: BasePiece | WalPiece) -> bytes:
+        """A piece of a base backup, or of a log. Raises as `records`."""
         sealed = verified_file(self._source, piece.file)
         return unseal(sealed, self._key(piece.holds.set_id), piece.file.path)
 
@@ -89,8 +109,3 @@ class ArchiveReader:
                 )
             self._identities[set_id] = unwrap(wrapped, self._holder, self.catalogue.sets[set_id])
         return self._identities[set_id]
-
-
-def milliseconds(moment: datetime) -> int:
-    """Since 1970, as Kafka counts; a part of a millisecond is cut off."""
-    return int(moment.timestamp() * 1000)

@@ -27,6 +27,7 @@ from consumers.backup.restore.cut import Cut
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.schemas import register_all, with_new_id
 from consumers.backup.restore.target import Digest, RestoreTarget, require_same
+from consumers.backup.vault.needs import is_whole
 from consumers.sink import Partition
 from schemas.errors import ConfigurationError
 from schemas.registry import SchemaRegistry
@@ -163,4 +164,9 @@ def require_reach(reader: ArchiveReader, at: datetime) -> None:
     if at > through:
         raise ConfigurationError(
             f"the backup is complete through {through.isoformat()}, not {at.isoformat()}; ask for that time or before"
+        )
+    if not is_whole(reader.catalogue, at):
+        raise ConfigurationError(
+            f"{at.isoformat()} is no longer kept by the policy: part of what the topics held then has expired; "
+            "`backup retention` shows which restore points are kept"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from pyrage.x25519 import Identity
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.vault.catalogue import Catalogue, newest_version, verified_file
 from consumers.backup.vault.client import Client
-from consumers.backup.vault.commits import CataloguedFile
 from consumers.backup.vault.copies import Copies, Copy, Source
 from consumers.backup.vault.encryption import unwrap, wrap, wrap_name
 from consumers.backup.vault.layout import AUDIT, SNAPSHOTS, TARGETS, TIMESTAMPS, numbered, wrap_path
+from consumers.backup.vault.targets import CataloguedFile
 from schemas.errors import BackupRefused, ConfigurationError
 
 _PARALLEL_READS = 8
@@ -141,14 +142,20 @@ def rewrap(copies: Copies, catalogue: Catalogue, holder: Identity, recipient: st
 
 
 def _read_all(reader: ArchiveReader) -> int:
-    for bases in reader.catalogue.bases.values():
+    catalogue = reader.catalogue
+    for bases in catalogue.bases.values():
         for base in bases.values():
-            for pieces in base.files.values():
-                for piece in pieces:
-                    reader.piece(piece)
-    return sum(
-        1 for segments in reader.catalogue.segments.values() for segment in segments for _ in reader.read(segment)
-    )
+            for piece in base.pieces:
+                reader.piece(piece)
+    for runs in catalogue.wal.values():
+        for run in runs:
+            for part in run.pieces:
+                reader.piece(part)
+    for known in catalogue.snapshots.values():
+        for snapshot in known:
+            for state in snapshot.pieces:
+                deque(reader.snapshot(state), maxlen=0)
+    return sum(1 for segments in catalogue.segments.values() for segment in segments for _ in reader.read(segment))
 
 
 def _altered_files(

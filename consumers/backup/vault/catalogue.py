@@ -2,86 +2,43 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hashlib import sha256
-from typing import NamedTuple
 
-from consumers.backup.vault.commits import (
-    START,
+from consumers.backup.vault.commits import START, Commit, Link, SignedCommit, verified_chain
+from consumers.backup.vault.copies import Source
+from consumers.backup.vault.holdings import (
+    BaseBackup,
+    BasePiece,
+    Expired,
+    ExpiredSegment,
+    Point,
+    Segment,
+    SnapshotPiece,
+    StateSnapshot,
+    Surroundings,
+    WalPiece,
+    WalRun,
+)
+from consumers.backup.vault.layout import TARGETS, metadata_path, number_in, numbered
+from consumers.backup.vault.targets import (
     BaseTarget,
     CataloguedFile,
-    Commit,
+    ExpiredRange,
     Gap,
-    Link,
     SegmentTarget,
     SetTarget,
-    SignedCommit,
+    SnapshotTarget,
     SurroundingsTarget,
-    verified_chain,
+    WalTarget,
 )
-from consumers.backup.vault.copies import Source
-from consumers.backup.vault.layout import TARGETS, metadata_path, number_in, numbered
 from consumers.sink import Partition
 from schemas.errors import BackupRefused
 
-MANIFEST = "backup_manifest"
-"""The file of a base backup that is put last."""
-
 _PARALLEL_READS = 16
-
-
-class Segment(NamedTuple):
-    """A segment and its file."""
-
-    file: CataloguedFile
-    holds: SegmentTarget
-
-
-class Surroundings(NamedTuple):
-    """What stood around the topics at one time, and its file."""
-
-    file: CataloguedFile
-    holds: SurroundingsTarget
-
-
-class BasePiece(NamedTuple):
-    """A piece of a base backup and its file."""
-
-    file: CataloguedFile
-    holds: BaseTarget
-
-
-class BaseBackup:
-    """All pieces of one base backup that were committed so far."""
-
-    def __init__(self, database: str, taken_at: datetime) -> None:
-        self.database = database
-        self.taken_at = taken_at
-        self.files: dict[str, list[BasePiece]] = {}
-
-    @property
-    def bytes(self) -> int:
-        """In the copies."""
-        return sum(piece.file.length for pieces in self.files.values() for piece in pieces)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the manifest, which comes last, is there to its end."""
-        manifest = self.files.get(MANIFEST)
-        return manifest is not None and manifest[-1].holds.is_last
-
-    def take(self, piece: BasePiece) -> None:
-        """The next piece.
-
-        Raises:
-            BackupRefused: one is missing before it.
-        """
-        pieces = self.files.setdefault(piece.holds.file, [])
-        if piece.holds.number != len(pieces) or (pieces and pieces[-1].holds.is_last):
-            raise BackupRefused(f"{piece.file.path}: a piece of the base backup is missing before it", reason="hole")
-        pieces.append(piece)
 
 
 class Catalogue:
@@ -89,41 +46,66 @@ class Catalogue:
 
     def __init__(self) -> None:
         self.head: Link = START
-        self.commits: list[Commit] = []
+        self.points: list[Point] = []
+        """Every commit."""
         self.segments: dict[Partition, list[Segment]] = {}
+        self.expired_segments: dict[Partition, list[ExpiredSegment]] = {}
         self.gaps: dict[Partition, list[Gap]] = {}
+        self.snapshots: dict[Partition, list[StateSnapshot]] = {}
+        """Of compacted topics, oldest first; the last one may be incomplete."""
         self.sets: dict[str, str] = {}
         """Set id -> public key."""
         self.surroundings: list[Surroundings] = []
         self.bases: dict[str, dict[datetime, BaseBackup]] = {}
         """Database -> when it was begun -> base backup."""
+        self.wal: dict[str, list[WalRun]] = {}
+        """Database -> its log, oldest first."""
+        self.expiries: list[Expired] = []
+        self._files: dict[str, CataloguedFile] = {}
         self._ends: dict[Partition, int] = {}
+        self._latest_ms: defaultdict[Partition, int] = defaultdict(int)
 
     @property
     def positions(self) -> dict[Partition, int]:
         """Offset after the last one that is backed up, of each partition."""
         return dict(self._ends)
 
+    def position(self, partition: Partition) -> int:
+        """The same of one partition; 0 where nothing is backed up."""
+        return self._ends.get(partition, 0)
+
     @property
     def complete_through_at(self) -> datetime | None:
         """Everything that the topics held then can be restored; None before the first such commit."""
-        return next((one.complete_through_at for one in reversed(self.commits) if one.complete_through_at), None)
+        return next((one.complete_through_at for one in reversed(self.points) if one.complete_through_at), None)
 
     @property
     def settled_through_at(self) -> datetime | None:
         """The complete time before the newest: transactions that were open at it have ended since, in all topics."""
-        times = sorted({one.complete_through_at for one in self.commits if one.complete_through_at}, reverse=True)
-        return times[min(1, len(times) - 1)] if times else None
+        newest = self.complete_through_at
+        earlier = (one.complete_through_at for one in reversed(self.points) if one.complete_through_at)
+        return next((one for one in earlier if newest is not None and one < newest), newest)
 
     def complete_bases(self, database: str) -> list[BaseBackup]:
         """The base backups of a database that can be restored, oldest first."""
         bases = self.bases.get(database, {}).values()
         return sorted((one for one in bases if one.is_complete), key=lambda one: one.taken_at)
 
+    def log_of(self, base: BaseBackup) -> WalRun | None:
+        """The log that goes on where a base backup ends; None where there is none."""
+        span = base.log
+        runs = () if span is None else self.wal.get(base.database, ())
+        return next((run for run in reversed(runs) if span is not None and run.serves(span)), None)
+
     @property
     def files(self) -> Iterator[CataloguedFile]:
-        """Every file, in the order of the commits."""
-        return (file for commit in self.commits for file in commit.files)
+        """Every file that is part of the backup, in the order of the commits."""
+        return iter(self._files.values())
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self._files)
 
     def append(self, signed: SignedCommit) -> None:
         """Take one more commit.
@@ -167,21 +149,110 @@ class Catalogue:
         return reached
 
     def _take(self, commit: Commit) -> None:
-        self.commits.append(commit)
+        self.points.append(Point(commit.version, commit.committed_at, commit.complete_through_at))
         for vacancy in commit.vacant:
             self.gaps.setdefault(Partition(vacancy.topic, vacancy.partition), []).append(vacancy.gap)
         for file in commit.files:
-            holds = file.holds
-            if isinstance(holds, SegmentTarget):
-                partition = Partition(holds.topic, holds.partition)
-                self.segments.setdefault(partition, []).append(Segment(file, holds))
+            if file.path in self._files:
+                raise BackupRefused(f"{file.path} is in the catalogue twice", reason="malformed")
+            self._files[file.path] = file
+            self._take_file(file)
+        # After the segments: a snapshot may end where those of the same commit do.
+        for file in commit.files:
+            if isinstance(file.holds, SnapshotTarget):
+                self._take_snapshot(SnapshotPiece(file, file.holds))
+        if not commit.expired.is_empty:
+            self._expire(commit)
+
+    def _take_file(self, file: CataloguedFile) -> None:
+        holds = file.holds
+        if isinstance(holds, SegmentTarget):
+            partition = Partition(holds.topic, holds.partition)
+            self.segments.setdefault(partition, []).append(Segment(file, holds))
+            if holds.gaps:
                 self.gaps.setdefault(partition, []).extend(holds.gaps)
-            elif isinstance(holds, SurroundingsTarget):
-                self.surroundings.append(Surroundings(file, holds))
-            elif isinstance(holds, BaseTarget):
-                bases = self.bases.setdefault(holds.database, {})
-                base = bases.setdefault(holds.taken_at, BaseBackup(holds.database, holds.taken_at))
-                base.take(BasePiece(file, holds))
+            self._latest_ms[partition] = max(self._latest_ms[partition], holds.latest_ms)
+        elif isinstance(holds, SurroundingsTarget):
+            self.surroundings.append(Surroundings(file, holds))
+        elif isinstance(holds, BaseTarget):
+            bases = self.bases.setdefault(holds.database, {})
+            base = bases.setdefault(holds.taken_at, BaseBackup(holds.database, holds.taken_at))
+            base.take(BasePiece(file, holds))
+        elif isinstance(holds, WalTarget):
+            runs, piece = self.wal.setdefault(holds.database, []), WalPiece(file, holds)
+            if holds.end_lsn <= holds.first_lsn:
+                raise BackupRefused(f"{file.path} has no byte of the log", reason="hole")
+            if runs and runs[-1].goes_on_with(piece):
+                runs[-1].pieces.append(piece)
+            else:
+                runs.append(WalRun(piece))
+
+    def _take_snapshot(self, piece: SnapshotPiece) -> None:
+        holds = piece.holds
+        partition = Partition(holds.topic, holds.partition)
+        known = self.snapshots.setdefault(partition, [])
+        if not known or known[-1].taken_at != holds.taken_at:
+            known.append(StateSnapshot(partition, holds.taken_at, holds.end_offset))
+        known[-1].take(piece, self.position(partition), self._latest_ms[partition])
+
+    def _expire(self, commit: Commit) -> None:
+        paths: list[str] = []
+        for one in commit.expired.ranges:
+            paths += self._expire_range(one, commit)
+        named = set(commit.expired.paths)
+        if strange := sorted(named - self._files.keys()):
+            raise BackupRefused(f"commit {commit.version} expires {strange[0]}, which is not there", reason="malformed")
+        if wrong := sorted(path for path in named if isinstance(self._files[path].holds, SegmentTarget | SetTarget)):
+            raise BackupRefused(f"commit {commit.version} may not expire {wrong[0]} by its name", reason="malformed")
+        self._leave_out(named)
+        paths += commit.expired.paths
+        for path in paths:
+            del self._files[path]
+        self.expiries.append(Expired(commit.version, commit.committed_at, tuple(paths)))
+
+    def _expire_range(self, one: ExpiredRange, commit: Commit) -> list[str]:
+        partition = Partition(one.topic, one.partition)
+        segments = self.segments.get(partition, [])
+        gone = [each for each in segments if one.first_offset <= each.holds.first_offset < one.end_offset]
+        if not gone or gone[0].holds.first_offset != one.first_offset or gone[-1].holds.end_offset != one.end_offset:
+            raise BackupRefused(
+                f"commit {commit.version} expires {one.topic}/{one.partition} from offset {one.first_offset} to "
+                f"{one.end_offset}, which are no bounds of segments",
+                reason="malformed",
+            )
+        left = {each.file.path for each in segments} - {each.file.path for each in gone}
+        self.segments[partition] = [each for each in segments if each.file.path in left]
+        self.expired_segments.setdefault(partition, []).extend(
+            ExpiredSegment(each.holds.first_offset, each.holds.end_offset, each.holds.earliest_ms, each.holds.latest_ms)
+            for each in gone
+        )
+        return [each.file.path for each in gone]
+
+    def _leave_out(self, named: set[str]) -> None:
+        """What a named file is part of is no longer there as a whole."""
+        self.surroundings = [one for one in self.surroundings if one.file.path not in named]
+        for partition, known in self.snapshots.items():
+            self.snapshots[partition] = [
+                one for one in known if not any(piece.file.path in named for piece in one.pieces)
+            ]
+        for bases in self.bases.values():
+            for taken_at in [at for at, base in bases.items() if any(one.file.path in named for one in base.pieces)]:
+                del bases[taken_at]
+        for database, runs in self.wal.items():
+            self.wal[database] = [part for run in runs for part in _parts(run, named)]
+
+
+def _parts(run: WalRun, without: set[str]) -> list[WalRun]:
+    """What is left of a run: one run for each stretch without a hole."""
+    found: list[WalRun] = []
+    for piece in run.pieces:
+        if piece.file.path in without:
+            continue
+        if found and found[-1].goes_on_with(piece):
+            found[-1].pieces.append(piece)
+        else:
+            found.append(WalRun(piece))
+    return found
 
 
 def load_onto(catalogue: Catalogue, source: Source, head: Link) -> None:

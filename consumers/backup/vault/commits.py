@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, ValidationError
 from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
+from consumers.backup.vault.targets import NOTHING_EXPIRED, CataloguedFile, Expiry, Vacancy
 from schemas.errors import BackupRefused
 from schemas.settings import SettingsPart
 
@@ -34,93 +35,6 @@ START = Link(0, "")
 """Before the first commit."""
 
 
-class Gap(SettingsPart):
-    """Offsets that no record of the backup has, from `first` up to `end`, without it."""
-
-    first: int
-    end: int
-    reason: Literal["no_record", "expired"]
-    """`no_record`: markers of transactions, aborted or compacted records. `expired`: deleted before they were read."""
-
-
-class Vacancy(SettingsPart):
-    """A gap in one partition that no segment has around it."""
-
-    topic: str
-    partition: int
-    gap: Gap
-
-
-class SegmentTarget(SettingsPart):
-    """A file with the records of one partition from `first_offset` up to `end_offset`, without it."""
-
-    kind: Literal["segment"] = "segment"
-    set_id: str
-    topic: str
-    partition: int
-    first_offset: int
-    end_offset: int
-    records: int
-    gaps: tuple[Gap, ...] = ()
-    earliest_ms: int
-    """Timestamps of its records, milliseconds since 1970."""
-    latest_ms: int
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether its records and the gaps that it tells of make up its whole range."""
-        missing = sum(gap.end - gap.first for gap in self.gaps)
-        return self.records + missing == self.end_offset - self.first_offset > 0
-
-
-class SetTarget(SettingsPart):
-    """A file with the public half of a set's key."""
-
-    kind: Literal["set"] = "set"
-    set_id: str
-    recipient: str
-
-
-class SurroundingsTarget(SettingsPart):
-    """A file with schemas, topic configurations and consumer groups' offsets."""
-
-    kind: Literal["surroundings"] = "surroundings"
-    set_id: str
-    taken_at: AwareDatetime
-
-
-class BaseTarget(SettingsPart):
-    """A piece of a base backup of the server of a database."""
-
-    kind: Literal["base"] = "base"
-    set_id: str
-    database: str
-    taken_at: AwareDatetime
-    """When the backup was begun; with `database` its identity."""
-    file: str
-    number: int
-    """From 0 within the file."""
-    is_last: bool
-    """Of the file."""
-
-
-Contents = Annotated[SegmentTarget | SetTarget | SurroundingsTarget | BaseTarget, Field(discriminator="kind")]
-
-
-class CataloguedFile(SettingsPart):
-    """One file of the backup: where it lies, what its bytes must be, and what they hold."""
-
-    path: str
-    length: int
-    sha256: str
-    holds: Contents
-
-    @classmethod
-    def of(cls, path: str, content: bytes, holds: Contents) -> CataloguedFile:
-        """The entry of a file about to be written."""
-        return cls(path=path, length=len(content), sha256=sha256(content).hexdigest(), holds=holds)
-
-
 class Commit(SettingsPart):
     """What was added at once."""
 
@@ -131,6 +45,7 @@ class Commit(SettingsPart):
     """Everything that the topics held at this time is in this commit or one before it."""
     policy_version: int
     vacant: tuple[Vacancy, ...] = ()
+    expired: Expiry = NOTHING_EXPIRED
     files: tuple[CataloguedFile, ...] = ()
 
 

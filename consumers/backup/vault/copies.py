@@ -87,6 +87,24 @@ class Copy:
         except (BaseError, OSError) as exc:
             raise _mapped(exc, f"copy {self.name}: replacing {path}") from exc
 
+    def remove(self, path: str) -> bool:
+        """Take a file away that has expired; False where the store keeps it still, as one with object lock does.
+
+        Only the keeper calls it. Harmless where there is no such file. No lock is ever lifted or gone round.
+
+        Raises:
+            Transient: the place is away.
+        """
+        try:
+            obstore.delete(self._store, path)
+        except FileNotFoundError:
+            return True
+        except (PermissionDeniedError, UnauthenticatedError, PermissionError):
+            return False
+        except (BaseError, OSError) as exc:
+            raise _mapped(exc, f"copy {self.name}: removing {path}") from exc
+        return True
+
     def get(self, path: str) -> bytes | None:
         """The file's content; None where there is no such file. Raises `Transient`."""
         try:

@@ -21,22 +21,13 @@ from tuf.api.metadata import Root
 
 from consumers.backup.policy import Policy
 from consumers.backup.vault.catalogue import Catalogue, load_onto, newest_version
-from consumers.backup.vault.commits import (
-    CataloguedFile,
-    Commit,
-    Contents,
-    Link,
-    SetTarget,
-    Vacancy,
-    link_of,
-    read_commit,
-    sign_commit,
-)
+from consumers.backup.vault.commits import Commit, Link, link_of, read_commit, sign_commit
 from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.encryption import KeySet, new_key_set, seal
 from consumers.backup.vault.kept import kept_state
 from consumers.backup.vault.layout import TARGETS, metadata_path, set_path, wrap_path
-from consumers.backup.vault.trust import follow_root, require_role
+from consumers.backup.vault.targets import NOTHING_EXPIRED, CataloguedFile, Contents, Expiry, SetTarget, Vacancy
+from consumers.backup.vault.trust import follow_root, read_root, require_role
 from schemas.errors import BackupRefused, PositionConflict
 
 
@@ -47,6 +38,7 @@ class Progress:
     committed_at: datetime
     complete_through_at: datetime | None
     vacant: Sequence[Vacancy] = ()
+    expired: Expiry = NOTHING_EXPIRED
 
 
 class Creator:
@@ -61,6 +53,8 @@ class Creator:
         self._set: KeySet | None = None
         self._set_made_at: datetime | None = None
         self._pending: list[CataloguedFile] = []
+        self.root: Root = read_root(root).signed
+        """What the officers said last, as of `open`."""
 
     def open(self) -> None:
         """Read the catalogue up to the newest commit that this role signed.
@@ -70,7 +64,7 @@ class Creator:
             BackupRefused: what lies there is not what was signed.
             Transient: the copies are away.
         """
-        root = follow_root(self._copies, self._given_root)
+        root = self.root = follow_root(self._copies, self._given_root)
         require_role(root, "targets", self._signer, "creator")
         version = newest_version(self._copies, TARGETS, self.catalogue.head.version)
         content = self._copies.get(metadata_path("targets", version))
@@ -113,17 +107,20 @@ class Creator:
             PositionConflict: another creator has written this commit.
             Transient: too few copies took it; called again it goes on.
         """
-        head = self.catalogue.head
+        head, points = self.catalogue.head, self.catalogue.points
+        # A clock that was set back does not set the backup back.
+        committed_at = max([progress.committed_at, *(one.committed_at for one in points[-1:])])
         commit = Commit(
             version=head.version + 1,
             previous_sha256=head.sha256,
-            committed_at=progress.committed_at,
+            committed_at=committed_at,
             complete_through_at=progress.complete_through_at,
             policy_version=self._policy.version,
             vacant=tuple(progress.vacant),
+            expired=progress.expired,
             files=tuple(self._pending),
         )
-        expires_at = progress.committed_at + timedelta(days=self._policy.trust.catalogue_valid_days)
+        expires_at = committed_at + timedelta(days=self._policy.trust.catalogue_valid_days)
         signed = sign_commit(commit, expires_at, self._signer)
         path = metadata_path("targets", commit.version)
         if not self._copies.put_new(path, signed.content):

@@ -7,7 +7,7 @@ history. It holds no key that reads a segment and none that adds one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from securesystemslib.signer import Signer
@@ -17,15 +17,22 @@ from consumers.backup.policy import Policy
 from consumers.backup.vault.audit import AuditEntry, verify_audit
 from consumers.backup.vault.catalogue import Catalogue, commits_after, load_onto, newest_version, verified_file
 from consumers.backup.vault.client import Client
-from consumers.backup.vault.commits import START, Link, SetTarget, SignedCommit, link_of
+from consumers.backup.vault.commits import START, Commit, Link, SignedCommit, link_of
 from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.creator import require_creator
 from consumers.backup.vault.drills import Rehearsals
 from consumers.backup.vault.encryption import wrap_name
+from consumers.backup.vault.holds import Holds
 from consumers.backup.vault.kept import AUDIT_FIELD, kept_state
 from consumers.backup.vault.layout import SNAPSHOTS, TIMESTAMPS, metadata_path, wrap_path
-from consumers.backup.vault.trust import follow_root, read_root, require_role
+from consumers.backup.vault.removal import Removal
+from consumers.backup.vault.retention import kept_spans, require_lawful
+from consumers.backup.vault.targets import SetTarget
+from consumers.backup.vault.trust import follow_root, keys_of, read_root, require_role
 from schemas.errors import BackupRefused, PositionConflict
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
+_ASKED_BEFORE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,10 @@ class Keeper:
         self._state_dir = state_dir
         self._catalogue = Catalogue()
         self._audit = START
+        self._holds = Holds()
+        self._known_at = datetime.now(UTC)
+        self.removal = Removal(policy.retention, copies, signer, state_dir / "removed.json")
+        """Takes away what has expired."""
         self.rehearsals = Rehearsals()
         """The last drills that the audit log tells of."""
         self._due_at: datetime | None = None
@@ -76,6 +87,9 @@ class Keeper:
                     reason="rolled_back",
                 )
         load_onto(self._catalogue, self._copies, kept.head)
+        if kept.expires_at is not None:
+            # What was signed then was known then.
+            self._known_at = kept.expires_at - timedelta(hours=self._policy.trust.timestamp_valid_hours)
         verify_audit(self._copies, START, self._root, kept.audit, self._note)
         self._audit = kept.audit
 
@@ -88,7 +102,8 @@ class Keeper:
             PositionConflict: another keeper signs too.
             Transient: the copies are away.
         """
-        grown = self._take_commits()
+        grown = self._take_commits(now)
+        self._known_at = now
         audit = verify_audit(self._copies, self._audit, self._root, told=self._note)
         if not (grown or audit != self._audit or self._due_at is None or now >= self._due_at):
             return None
@@ -96,10 +111,16 @@ class Keeper:
             return None
         return self._sign(audit, now)
 
-    def _note(self, entry: AuditEntry) -> None:
-        self.rehearsals = self.rehearsals.after(entry)
+    def remove_expired(self, now: datetime) -> int:
+        """Take some of what has expired away from the copies; gives how many files. Raises `Transient`."""
+        return self.removal.advance(self._catalogue, self._root, now)
 
-    def _take_commits(self) -> bool:
+    def _note(self, entry: AuditEntry) -> None:
+        role, _ = keys_of(self._root)[entry.keyid]
+        self.rehearsals = self.rehearsals.after(entry)
+        self._holds = self._holds.after(entry, role, self._known_at)
+
+    def _take_commits(self, now: datetime) -> bool:
         """Prove and take the commits after the last one; whether there were any."""
         head = self._catalogue.head
         for version, content in commits_after(self._copies, head):
@@ -110,12 +131,33 @@ class Keeper:
                     "history",
                     reason="rewritten",
                 )
+            self._require_timely(commit, now)
+            self._require_lawful(commit, now)
             for file in commit.files:
                 verified_file(self._copies, file)
                 if isinstance(file.holds, SetTarget):
                     self._require_wraps(file.holds.set_id)
             self._catalogue.append(SignedCommit(commit, content))
         return self._catalogue.head != head
+
+    def _require_timely(self, commit: Commit, now: datetime) -> None:
+        """Receive time decides what is kept: a creator can neither run ahead of it nor go back."""
+        before = self._catalogue.points[-1].committed_at if self._catalogue.points else commit.committed_at
+        if not before <= commit.committed_at <= now + _CLOCKS_DIFFER:
+            raise BackupRefused(
+                f"commit {commit.version} says that it was made at {commit.committed_at.isoformat()}; it came at "
+                f"{now.isoformat()}, after one of {before.isoformat()}. Compare the clocks of creator and keeper",
+                reason="time",
+            )
+
+    def _require_lawful(self, commit: Commit, now: datetime) -> None:
+        if commit.expired.is_empty:
+            return
+        # The creator asked for the holds just before it committed; the keeper had signed these by then.
+        holds = self._holds.known(commit.committed_at - _ASKED_BEFORE)
+        at = max(now, commit.committed_at)
+        kept = kept_spans(self._catalogue.points, self._policy.retention, holds, at)
+        require_lawful(self._catalogue, commit.expired, kept)
 
     def _require_wraps(self, set_id: str) -> None:
         for name, recipient in self._policy.encryption.recipients.items():

@@ -6,6 +6,7 @@ A creator or keeper that comes back after a long absence must be able to go on; 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from tuf.api.exceptions import RepositoryError
@@ -28,6 +29,7 @@ class Kept(NamedTuple):
     head: Link
     """The newest commit."""
     audit: Link
+    expires_at: datetime | None = None
 
 
 NOTHING_KEPT = Kept(START, START, START)
@@ -52,7 +54,7 @@ def kept_state(source: Source, root: Root) -> Kept:
     if hashes.get("sha256") != link_of(snapshot.version, snapshot_content).sha256:
         raise BackupRefused(f"snapshot {snapshot.version} is not the one that the keeper signed", reason="altered")
     head = Link(targets.version, (targets.hashes or {}).get("sha256", ""))
-    return Kept(link_of(version, content), head, audit_end(timestamp))
+    return Kept(link_of(version, content), head, audit_end(timestamp), timestamp.expires)
 
 
 def audit_end(timestamp: Timestamp) -> Link:

@@ -56,3 +56,13 @@ def base_path(database: str, taken: str, file: str, number: int, digest: str) ->
 def surroundings_path(digest: str) -> str:
     """Schemas, configurations and offsets at one time."""
     return f"surroundings/{digest[:32]}.json.age"
+
+
+def snapshot_path(topic: str, partition: int, taken: str, number: int, digest: str) -> str:
+    """A piece of the state of a compacted partition."""
+    return f"snapshots/{topic}/{partition}/{taken}/{number:06d}-{digest[:16]}.avro.age"
+
+
+def wal_path(database: str, timeline: int, first: int, end: int, digest: str) -> str:
+    """A part of the write-ahead log of a database's server."""
+    return f"wal/{database}/{timeline:08X}/{first:016X}-{end:016X}-{digest[:16]}.age"

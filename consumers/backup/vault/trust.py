@@ -31,6 +31,12 @@ OFFICERS = 2
 RESTORERS = "x-ordersync-restorers"
 """Field of the root with the restorers' keys, by key id."""
 
+PROMOTERS = "x-ordersync-promoters"
+"""Field of the root with the keys of those who may put a restore into use, by key id."""
+
+CREATOR, KEEPER, RESTORER, PROMOTER, OFFICER = "creator", "keeper", "restorer", "promoter", "officer"
+"""Roles, as people know them."""
+
 _ROLES = ("targets", "snapshot", "timestamp")
 
 
@@ -44,6 +50,7 @@ class RootPlan:
     restorers: Sequence[Key]
     expires_at: datetime
     version: int = 1
+    promoters: Sequence[Key] = ()
 
 
 def new_signer() -> CryptoSigner:
@@ -105,9 +112,11 @@ def draft_root(plan: RootPlan) -> Metadata[Root]:
     """
     if len(plan.officers) < OFFICERS:
         raise ConfigurationError(f"the root needs {OFFICERS} officers, {len(plan.officers)} are named")
-    everybody = [*plan.officers, plan.creator, plan.keeper, *plan.restorers]
+    everybody = [*plan.officers, plan.creator, plan.keeper, *plan.restorers, *plan.promoters]
     if len({key.keyid for key in everybody}) != len(everybody):
-        raise ConfigurationError("a key has two roles: officers, creator, keeper and restorer are different people")
+        raise ConfigurationError(
+            "a key has two roles: officers, creator, keeper, restorer and promoter are different people"
+        )
     root = Root(version=plan.version, expires=plan.expires_at.replace(microsecond=0), consistent_snapshot=True)
     for officer in plan.officers:
         root.add_key(officer, "root")
@@ -116,6 +125,7 @@ def draft_root(plan: RootPlan) -> Metadata[Root]:
     root.add_key(plan.keeper, "snapshot")
     root.add_key(plan.keeper, "timestamp")
     root.unrecognized_fields[RESTORERS] = {key.keyid: key.to_dict() for key in plan.restorers}
+    root.unrecognized_fields[PROMOTERS] = {key.keyid: key.to_dict() for key in plan.promoters}
     return Metadata(root)
 
 
@@ -180,14 +190,11 @@ def require_role(root: Root, role: str, signer: Signer, who: str) -> None:
 
 def keys_of(root: Root) -> dict[str, tuple[str, Key]]:
     """Who may write into the audit log: key id -> role and key."""
-    found = {
-        keyid: ("creator" if role == "targets" else "keeper", root.keys[keyid])
-        for role in _ROLES
-        for keyid in root.roles[role].keyids
-    }
-    restorers: dict[str, Any] = root.unrecognized_fields.get(RESTORERS, {})
-    for keyid, key in restorers.items():
-        found[keyid] = ("restorer", Key.from_dict(keyid, dict(key)))
+    named = {"root": OFFICER} | {role: CREATOR if role == "targets" else KEEPER for role in _ROLES}
+    found = {keyid: (who, root.keys[keyid]) for role, who in named.items() for keyid in root.roles[role].keyids}
+    for field, who in ((RESTORERS, RESTORER), (PROMOTERS, PROMOTER)):
+        keys: dict[str, Any] = root.unrecognized_fields.get(field, {})
+        found |= {keyid: (who, Key.from_dict(keyid, dict(key))) for keyid, key in keys.items()}
     return found
 
 
