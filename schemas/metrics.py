@@ -39,7 +39,8 @@ CONSUMER_REWINDS_TOTAL = Metric(
     "ordersync_consumer_rewinds_total", "Times that the group was seen to go back to an earlier offset", ("group",)
 )
 LAG_OBSERVED_TIMESTAMP_SECONDS = Metric(
-    "ordersync_lag_observed_timestamp_seconds", "When the broker last told the offsets of every group; 0 before the first"
+    "ordersync_lag_observed_timestamp_seconds",
+    "When the broker last told the offsets of every group; 0 before the first",
 )
 EVENT_LATENCY_SECONDS = Metric(
     "ordersync_event_latency_seconds",
@@ -72,6 +73,13 @@ EVENT_LATENCY_SECONDS = Metric(
 EVENTS_TOTAL = Metric("ordersync_events_total", "Records handled by a stage, by outcome", ("stage", "outcome"))
 DEAD_LETTERS_TOTAL = Metric("ordersync_dead_letters_total", "Records refused, by rule", ("rule",))
 PARKED_ORDERS = Metric("ordersync_parked_orders", "Orders that wait for a master record")
+PARKED_OLDEST_TIMESTAMP_SECONDS = Metric(
+    "ordersync_parked_oldest_timestamp_seconds",
+    "Since when the order waits that has waited longest, seconds since 1970; 0 where none waits",
+)
+WORKER_READY = Metric(
+    "ordersync_worker_ready", "1 while the worker does its work, otherwise 0; what /health/ready says"
+)
 STATE_RECORDS_TO_LOAD = Metric(
     "ordersync_state_records_to_load", "Offsets of the changelogs that a starting stream worker has still to pass"
 )
@@ -107,6 +115,9 @@ SINK_COMPLETE_THROUGH_TIMESTAMP_SECONDS = Metric(
     ("system",),
 )
 LEDGER_IMBALANCE = Metric("ordersync_ledger_imbalance", "Debits less credits of the ledger; always 0", ("currency",))
+REPLICATION_SLOT_PRESENT = Metric(
+    "ordersync_replication_slot_present", "1 while the source has the capture's slot and can serve it", ("slot",)
+)
 REPLICATION_SLOT_RETAINED_BYTES = Metric(
     "ordersync_replication_slot_retained_bytes", "Log that the source keeps for the capture", ("slot",)
 )
@@ -125,3 +136,18 @@ BACKUP_DRILL_OVERDUE = Metric(
     "ordersync_backup_drill_overdue", "1 where the last drill failed or is older than the policy allows, otherwise 0"
 )
 BACKUP_CHAIN_LENGTH = Metric("ordersync_backup_chain_length", "Links of the partition's hash chain", ("partition",))
+VENDOR_ATTEMPTS_TOTAL = Metric(
+    "ordersync_vendor_attempts_total",
+    "Attempts to deliver to a vendor: delivered, failed, unreachable, gone",
+    ("vendor", "outcome"),
+)
+VENDOR_WAITING = Metric("ordersync_vendor_waiting_updates", "Updates that a vendor has still to get", ("vendor",))
+VENDOR_OLDEST_SECONDS = Metric(
+    "ordersync_vendor_oldest_waiting_seconds", "Age of the oldest update that a vendor has still to get", ("vendor",)
+)
+VENDOR_DEAD_LETTERS = Metric("ordersync_vendor_dead_letters", "Updates that were given up", ("vendor",))
+VENDOR_UNACKNOWLEDGED = Metric(
+    "ordersync_vendor_unacknowledged_updates",
+    "Updates that a vendor has not acknowledged within the time that its profile allows",
+    ("vendor",),
+)

@@ -65,7 +65,7 @@ class Engine:
         self._assignment = assignment
         self._recheck = True
         self._stirred.set()
-        metrics.PARKED_ORDERS.set(self._state.parked_orders)
+        metrics.parked(self._state.waiting)
 
     def on_committed(self) -> None:
         """What was applied becomes local state."""
@@ -225,7 +225,7 @@ class Engine:
     async def _expire(self, now: datetime) -> None:
         for partition in list(self._held):
             await self._alone(partition, lambda processor, store, _: processor.expire(store, now))
-        metrics.PARKED_ORDERS.set(sum(len(store.waiting) for store in self._held.values()))
+        metrics.parked(store.waiting for store in self._held.values())
 
     async def _alone(self, partition: int, make: Callable[[OrderProcessor, PartitionStore, datetime], Outcome]) -> None:
         """Write what `make` gives for a partition, if it is still held when it is our turn."""

@@ -17,6 +17,7 @@ from streams.processing.keyvalues import KeyValues, MemoryKeyValues
 from streams.processing.recovery import Recovery
 from streams.processing.rocks import RocksKeyValues, StorePlace
 from streams.processing.store import CHANGELOG_TOPICS, PartitionStore, WorkerState
+from streams.processing.waiting import WaitingRoom
 from streams.settings import StateStore, StreamsSettings
 
 logger = logging.getLogger(__name__)
@@ -55,9 +56,9 @@ class LocalState:
         return self._state.partitions
 
     @property
-    def parked_orders(self) -> int:
-        """How many orders wait."""
-        return self._state.parked_orders
+    def waiting(self) -> Iterable[WaitingRoom]:
+        """The orders that wait, by partition."""
+        return self._state.waiting
 
     async def load(self, partitions: frozenset[int], kept: Iterable[int]) -> None:
         """Bring all but the `kept` partitions to the ends of their changelogs; may be cancelled.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from prometheus_client import Counter, Gauge
@@ -10,6 +11,7 @@ from schemas import metrics
 from schemas.codec.scalars import datetime_to_micros
 from streams.latencies import Latencies
 from streams.processing.processor import Outcome
+from streams.processing.waiting import WaitingRoom
 
 STAGE = "streams"
 
@@ -19,7 +21,16 @@ _DEAD_LETTERS = Counter(
     metrics.DEAD_LETTERS_TOTAL.name, metrics.DEAD_LETTERS_TOTAL.help, metrics.DEAD_LETTERS_TOTAL.labels
 )
 PARKED_ORDERS = Gauge(metrics.PARKED_ORDERS.name, metrics.PARKED_ORDERS.help)
+PARKED_OLDEST = Gauge(metrics.PARKED_OLDEST_TIMESTAMP_SECONDS.name, metrics.PARKED_OLDEST_TIMESTAMP_SECONDS.help)
 STATE_RECORDS_TO_LOAD = Gauge(metrics.STATE_RECORDS_TO_LOAD.name, metrics.STATE_RECORDS_TO_LOAD.help)
+
+
+def parked(waiting: Iterable[WaitingRoom]) -> None:
+    """How many orders wait in these partitions, and since when; called when they come and with each look at them."""
+    rooms = list(waiting)
+    PARKED_ORDERS.set(sum(map(len, rooms)))
+    since = min(filter(None, (room.parked_since for room in rooms)), default=None)
+    PARKED_OLDEST.set(0 if since is None else since.timestamp())
 
 
 def count(outcome: Outcome, now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -14,7 +14,10 @@ from urllib.parse import urlsplit
 import orjson
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from schemas import metrics
 from schemas.errors import ConfigurationError
 
 _TEXT = "text/plain; charset=utf-8"
@@ -38,6 +41,7 @@ class TelemetryServer:
     ) -> None:
         self._registry = registry
         self._ready = ready
+        _Readiness(ready, registry)
         self._health = health
         try:
             self._server = _Server((host, port), self)
@@ -83,6 +87,18 @@ class TelemetryServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Readiness(Collector):
+    """What `/health/ready` says, for those who only read `/metrics`."""
+
+    def __init__(self, ready: Callable[[], bool], registry: CollectorRegistry) -> None:
+        self._ready = ready
+        registry.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """Asked anew with each scrape."""
+        yield GaugeMetricFamily(metrics.WORKER_READY.name, metrics.WORKER_READY.help, float(self._ready()))
 
 
 class _Server(ThreadingHTTPServer):

@@ -50,6 +50,8 @@ class CaptureMetrics:
             ("slot",),
             registry=registry,
         )
+        present = metrics.REPLICATION_SLOT_PRESENT
+        self._present = Gauge(present.name, present.help, present.labels, registry=registry).labels(slot)
         self._slot = slot
         self._reread = Counter(
             "ordersync_capture_reread_rows_total",
@@ -96,8 +98,9 @@ class CaptureMetrics:
         for reason in outcome.reasons:
             self._dead_letters.labels(reason.rule).inc()
 
-    def slot(self, retained_bytes: int, safe_bytes: int | None) -> None:
-        """Log that the source keeps for the slot, and how much more it may write before it gives the slot up."""
+    def slot(self, retained_bytes: int, safe_bytes: int | None, *, present: bool) -> None:
+        """Whether the source can serve the slot, the log that it keeps for it, and how much more it may write."""
+        self._present.set(present)
         self._retained.set(retained_bytes)
         if safe_bytes is not None:
             self._safe.labels(self._slot).set(safe_bytes)

@@ -61,7 +61,8 @@ class SlotWatch:
     def look(self, state: SlotState | None) -> None:
         """Judge the slot's state, set the metrics, and log what has changed."""
         health = judged(state, self._settings)
-        self._metrics.slot(health.retained_bytes, None if state is None else state.safe_bytes)
+        safe_bytes = None if state is None else state.safe_bytes
+        self._metrics.slot(health.retained_bytes, safe_bytes, present=state is not None and not state.lost)
         if health.severity is not self.health.severity:
             level = {Severity.FINE: logging.INFO, Severity.WARNING: logging.WARNING}.get(health.severity, logging.ERROR)
             _log.log(level, "%s", health.message)

@@ -85,9 +85,9 @@ class WorkerState:
             store.settle()
 
     @property
-    def parked_orders(self) -> int:
-        """How many orders wait."""
-        return sum(len(store.waiting) for store in self.partitions.values())
+    def waiting(self) -> Iterable[WaitingRoom]:
+        """The orders that wait, by partition."""
+        return (store.waiting for store in self.partitions.values())
 
 
 class PartitionStore:

@@ -32,6 +32,11 @@ class WaitingRoom:
     def __contains__(self, order_id: object) -> bool:
         return order_id in self._places
 
+    @property
+    def parked_since(self) -> datetime | None:
+        """When the order was parked that has waited longest; None where none waits."""
+        return min((place.parked_at for place in self._places.values()), default=None)
+
     def enter(self, parked: ParkedOrder) -> None:
         """Let an order wait."""
         self.leave(parked.order_id)

@@ -40,8 +40,10 @@ def test_metrics_and_health_over_http() -> None:
             assert "seen_total 3.0" in client.get(f"{address}/metrics").text
             assert client.get(f"{address}/health/live").status_code == 200
             assert client.get(f"{address}/health/ready").status_code == 503
+            assert "ordersync_worker_ready 0.0" in client.get(f"{address}/metrics").text
             ready[0] = True
             assert client.get(f"{address}/health/ready").status_code == 200
+            assert "ordersync_worker_ready 1.0" in client.get(f"{address}/metrics").text
             assert client.get(f"{address}/else").status_code == 404
 
 
