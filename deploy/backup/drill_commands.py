@@ -59,7 +59,7 @@ def drill(
     from deploy.backup.drill import drill as rehearse
 
     report: DrillReport | None = None
-    backup.require_restorer(key_path)
+    backup.require_role(key_path)
     with tempfile.TemporaryDirectory(prefix="ordersync-drill-", dir=scratch, ignore_cleanup_errors=True) as directory:
         home = Path(directory)
         # PostgreSQL runs under an account of its own where root runs the drill, and must get through.

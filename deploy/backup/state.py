@@ -19,7 +19,7 @@ from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.client import Client, Trusted
 from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.encryption import read_identity
-from consumers.backup.vault.trust import RESTORERS, read_signer
+from consumers.backup.vault.trust import RESTORER, keys_of, read_signer
 from deploy.backup.options import copies_of, local_file, of_this_machine, policy_option, read_file
 from schemas.errors import ConfigurationError
 
@@ -71,20 +71,21 @@ class Backup:
         """Its records, for the holder of an identity."""
         return ArchiveReader(self.copies, self.catalogue, read_identity(identity_path))
 
-    def record(self, key_path: Path, action: str, subject: str) -> None:
+    def record(self, key_path: Path, action: str, subject: str, roles: tuple[str, ...] = (RESTORER,)) -> None:
         """Tell the audit log who did what.
 
         Raises:
-            ConfigurationError: the officers did not give this key the role of a restorer.
+            ConfigurationError: the officers did not give this key such a role.
         """
-        signer = self.require_restorer(key_path)
+        signer = self.require_role(key_path, roles)
         record(self.copies, signer, Deed(action, subject, datetime.now(UTC)), self.trusted.root)
 
-    def require_restorer(self, key_path: Path) -> Signer:
-        """The restorer's key in a file. Raises as `record`."""
+    def require_role(self, key_path: Path, roles: tuple[str, ...] = (RESTORER,)) -> Signer:
+        """The key in a file, of one of these roles. Raises as `record`."""
         signer = read_signer(key_path)
-        if signer.public_key.keyid not in self.trusted.root.unrecognized_fields.get(RESTORERS, {}):
-            raise ConfigurationError(f"{key_path} is no restorer's key: the officers' root does not name it")
+        role, _ = keys_of(self.trusted.root).get(signer.public_key.keyid, ("", None))
+        if role not in roles:
+            raise ConfigurationError(f"{key_path} is no {' or '.join(roles)}'s key: the officers' root says otherwise")
         return signer
 
 

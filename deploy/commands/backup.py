@@ -7,7 +7,14 @@ import click
 from schemas.errors import ConfigurationError
 
 try:
-    from deploy.backup import drill_commands, key_commands, policy_commands, reading_commands, restore_commands
+    from deploy.backup import (
+        drill_commands,
+        key_commands,
+        policy_commands,
+        reading_commands,
+        restore_commands,
+        retention_commands,
+    )
 except ModuleNotFoundError as exc:
     raise ConfigurationError(f"{exc}: the backup's libraries are missing; install ordersync[backup]") from exc
 
@@ -31,6 +38,8 @@ for part in (
     restore_commands.restore,
     restore_commands.restore_database,
     restore_commands.rewrap,
+    retention_commands.retention,
+    retention_commands.hold,
     drill_commands.drill,
     drill_commands.status,
 ):

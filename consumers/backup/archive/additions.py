@@ -34,7 +34,7 @@ class Additions:
         self._snapshots = StateSnapshots(settings, compacted, policy.segments.snapshot_hours)
 
     def take(self, now: datetime, patience: Patience) -> bool:
-        """Put what is there now; whether it should be committed at once.
+        """Put what is there now; whether something is whole with it, and should be committed at once.
 
         Raises:
             StoppedWaiting: the process is to stop.
@@ -44,6 +44,8 @@ class Additions:
         state = patience.until_done(lambda: self._snapshots.advance(now, catalogue, most))
         if state is not None:
             self._put(state.content, now, patience, lambda set_id, digest: _of_state(state, set_id, digest))
+            if state.until_offset is not None:
+                return True
         base = self._bases.advance(now, self._last_base, most)
         if base is None:
             return False

@@ -68,7 +68,7 @@ class StateSnapshots:
             return running.piece() if running.open.bytes >= piece_bytes else None
         if catalogue.position(running.partition) < running.ended_at:
             return None
-        self._running = None
+        self._running = self._look_at = None
         _log.info("the state of %s/%d below offset %d is taken", *running.partition, running.end_offset)
         return running.piece(running.ended_at)
 

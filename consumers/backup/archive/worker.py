@@ -84,6 +84,8 @@ class ArchiveWorker:
         for message in self._patience.until_done(lambda: self._reader.poll(_POLL_SECONDS)):
             self._take(message)
         is_done = self._additions.take(datetime.now(UTC), self._patience)
+        if is_done:
+            self._expiring.look_again()
         if is_done or self._due():
             grown = self._patience.until_done(self._mark)
             self._commit()

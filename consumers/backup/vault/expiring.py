@@ -32,6 +32,10 @@ class Expiring:
         """Whether the policy removes anything, and it is time to look."""
         return self._retention.enforce and (self._due_at is None or now >= self._due_at)
 
+    def look_again(self) -> None:
+        """Something came that may stand in for older files."""
+        self._due_at = None
+
     def plan(self, now: datetime) -> Expiry:
         """What may go now, for the next commit; nothing where it is not time to look.
 
