@@ -36,8 +36,17 @@ def read_systems(order_id: str, settings: ReconcileSettings) -> HeldBySystems:
     Raises:
         Transient: one does not answer.
     """
-    erp = _rows(settings.erp, _ERP, order_id)
-    return HeldBySystems(erp[0] if erp else None, _rows(settings.ledger, _LEDGER, order_id))
+    return HeldBySystems(erp_row(order_id, settings.erp), ledger_lines(order_id, settings.ledger))
+
+
+def erp_row(order_id: str, database: DatabaseSettings) -> dict[str, Any] | None:
+    """The ERP's header row. Raises `Transient` where it does not answer."""
+    return next(iter(_rows(database, _ERP, order_id)), None)
+
+
+def ledger_lines(order_id: str, database: DatabaseSettings) -> list[dict[str, Any]]:
+    """Every journal line that the ledger has. Raises `Transient` where it does not answer."""
+    return _rows(database, _LEDGER, order_id)
 
 
 def _rows(database: DatabaseSettings, query: LiteralString, order_id: str) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""What flows now: rates, lags and latencies of the last minutes, drawn as charts."""

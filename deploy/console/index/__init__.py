@@ -1,0 +1,1 @@
+"""What the console knows of orders: a searchable copy of topics on the local disk, made anew whenever it is lost."""

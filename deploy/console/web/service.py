@@ -1,0 +1,36 @@
+"""What every page works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.commands.options import Cluster
+from deploy.console.auditing import AuditLog
+from deploy.console.flow.sampling import FlowSampler
+from deploy.console.index.following import IndexFeed
+from deploy.console.index.questions import Questions
+from deploy.console.people.sessions import Sessions
+from deploy.console.people.throttle import SignInThrottle
+from deploy.console.people.users import Users
+from deploy.console.settings import ConsoleSettings
+from streams.rules.ruleset import RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of one console."""
+
+    settings: ConsoleSettings
+    users: Users
+    sessions: Sessions
+    throttle: SignInThrottle
+    audit: AuditLog
+    questions: Questions
+    feed: IndexFeed
+    flow: FlowSampler
+    rules: RuleSet
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that the pages speak of."""
+        return Cluster(self.settings.kafka, self.settings.registry)

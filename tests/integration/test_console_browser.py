@@ -1,0 +1,169 @@
+"""The console in a real Chromium: people sign in, find, read, mend and leave, and every page is fit for everybody."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from deploy.console.people.roles import Role
+from deploy.local.endpoints import Endpoints
+from schemas.attributes import CustomerId, OrderId
+from schemas.topics import ORDER_STATE
+from tests.integration.console_world import PASSWORD, ConsoleWorld, console_world, wait_for
+from tests.integration.streams_harness import Scene
+from tests.unit.order_lives import Item, Life, customer, order, product
+from tests.unit.order_samples import order_state
+
+ITEMS = [Item("1", "P1", "3", "9.99")]
+ORDER = OrderId("crm:4711")
+WRONG = OrderId("crm:4712")
+WAITING = OrderId("crm:4713")
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the console's pages are tested with Playwright")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def world(fresh_topics: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleWorld]:
+    """A stream worker, one order in two versions, one that is refused and one that waits; and a console."""
+    scene = Scene(fresh_topics, tmp_path_factory.mktemp("streams"), "tests-console", fresh_topics.registry_url)
+    try:
+        scene.master(customer("C1"), product("P1"))
+        scene.working()
+        life, wrong, waiting = Life(order_id=ORDER), Life(order_id=WRONG), Life(order_id=WAITING)
+        facts = order(ITEMS, order_id=WRONG)
+        scene.capture(
+            life.ordered(order(ITEMS, order_id=ORDER)),
+            life.ordered(order(ITEMS, order_id=ORDER, note="leave it at the gate")),
+            wrong.ordered(facts.model_copy(update={"payable_amount": facts.payable_amount + 1})),
+            waiting.ordered(order(ITEMS, order_id=WAITING, customer=CustomerId("C-unknown"))),
+        )
+        with console_world(fresh_topics, tmp_path_factory.mktemp("console")) as made:
+            yield made
+    finally:
+        scene.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests of the module."""
+    with playwright.sync_playwright() as made:
+        chromium = made.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A fresh profile; what the page itself complains of, such as a script that its policy forbids, fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    made, complaints = context.new_page(), list[str]()
+    made.set_default_timeout(60_000)
+    made.on("pageerror", lambda problem: complaints.append(str(problem)))
+    made.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    yield made
+    context.close()
+    assert complaints == []
+
+
+def sign_in(page: Any, world: ConsoleWorld, role: Role, path: str = "/") -> None:
+    page.goto(world.url + path)
+    page.fill("[name=name]", role.value)
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    page.wait_for_selector(".person")
+
+
+def is_fit(page: Any) -> None:
+    """WCAG 2 A and AA by axe."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="accessibility is checked with axe")
+    found = axe.Axe().run(page).response["violations"]
+    assert found == [], [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+
+
+def reloaded_until(page: Any, selector: str) -> None:
+    """Reload until the index has what was written a moment ago."""
+    wait_for(lambda: bool(page.reload() and page.locator(selector).count()), selector)
+
+
+def test_person_signs_in_finds_an_order_by_its_customer_and_reads_its_life(page: Any, world: ConsoleWorld) -> None:
+    sign_in(page, world, Role.VIEWER, "/orders?q=nothing")
+    assert page.url.endswith("/orders?q=nothing"), "the page that was wanted"
+    wait_for(lambda: world.worker._service.questions.order(ORDER) is not None, "the index has the order")
+    page.fill("#q", "C1 471")
+    page.wait_for_selector(f"text={ORDER}")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".line")
+    assert page.locator(".moment.version h3").all_inner_texts() == ["2 OrderChanged", "1 OrderPlaced"]
+    assert "leave it at the gate" in page.locator(".diff .after").all_inner_texts()
+    assert page.locator(".journal").count() == 0, "a viewer does not see the books"
+    is_fit(page)
+    page.click("text=Sign out")
+    page.wait_for_selector("text=Sign in")
+    page.goto(world.url + f"/order?id={ORDER}")
+    assert "/sign-in" in page.url
+
+
+def test_overview_draws_and_renews_itself_and_is_fit_for_a_phone(page: Any, world: ConsoleWorld) -> None:
+    sign_in(page, world, Role.FINANCE)
+    before = page.locator("svg.chart").first.inner_html()
+    page.wait_for_function("before => document.querySelector('svg.chart').innerHTML !== before", arg=before)
+    is_fit(page)
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out to the side"
+    is_fit(page)
+    page.emulate_media(color_scheme="dark")
+    is_fit(page)
+
+
+def test_dead_letter_is_edited_tried_and_put_back(page: Any, world: ConsoleWorld) -> None:
+    sign_in(page, world, Role.OPERATOR, "/dead-letters")
+    reloaded_until(page, f"text={WRONG}")
+    is_fit(page)
+    page.click(f"a:has-text('{WRONG}')")
+    event = page.input_value("[name=document]")
+    page.click("text=Try it")
+    page.wait_for_selector("#outcome .status.rejected")
+    assert "payable" in page.inner_text("#outcome")
+    right = str(order(ITEMS, order_id=WRONG).payable_amount)
+    [wrong] = [line for line in event.splitlines() if line.startswith('    "payable_amount"')]
+    page.fill("[name=document]", event.replace(wrong, f'    "payable_amount": "{right}",'))
+    page.click("text=Try it")
+    page.wait_for_selector("#outcome .status.accepted")
+    is_fit(page)
+    page.fill("[name=reason]", "the total was mistyped")
+    page.click("button:has-text('Put back')")
+    page.wait_for_selector("#outcome .notice.good")
+    page.goto(world.url + "/dead-letters?all=true")
+    reloaded_until(page, "text=put back")
+    page.goto(world.url + f"/order?id={WRONG}")
+    page.wait_for_selector(".moment.version")
+    assert page.locator(".moment.deed").inner_text().startswith("DeadLetterMended")
+
+
+def test_parked_order_names_what_it_waits_for(page: Any, world: ConsoleWorld) -> None:
+    sign_in(page, world, Role.VIEWER, "/parked")
+    reloaded_until(page, f"text={WAITING}")
+    assert "C-unknown" in page.inner_text("tbody")
+    is_fit(page)
+
+
+def test_text_of_an_order_is_never_a_part_of_the_page(page: Any, world: ConsoleWorld) -> None:
+    told = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    questions = world.worker._service.questions
+    wait_for(lambda: questions.order(ORDER) is not None, "the index has the order")
+    facts = order(ITEMS, order_id=OrderId("crm:evil")).model_copy(update={"customer_reference": told})
+    world.produce(ORDER_STATE, "crm:evil", order_state(1).model_copy(update={"order_id": "crm:evil", "order": facts}))
+    sign_in(page, world, Role.ADMIN, "/orders?q=evil")
+    reloaded_until(page, "text=crm:evil")
+    assert page.locator("tbody img, tbody script").count() == 0
+    assert told in page.inner_text("tbody")
