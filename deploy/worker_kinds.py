@@ -18,8 +18,6 @@ API = "api"
 
 CONSOLE = "console"
 
-CONSOLE = "console"
-
 CAPTURE = "capture"
 
 STREAMS = "streams"
@@ -125,19 +123,6 @@ def _console() -> Assembled:
     return Assembled(settings, lambda: ConsoleWorker(settings, schemas))
 
 
-def _console() -> Assembled:
-    # Only here: the libraries of the console are an extra.
-    try:
-        from deploy.console.settings import ConsoleSettings
-        from deploy.console.worker import ConsoleWorker
-    except ModuleNotFoundError as exc:
-        raise ConfigurationError(f"{exc}: the console's libraries are missing; install ordersync[console]") from exc
-
-    settings = ConsoleSettings.load()
-    schemas = SchemaRegistry(settings.registry)
-    return Assembled(settings, lambda: ConsoleWorker(settings, schemas))
-
-
 _BACKUP = {
     "archive": WorkerKind("archive", "topics of the backup policy -> encrypted segments in every copy", _archive),
     "keeper": WorkerKind("keeper", "proves what the archive committed, and signs which state is the newest", _keeper),
@@ -150,7 +135,6 @@ _WATCHING = {
 _SOURCES = {
     CAPTURE: WorkerKind(CAPTURE, "changes of one source database -> topics, by a mapping file", _capture),
     API: WorkerKind(API, "orders over HTTP -> orders.captured, and what became of them -> callers", _api),
-    CONSOLE: WorkerKind(CONSOLE, "topics -> web pages for people, and what they do -> topics", _console),
     CONSOLE: WorkerKind(CONSOLE, "topics -> web pages for people, and what they do -> topics", _console),
     STREAMS: WorkerKind(STREAMS, "captured events -> versions, dead letters, journal entries", _streams),
 }
