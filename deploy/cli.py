@@ -26,6 +26,8 @@ VERBS: dict[str, str] = {
     "dead-letters": "List, show, mend and replay refused events.",
     "orders": "Explain an order: each version, what led to it and what followed.",
     "console": "Serve the web page for the people who work with orders; its users.",
+    "documents": "Orders that came as documents: list, explain, put, read.",
+    "review": "Orders of documents that wait for a person: show, accept, reject.",
     "ledger": "Explain journal entries; balances, periods, planning figures.",
     "rules": "List and explain the rules, and try changes of them against history.",
     "backup": "Policy and keys of the backup; list, verify, compare and restore it.",

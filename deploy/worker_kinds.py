@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 API = "api"
 
+DOCUMENTS = "documents"
+
 CONSOLE = "console"
 
 CAPTURE = "capture"
@@ -102,6 +104,19 @@ def _api() -> Assembled:
     return Assembled(settings, lambda: ApiWorker(settings, schemas, REGISTRY))
 
 
+def _documents() -> Assembled:
+    # Only here: the libraries of the API, whose intake it uses, are an extra.
+    try:
+        from producers.documents.settings import DocumentsSettings
+        from producers.documents.worker import DocumentsWorker
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(f"{exc}: libraries are missing; install ordersync[documents]") from exc
+
+    settings = DocumentsSettings.load()
+    schemas = SchemaRegistry(settings.registry)
+    return Assembled(settings, lambda: DocumentsWorker(settings, schemas, REGISTRY))
+
+
 def _lag() -> Assembled:
     # Only here: no other worker watches the groups.
     from deploy.telemetry.lag.worker import LagSettings, LagWorker
@@ -136,5 +151,6 @@ _SOURCES = {
     CAPTURE: WorkerKind(CAPTURE, "changes of one source database -> topics, by a mapping file", _capture),
     API: WorkerKind(API, "orders over HTTP -> orders.captured, and what became of them -> callers", _api),
     CONSOLE: WorkerKind(CONSOLE, "topics -> web pages for people, and what they do -> topics", _console),
+    DOCUMENTS: WorkerKind(DOCUMENTS, "orders in e-mails, EDI, UBL and tables -> orders.captured", _documents),
     STREAMS: WorkerKind(STREAMS, "captured events -> versions, dead letters, journal entries", _streams),
 }

@@ -207,8 +207,7 @@ _WORKERS = (
         "mail and documents -> orders.captured",
         writes=written_by("documents"),
         reads=read_by("documents"),
-        groups=("ordersync-documents",),
-        transactional_ids=("ordersync-documents",),
+        groups=("ordersync-api", "ordersync-documents"),
     ),
     Principal(
         "backup",

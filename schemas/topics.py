@@ -107,7 +107,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.MONTH,
             Partitioning.ORDER,
             (*_CAPTURE, "api", "documents"),
-            ("streams", "backup", "api"),
+            ("streams", "backup", "api", "documents"),
         ),
         Topic(
             FULFILMENT_CAPTURED,
@@ -137,7 +137,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.SINGLE,
             _CAPTURE,
-            _STREAMS,
+            (*_STREAMS, "documents"),
         ),
         Topic(
             PRODUCTS,
@@ -147,7 +147,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.SINGLE,
             _CAPTURE,
-            _STREAMS,
+            (*_STREAMS, "documents"),
         ),
         Topic(
             VENDORS,
@@ -177,7 +177,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             _STREAMS,
-            ("erp", "backup", "vendors", "api"),
+            ("erp", "backup", "vendors", "api", "documents"),
         ),
         Topic(
             ORDER_STATE,
@@ -187,7 +187,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "warehouse", "reconcile", "api"),
+            ("streams", "warehouse", "reconcile", "api", "documents"),
         ),
         Topic(
             PARKED,
@@ -197,7 +197,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "reconcile", "api"),
+            ("streams", "reconcile", "api", "documents"),
         ),
         Topic(
             REJECTED,
@@ -206,8 +206,8 @@ CATALOGUE: dict[str, Topic] = {
             "Refused events: the original bytes and every reason",
             Retention.FOREVER,
             Partitioning.ORDER,
-            (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "deliveries"),
-            ("backup", "reconcile", "api"),
+            (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "deliveries", "documents"),
+            ("backup", "reconcile", "api", "documents"),
         ),
         Topic(
             POSTINGS,

@@ -1,0 +1,1 @@
+"""Orders that arrive as documents: EDI, UBL, PDF, scans, tables, e-mails."""

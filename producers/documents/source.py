@@ -1,0 +1,108 @@
+"""Where documents come from and what is agreed for them: the file of sources.
+
+```toml
+[[sources]]
+name = "orders-mailbox"
+kind = "imap"                      # or folder, upload
+system = "shop"                    # orders become shop:NUMBER, as by the API
+[sources.imap]
+host = "mail.example.com"
+user = "orders"
+password_file = "/run/secrets/imap"
+
+[[sources]]
+name = "edi"
+kind = "folder"
+path = "/srv/edi/in"
+system = "shop"
+```
+"""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from producers.documents.identity import Identity
+from producers.documents.tables import TableMapping
+from schemas.errors import ConfigurationError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImapFile(_Part):
+    """A mailbox on a server; only TLS."""
+
+    host: str
+    port: int = Field(993, gt=0, lt=65536)
+    user: str
+    password_file: Path
+    mailbox: str = "INBOX"
+    done_mailbox: str | None = Field(None, description="Where handled e-mails are moved; marked as seen without it")
+    ca_file: Path | None = None
+    timeout_seconds: float = Field(30.0, gt=0)
+
+
+class Source(_Part):
+    """One entry of the file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+    kind: Literal["folder", "imap", "upload"]
+    system: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="System that the orders belong to")
+    identity: Identity = Field("number", description="What of an order makes its id")
+    path: Path | None = Field(None, description="Folder that is watched, or that uploads are put into")
+    imap: ImapFile | None = None
+    customer_id: str | None = Field(None, description="The one customer who sends here")
+    senders: list[str] = Field(default_factory=list, description="Addresses or @domains that may send; all without")
+    accept_tests: bool = False
+    free_text: bool = Field(True, description="Whether PDFs, scans and e-mails without a structured order are read")
+    date_order: Literal["DMY", "MDY", "YMD"] | None = Field(None, description="Of dates such as 03/04/2026")
+    least_confidence: float = Field(0.9, ge=0.5, le=1.0)
+    price_tolerance_percent: Decimal = Field(Decimal(25), ge=0, description="From the list price, where text is read")
+    mapping: Path | None = Field(None, description="Mapping file of CSV and XLSX order forms")
+    sales_channel: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "imap" and self.imap is None:
+            raise ValueError("a source of kind imap needs [sources.imap]")
+        if self.kind != "imap" and self.path is None:
+            raise ValueError(f"a source of kind {self.kind} needs a path")
+        return self
+
+    def table_mapping(self) -> TableMapping | None:
+        """Its mapping file. Raises ConfigurationError."""
+        return None if self.mapping is None else TableMapping.load(self.mapping)
+
+    def may_send(self, sender: str) -> bool:
+        """Whether e-mails of this address are taken."""
+        address = sender.lower()
+        allowed = [one.lower() for one in self.senders]
+        return not allowed or any(address == one or (one.startswith("@") and address.endswith(one)) for one in allowed)
+
+
+class _SourcesFile(_Part):
+    sources: list[Source] = Field(min_length=1)
+
+
+def load(path: Path) -> dict[str, Source]:
+    """Every source by name. Raises ConfigurationError that names what is wrong with the file."""
+    try:
+        file = _SourcesFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigurationError(f"sources file {path} cannot be read: {exc}") from exc
+    except ValidationError as exc:
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
+        raise ConfigurationError(f"sources file {path}: {told}") from exc
+    named = {source.name: source for source in file.sources}
+    if len(named) < len(file.sources):
+        raise ConfigurationError(f"sources file {path}: two sources have one name")
+    for source in file.sources:
+        source.table_mapping()
+    return named
