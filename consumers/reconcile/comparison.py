@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from consumers.reconcile.attributes import Attributes, model_attributes
+from consumers.reconcile.causes import Cause, Remedy
 from consumers.reconcile.erp_image import expected_erp
 from consumers.reconcile.facts import DELETED, OWNED, FoundState, OrderFacts, facts_of
 from consumers.reconcile.fingerprint import Section
@@ -35,6 +36,8 @@ class OrderContent:
     ledger: Attributes | None
     is_parked: bool = False
     refusals: tuple[Refused, ...] = ()
+    judges_sources: bool = True
+    """False where it is not known yet where the sources hold it."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class Verdict:
     """It differs, and waits for what it awaits."""
     is_rejected: bool = False
     """It differs, and its latest facts were refused."""
+    explained: list[Mismatch] = field(default_factory=list)
+    """Differences that are known and named elsewhere, with their cause."""
 
 
 def compare(content: OrderContent, detected_at: datetime) -> Verdict:
@@ -59,10 +64,11 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
         verdict.mismatches = [found.one(DIFFERENT, "value", "an order's state", str(content.state))]
         return verdict
     state = content.state
-    for section in OWNED:
+    for section in OWNED if content.judges_sources else ():
         refused = any(isinstance(one, RefusedFacts) and one.explains(section, state) for one in content.refusals)
         _judge(verdict, list(_facts_differences(content, state, section, detected_at)), refused=refused)
     if content.is_parked and verdict.mismatches:
+        verdict.explained += [_awaiting(one) for one in verdict.mismatches]
         verdict.mismatches, verdict.is_parked = [], True
     erp = content.erp if content.erp is not None and ("version" in content.erp or state is None) else None
     expected = expected_erp(state) if state is not None else None
@@ -77,8 +83,19 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
 def _judge(verdict: Verdict, differences: list[Mismatch], *, refused: bool) -> None:
     if differences and refused:
         verdict.is_rejected = True
+        verdict.explained += [_refused(one) for one in differences]
     else:
         verdict.mismatches += differences
+
+
+def _awaiting(mismatch: Mismatch) -> Mismatch:
+    told = "the order waits for a master record: `ordersync orders show` names it"
+    return mismatch.model_copy(update={"cause": Cause.MISSING_MASTER_DATA, "explanation": told, "remedy": Remedy.WAIT})
+
+
+def _refused(mismatch: Mismatch) -> Mismatch:
+    told = "its latest event was refused: `ordersync dead-letters list` names the rules"
+    return mismatch.model_copy(update={"cause": Cause.REJECTED_EVENT, "explanation": told, "remedy": Remedy.MEND})
 
 
 def _facts_differences(
@@ -103,6 +120,8 @@ def _facts_differences(
     if section is Section.ORDER and expected is None and actual is not None:
         yield found.one(EXTRA, None, None, None)
         return
+    if expected == actual:
+        return
     left = {} if expected is None else model_attributes(expected)
     right = {} if actual is None else model_attributes(actual)
     left.pop("order_id", None)
@@ -120,7 +139,7 @@ class _Differences:
 
     def all(self, expected: Attributes | None, actual: Attributes | None) -> list[Mismatch]:
         """The order is missing, extra, or differs in attributes."""
-        if expected is None and actual is None:
+        if expected == actual:
             return []
         if expected is None:
             return [self.one(EXTRA, None, None, None)]

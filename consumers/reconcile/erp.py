@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -14,7 +15,7 @@ from consumers.reconcile.attributes import Attributes, Elements, put
 from consumers.reconcile.rows import Snapshot, snapshot, text_array
 from schemas.settings import DatabaseSettings
 
-_HEADER = (
+HEADER_COLUMNS = (
     *image.STATE_COLUMNS,
     *image.ORDER_COLUMNS,
     *(f"delivery_{name}" for name in image.ADDRESS_COLUMNS),
@@ -23,15 +24,29 @@ _HEADER = (
     "deleted_at",
 )
 _LINE_COLUMNS = (*image.LINE_COLUMNS, *image.LINE_MASTER_COLUMNS, *image.HANDLED_COLUMNS)
-# Table, list of which an element is one row, columns that name the element, columns compared.
-_PARTS = (
-    ("sales_order_line", "lines", ("line_id",), _LINE_COLUMNS),
-    ("shipment", "shipments", ("shipment_id",), image.SHIPMENT_COLUMNS),
-    ("shipment_line", "shipments", ("shipment_id", "line_id"), ("quantity",)),
-    ("customer_return", "returns", ("return_id",), image.RETURN_COLUMNS),
-    ("return_line", "returns", ("return_id", "line_id"), ("quantity",)),
-    ("invoice", "invoices", ("invoice_id",), image.INVOICE_COLUMNS),
-    ("payment", "payments", ("payment_id",), image.PAYMENT_COLUMNS),
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A table of what hangs on an order."""
+
+    table: str
+    path: str
+    """List of which an element is one row."""
+    identity: tuple[str, ...]
+    """Columns that name the element."""
+    columns: tuple[str, ...]
+    """Columns compared."""
+
+
+PARTS = (
+    Part("sales_order_line", "lines", ("line_id",), _LINE_COLUMNS),
+    Part("shipment", "shipments", ("shipment_id",), image.SHIPMENT_COLUMNS),
+    Part("shipment_line", "shipments", ("shipment_id", "line_id"), ("quantity",)),
+    Part("customer_return", "returns", ("return_id",), image.RETURN_COLUMNS),
+    Part("return_line", "returns", ("return_id", "line_id"), ("quantity",)),
+    Part("invoice", "invoices", ("invoice_id",), image.INVOICE_COLUMNS),
+    Part("payment", "payments", ("payment_id",), image.PAYMENT_COLUMNS),
 )
 
 
@@ -51,8 +66,8 @@ class ErpReader:
             Transient: the ERP's database is away.
         """
         with snapshot(self._settings) as erp:
-            tables = [_Rows(erp, "sales_order", (), _HEADER, order_ids)]
-            tables += [_Rows(erp, table, identity, columns, order_ids) for table, _, identity, columns in _PARTS]
+            tables = [_Rows(erp, "sales_order", (), HEADER_COLUMNS, order_ids)]
+            tables += [_Rows(erp, part.table, part.identity, part.columns, order_ids) for part in PARTS]
             while heads := [rows.head for rows in tables if rows.head is not None]:
                 order_id = min(heads)
                 yield order_id, _attributes([rows.take(order_id) for rows in tables])
@@ -108,14 +123,14 @@ def _attributes(tables: Sequence[list[tuple[Any, ...]]]) -> Attributes:
     """Attributes of one order from the rows of `sales_order` and of each part."""
     found: dict[str, str] = {}
     for row in tables[0]:
-        put(found, "", _HEADER[:-1], row[:-1])
+        put(found, "", HEADER_COLUMNS[:-1], row[:-1])
         if row[-1] is not None:
             found["is_deleted"] = "true"
-    for rows, (_, path, identity, columns) in zip(tables[1:], _PARTS, strict=True):
-        width = len(identity)
+    for rows, part in zip(tables[1:], PARTS, strict=True):
+        path, width = part.path, len(part.identity)
         elements: dict[str, Elements] = {}
         for row in rows:
             container = path if width == 1 else f"{path}[{row[0]}].lines"
             names = elements.setdefault(container, Elements(container))
-            put(found, names.next(row[width - 1]), columns, row[width:])
+            put(found, names.next(row[width - 1]), part.columns, row[width:])
     return found

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
+from consumers.reconcile.causes import with_cause
 from consumers.reconcile.comparison import OrderContent, Verdict, compare
+from consumers.reconcile.evidence import evidence_of
 from consumers.reconcile.facts import OrderFacts
+from consumers.reconcile.ledger import LedgerReader
 from consumers.reconcile.refusal import Refused, RefusedEntry
+from consumers.reconcile.source import SourceReader
 from consumers.reconcile.survey import Locators, Suspects
 from consumers.reconcile.systems import Systems
 from schemas.models import Mismatch
@@ -34,6 +38,7 @@ class Findings:
     parked: list[str] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     on_the_way: list[str] = field(default_factory=list)
+    explained: list[Mismatch] = field(default_factory=list)
 
 
 def examine(systems: Systems, suspects: Suspects, patience: Patience) -> Findings:
@@ -54,7 +59,9 @@ def examine(systems: Systems, suspects: Suspects, patience: Patience) -> Finding
         looked: dict[str, bytes] = {}
         for content in _contents(systems, suspects.locators, list(differing)):
             verdict = compare(content, patience.now())
-            mark = _mark(verdict)
+            evidence = evidence_of(content)
+            verdict.mismatches = [with_cause(one, evidence) for one in verdict.mismatches]
+            mark = mark_of(verdict)
             is_moving[content.order_id] = differing[content.order_id] not in (b"", mark)
             if verdict.mismatches and not is_last:
                 looked[content.order_id] = mark
@@ -71,13 +78,14 @@ def _take(findings: Findings, order_id: str, verdict: Verdict, *, is_moving: boo
         findings.on_the_way.append(order_id)
     else:
         findings.mismatches += verdict.mismatches
+    findings.explained += verdict.explained
     if verdict.is_parked:
         findings.parked.append(order_id)
     if verdict.is_rejected:
         findings.rejected.append(order_id)
 
 
-def _mark(verdict: Verdict) -> bytes:
+def mark_of(verdict: Verdict) -> bytes:
     """Is the same for the same differences."""
     parts = [(one.mismatch_id, one.kind, one.expected or "", one.actual or "") for one in verdict.mismatches]
     text = "\x1e".join(["\x1f".join(part) for part in parts])
@@ -91,8 +99,8 @@ def _contents(systems: Systems, locators: Locators, order_ids: list[str]) -> Ite
     systems.rejected.advance()
     parked = systems.parked.parked()
     states = dict(systems.state.watched(order_ids))
-    sources = _sources(systems, locators, order_ids)
-    refusals = _standing_refusals(systems, order_ids)
+    sources = source_facts(systems.sources, locators, order_ids)
+    refusals = standing_refusals(systems.ledger, {order_id: systems.rejected.of(order_id) for order_id in order_ids})
     for order_id in order_ids:
         yield OrderContent(
             order_id=order_id,
@@ -105,10 +113,18 @@ def _contents(systems: Systems, locators: Locators, order_ids: list[str]) -> Ite
         )
 
 
-def _sources(systems: Systems, locators: Locators, order_ids: list[str]) -> dict[str, OrderFacts]:
-    sources: dict[str, OrderFacts] = {}
-    for number, reader in enumerate(systems.sources):
-        wanted = [locator for order_id in order_ids for source, locator in locators[order_id] if source == number]
+def source_facts(
+    readers: Sequence[SourceReader], locators: Locators, order_ids: Iterable[str]
+) -> dict[str, OrderFacts]:
+    """What the sources say of these orders, as far as it is where it was.
+
+    Raises:
+        ConfigurationError: a mapped table or column is missing, or the role may not read it.
+        Transient: a source is away.
+    """
+    wanted_ids, sources = list(order_ids), dict[str, OrderFacts]()
+    for number, reader in enumerate(readers):
+        wanted = [locator for order_id in wanted_ids for source, locator in locators[order_id] if source == number]
         for found in reader.facts(wanted) if wanted else ():
             facts = sources.setdefault(found.order_id, OrderFacts())
             if found.facts is not None:
@@ -118,11 +134,15 @@ def _sources(systems: Systems, locators: Locators, order_ids: list[str]) -> dict
     return sources
 
 
-def _standing_refusals(systems: Systems, order_ids: list[str]) -> dict[str, tuple[Refused, ...]]:
-    """The refusals of each order, without journal entries that reached the ledger later."""
-    found = {order_id: systems.rejected.of(order_id) for order_id in order_ids}
+def standing_refusals(ledger: LedgerReader, found: Mapping[str, Sequence[Refused]]) -> dict[str, tuple[Refused, ...]]:
+    """The refusals of each order, without journal entries that reached the ledger later.
+
+    Raises:
+        ConfigurationError: a table or column is missing, or the role may not read it.
+        Transient: the ledger's database is away.
+    """
     entry_ids = [one.entry_id for refusals in found.values() for one in refusals if isinstance(one, RefusedEntry)]
-    present = systems.ledger.entries_among(entry_ids) if entry_ids else set()
+    present = ledger.entries_among(entry_ids) if entry_ids else set()
     return {
         order_id: tuple(one for one in refusals if not isinstance(one, RefusedEntry) or one.entry_id not in present)
         for order_id, refusals in found.items()

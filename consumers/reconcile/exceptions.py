@@ -66,15 +66,43 @@ class ParkedReader:
         return self._parked
 
 
-class RejectedReader:
-    """`orders.rejected`: why an order's latest facts did not arrive."""
+class DeadLetters:
+    """Reads from a dead letter what of an order did not arrive because of it."""
 
-    def __init__(self, kafka: KafkaSettings, schemas: SchemaIds) -> None:
+    def __init__(self, schemas: SchemaIds) -> None:
         """Raises SchemaDrift if this version's schemas are not registered, Transient if the registry is away."""
         self._codec = TopicCodec(REJECTED, Rejection, schemas)
         self._captured = {topic: TopicCodec(topic, model, schemas) for topic, (_, model) in _CAPTURED.items()}
         self._events = TopicCodec(ORDER_EVENTS, OrderEvent, schemas)
         self._entries = TopicCodec(POSTINGS, JournalEntry, schemas)
+
+    def refused(self, value: bytes) -> Refused | None:
+        """What the letter of this record refused; None where nothing can be read from it: then it explains nothing."""
+        try:
+            return self._read(self._codec.decode(value).original)
+        except UndecodableMessage:
+            return None
+
+    def _read(self, original: OriginalMessage) -> Refused | None:
+        if original.topic not in CATALOGUE:
+            return RefusedFacts(None, original.offset)
+        content = original.value or b""
+        if original.topic in _CAPTURED:
+            event = self._captured[original.topic].decode(content)
+            return RefusedFacts(_CAPTURED[original.topic][0], event.source.position)
+        if original.topic == ORDER_EVENTS:
+            return RefusedVersion(self._events.decode(content).state.version)
+        if original.topic == POSTINGS:
+            return RefusedEntry(self._entries.decode(content).entry_id)
+        return None
+
+
+class RejectedReader:
+    """`orders.rejected`: why an order's latest facts did not arrive."""
+
+    def __init__(self, kafka: KafkaSettings, schemas: SchemaIds) -> None:
+        """Raises SchemaDrift if this version's schemas are not registered, Transient if the registry is away."""
+        self._letters = DeadLetters(schemas)
         self._follower = TopicFollower(kafka, REJECTED)
         self._watched: frozenset[str] = frozenset()
         self._found: dict[str, list[Refused]] = {}
@@ -103,30 +131,10 @@ class RejectedReader:
             self.rejections += 1
             order_id, value = key_of(message), value_of(message)
             if order_id in self._watched and value is not None:
-                refused = self._refused(value)
+                refused = self._letters.refused(value)
                 if refused is not None:
                     self._found[order_id].append(refused)
 
     def of(self, order_id: str) -> Sequence[Refused]:
         """The refusals of a watched order."""
         return self._found.get(order_id, ())
-
-    def _refused(self, value: bytes) -> Refused | None:
-        """None where nothing can be read from it: then it explains nothing."""
-        try:
-            return self._read(self._codec.decode(value).original)
-        except UndecodableMessage:
-            return None
-
-    def _read(self, original: OriginalMessage) -> Refused | None:
-        if original.topic not in CATALOGUE:
-            return RefusedFacts(None, original.offset)
-        content = original.value or b""
-        if original.topic in _CAPTURED:
-            event = self._captured[original.topic].decode(content)
-            return RefusedFacts(_CAPTURED[original.topic][0], event.source.position)
-        if original.topic == ORDER_EVENTS:
-            return RefusedVersion(self._events.decode(content).state.version)
-        if original.topic == POSTINGS:
-            return RefusedEntry(self._entries.decode(content).entry_id)
-        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -33,10 +33,15 @@ class AggregateReader:
         self._root = mapping.tables[aggregate.root]
         self._below = _parents_first(mapping, aggregate)
         self._queries = {
-            table.alias: _Query.of(mapping, aggregate, table)
+            table.alias: TableQuery.of(mapping, aggregate, table)
             for table in (self._root, *self._below)
             if not table.is_virtual
         }
+
+    @property
+    def queries(self) -> Iterable[TableQuery]:
+        """How the rows of each table are read."""
+        return self._queries.values()
 
     def images(self, snapshot: Snapshot, keys: Sequence[NativeKey] | None = None) -> Iterator[AssembledImage]:
         """All images, or those of `keys`, sorted by key; holds one of them at a time.
@@ -81,7 +86,7 @@ class AggregateReader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Query:
+class TableQuery:
     """The rows of one table with the root's key in front, sorted by it."""
 
     table: TableMapping
@@ -90,7 +95,7 @@ class _Query:
     keys: tuple[sql.Composed, ...]
 
     @classmethod
-    def of(cls, mapping: SourceMapping, aggregate: AggregateMapping, table: TableMapping) -> _Query:
+    def of(cls, mapping: SourceMapping, aggregate: AggregateMapping, table: TableMapping) -> TableQuery:
         """The query of `table`; it joins what stands between the table and the root."""
         needed = set(aggregate.columns.get(table.alias, ())) | set(table.key)
         if table.parent is not None:
@@ -113,6 +118,22 @@ class _Query:
         keys = tuple(sql.Composed([sql.Identifier(top.alias, column)]) for column in key_columns)
         return cls(table, tuple(sorted(needed)), source, keys)
 
+    @property
+    def schema(self) -> str:
+        """The schema of the table."""
+        assert self.table.schema is not None
+        return self.table.schema
+
+    @property
+    def table_name(self) -> str:
+        """The table's name within it."""
+        assert self.table.name is not None
+        return self.table.name
+
+    def named_columns(self) -> list[tuple[str, sql.Composable]]:
+        """Every column that is read, by name."""
+        return [(column, sql.Identifier(self.table.alias, column)) for column in self.columns]
+
     def groups(self, snapshot: Snapshot, keys: Sequence[NativeKey] | None) -> Iterator[_Group]:
         """Rows by key; a superset of `keys` where these have several columns."""
         width = len(self.keys)
@@ -122,7 +143,7 @@ class _Query:
 
     def _statement(self, keys: Sequence[NativeKey] | None) -> sql.Composed:
         texts = [sql.SQL('({}::text COLLATE "C")').format(key) for key in self.keys]
-        columns = [sql.Identifier(self.table.alias, column) for column in self.columns]
+        columns = [column for _, column in self.named_columns()]
         conditions = [sql.SQL("{} IS NOT NULL").format(key) for key in self.keys]
         for number, key in enumerate(self.keys if keys is not None else ()):
             values = sorted({native[number] for native in keys or ()})

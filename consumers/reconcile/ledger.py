@@ -38,7 +38,7 @@ _BY_ORDER = (
         f"greatest(sum(debit_amount - credit_amount) FILTER (WHERE control_code = {_CONTRACT_LIABILITIES!r}), 0)",
     ),
 )
-_OF_NO_ORDER = ("journal_file", "return_estimate", "expected_recovery")
+OF_NO_ORDER = ("journal_file", "return_estimate", "expected_recovery")
 """Rules of entries that no order leads to: journal files, and expected returns of whole product groups."""
 _FUNCTIONAL = "sum(functional_debit_amount - functional_credit_amount)"
 _LINES = "journal_line JOIN journal_entry USING (entry_id, period) JOIN account USING (account_code)"
@@ -64,7 +64,7 @@ class LedgerReader:
         query = sql.SQL(
             'SELECT (order_id COLLATE "C"), currency_code, functional_currency_code, {} FROM {} WHERE {} '
             "AND rule <> ALL({}) GROUP BY 1, 2, 3 ORDER BY 1"
-        ).format(measures, sql.SQL(_LINES), where, text_array(_OF_NO_ORDER))
+        ).format(measures, sql.SQL(_LINES), where, text_array(OF_NO_ORDER))
         with snapshot(self._settings) as ledger:
             for order_id, rows in groupby(
                 ledger.rows(query, ["journal_entry", "journal_line", "account"]), key=itemgetter(0)

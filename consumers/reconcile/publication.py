@@ -39,20 +39,25 @@ def publish(report: Report, kafka: KafkaSettings, schemas: SchemaIds) -> Publica
         Transient: Kafka or the registry does not answer.
     """
     codec = TopicCodec(MISMATCHES, Mismatch, schemas)
-    known = _known(kafka, codec)
-    found = {mismatch.mismatch_id: mismatch for mismatch in report.mismatches}
+    known = known_mismatches(kafka, codec)
+    found = {mismatch.mismatch_id: mismatch for mismatch in (*report.mismatches, *report.explained)}
     news = [mismatch for key, mismatch in found.items() if not _is_known(mismatch, known.get(key))]
     moving = set(report.on_the_way)
     healed = [
         key for key, before in known.items() if key not in found and (before is None or before.order_id not in moving)
     ]
     records = [(mismatch.mismatch_id, codec.encode(mismatch)) for mismatch in news]
-    _produce(kafka, [*records, *((key, None) for key in healed)])
+    produce(kafka, [*records, *((key, None) for key in healed)])
     return Publication(len(news), len(healed))
 
 
-def _known(kafka: KafkaSettings, codec: TopicCodec[Mismatch]) -> dict[str, Mismatch | None]:
-    """The mismatches on the topic; None for a value that cannot be read."""
+def known_mismatches(kafka: KafkaSettings, codec: TopicCodec[Mismatch]) -> dict[str, Mismatch | None]:
+    """The mismatches on the topic; None for a value that cannot be read.
+
+    Raises:
+        ConfigurationError: the topic cannot be read.
+        Transient: Kafka does not answer.
+    """
     reader = TopicReader(kafka, MISMATCHES)
     latest: dict[str, bytes | None] = {}
     try:
@@ -71,10 +76,20 @@ def _decoded(codec: TopicCodec[Mismatch], value: bytes) -> Mismatch | None:
 
 
 def _is_known(mismatch: Mismatch, before: Mismatch | None) -> bool:
-    return before is not None and before.model_copy(update={"detected_at": mismatch.detected_at}) == mismatch
+    """Whether it stands there with the same values; the worker, which sees more, may have named another cause."""
+    if before is None:
+        return False
+    kept = ("detected_at", "cause", "explanation", "remedy")
+    return before == mismatch.model_copy(update={name: getattr(before, name) for name in kept})
 
 
-def _produce(kafka: KafkaSettings, records: list[tuple[str, bytes | None]]) -> None:
+def produce(kafka: KafkaSettings, records: list[tuple[str, bytes | None]]) -> None:
+    """Write records to `orders.mismatches`, and return when the brokers have them.
+
+    Raises:
+        ConfigurationError, Fatal: Kafka refuses.
+        Transient: Kafka does not answer.
+    """
     producer = Producer(kafka.client_config(**{"enable.idempotence": True, "acks": "all", "compression.type": "lz4"}))
     failures: list[KafkaError] = []
 

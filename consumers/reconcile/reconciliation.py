@@ -54,6 +54,7 @@ def reconcile(settings: ReconcileSettings, schemas: SchemaIds) -> Report:
             ledger_imbalance=document,
             functional_ledger_imbalance=functional,
             totals=_totals(seen),
+            explained=sorted(findings.explained, key=lambda one: one.mismatch_id),
         )
 
 
@@ -68,6 +69,7 @@ def _examined(systems: Systems, seen: Survey, at_once: int, patience: Patience) 
             findings.parked += found.parked
             findings.rejected += found.rejected
             findings.on_the_way += found.on_the_way
+        findings.explained += found.explained
     return findings
 
 

@@ -48,6 +48,8 @@ class Report:
     ledger_imbalance: dict[str, Decimal]
     functional_ledger_imbalance: dict[str, Decimal]
     totals: list[Total] = field(default_factory=list)
+    explained: list[Mismatch] = field(default_factory=list)
+    """The differences of `parked` and `rejected` orders, with their cause."""
 
     @property
     def agrees(self) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from itertools import count
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -44,6 +44,24 @@ class Snapshot:
                 cursor.itersize = FETCHED_ROWS
                 cursor.execute(query)
                 yield from cursor
+        except psycopg.Error as exc:
+            raise postgres_error(exc, f"reading {', '.join(columns) or 'orders'} from {self._place}") from exc
+
+    def all_rows(
+        self, query: sql.Composed, columns: Sequence[str] = (), tuning: LiteralString | None = None
+    ) -> list[Row]:
+        """The rows of a query at once, which the server may spread over its processors; for few rows.
+
+        `tuning` are statements that hold for this transaction.
+
+        Raises:
+            ConfigurationError, Transient: as `rows`.
+        """
+        try:
+            with self._connection.cursor() as cursor:
+                if tuning is not None:
+                    cursor.execute(tuning)
+                return cursor.execute(query).fetchall()
         except psycopg.Error as exc:
             raise postgres_error(exc, f"reading {', '.join(columns) or 'orders'} from {self._place}") from exc
 

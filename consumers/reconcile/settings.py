@@ -40,3 +40,25 @@ class ReconcileSettings(WorkerSettings):
     examined_at_once: int = Field(
         20_000, gt=0, description="Most differing orders whose whole content is held in memory at once"
     )
+
+
+class ContinuousSettings(ReconcileSettings):
+    """How the worker reconciles without end; it takes `settle_seconds` and `examined_at_once` from the above."""
+
+    settle_seconds: float = Field(
+        10.0, ge=0, description="How long a difference must last unchanged before it is a mismatch"
+    )
+    round_seconds: float = Field(5.0, gt=0, description="Pause between two looks at what changed")
+    late_seconds: float = Field(
+        900.0, gt=0, description="How long an order may be on its way to a sink before that is a mismatch of cause lag"
+    )
+    full_seconds: float = Field(60.0, gt=0, description="Least pause between two looks at all rows of ERP and ledger")
+    source_seconds: float = Field(30.0, gt=0, description="Least pause between two looks at all rows of the sources")
+    full_share: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description="Most part of the time spent on each of these looks at everything; 1 is without end",
+    )
+    round_work_seconds: float = Field(2.0, gt=0, description="Longest work of one look at what changed")
+    examined_at_once: int = Field(2_000, gt=0, description="Orders whose whole content is read and compared together")

@@ -13,6 +13,7 @@ from consumers.reconcile.settings import SourceSettings
 from schemas.errors import ConfigurationError, InvalidValue
 from schemas.mapping import AggregateMapping, load
 from schemas.models import Fulfilment, SalesOrder, Settlement
+from schemas.settings import DatabaseSettings
 
 __all__ = ["Locator", "SourceFacts", "SourceReader", "SourceSettings"]
 
@@ -73,11 +74,39 @@ class SourceReader:
                     if found is not None:
                         yield found
 
+    @property
+    def database(self) -> DatabaseSettings:
+        """Where it is."""
+        return self._database
+
+    @property
+    def aggregates(self) -> list[tuple[Section, AggregateReader]]:
+        """The sections that it gives, and how their rows are read."""
+        return [(section, reader) for section, _, reader in self._aggregates]
+
+    def order_ids(self, wanted: Iterable[Locator]) -> Iterator[tuple[Locator, str]]:
+        """The order of which each of these places that is still there holds a section.
+
+        Raises:
+            ConfigurationError: a mapped table or column is missing, or the role may not read it.
+            Transient: the source is away.
+        """
+        by_section = _by_section(wanted)
+        with snapshot(self._database, zone=self._mapping.zone) as source:
+            for section, aggregate, reader in self._aggregates:
+                for assembled in reader.images(source, by_section[section]) if section in by_section else ():
+                    yield Locator(section, assembled.key), self._order_id(aggregate, assembled)
+
+    def _order_id(self, aggregate: AggregateMapping, assembled: AssembledImage) -> str:
+        try:
+            return aggregate.key_of(assembled.image.row)
+        except InvalidValue:
+            return f"{self.system}:{'/'.join(assembled.key)}"
+
     def _facts(self, section: Section, aggregate: AggregateMapping, assembled: AssembledImage) -> SourceFacts | None:
         locator = Locator(section, assembled.key)
-        order_id = f"{self.system}:{'/'.join(assembled.key)}"
+        order_id = self._order_id(aggregate, assembled)
         try:
-            order_id = aggregate.key_of(assembled.image.row)
             facts = aggregate.build(assembled.image)
         except InvalidValue as exc:
             return SourceFacts(order_id, locator, None, exc)

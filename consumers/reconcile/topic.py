@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from time import monotonic
 
 from confluent_kafka import (
@@ -12,6 +12,7 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -74,7 +75,7 @@ class TopicReader:
         except KafkaException as exc:
             raise kafka_error(exc, f"reading {self.topic}") from exc
 
-    def scan(self, starts: Offsets, ends: Offsets) -> Iterator[Message]:
+    def scan(self, starts: Offsets, ends: Offsets) -> Generator[Message]:
         """Every record of the partitions of `ends` from `starts` (else the beginning) to `ends`; one scan at a time.
 
         Raises:
@@ -105,6 +106,36 @@ class TopicReader:
             elif monotonic() - heard > _SILENT_SECONDS:
                 raise Transient(f"reading {self.topic}: silent for {_SILENT_SECONDS:.0f} s; is the broker running?")
         self._consumer.unassign()
+
+    def heads(self, starts: Offsets, ends: Offsets) -> dict[int, float]:
+        """When the first record at or after `starts` was written, in seconds since 1970, of each partition with one.
+
+        Raises:
+            Transient: Kafka does not answer.
+        """
+        found: dict[int, float] = {}
+        behind = {partition: end for partition, end in ends.items() if starts.get(partition, 0) < end}
+        for partition, end in behind.items():
+            scan = self.scan(starts, {partition: end})
+            for message in scan:
+                found[partition] = message.timestamp()[1] / 1000
+                break
+            scan.close()
+        return found
+
+    @property
+    def topic_id(self) -> str:
+        """What tells a topic from another one of the same name, made after it was deleted.
+
+        Raises:
+            ConfigurationError: there is no such topic, or it may not be read.
+            Transient: Kafka does not answer.
+        """
+        try:
+            asked = self._admin.describe_topics(TopicCollection([self.topic]), request_timeout=_ANSWER_SECONDS)
+            return str(asked[self.topic].result().topic_id)
+        except KafkaException as exc:
+            raise kafka_error(exc, f"asking for {self.topic}") from exc
 
     def _raise(self, error: KafkaError) -> None:
         problem = kafka_error(error, f"reading {self.topic}")

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 import consumers.erp
+import consumers.postgres
 from consumers.erp.rows import OrderRows
 from consumers.postgres.bulk import Table
 from consumers.reconcile import ReconcileSettings, SourceSettings
@@ -191,6 +192,7 @@ class World:
         events = [OrderEvent(event_type="OrderChanged", topic="x", captured_at=NOW, state=state) for state in states]
         with psycopg.connect(self.settings.erp.conninfo()) as connection:
             connection.execute((files(consumers.erp) / "tables.sql").read_bytes())
+            connection.execute((files(consumers.postgres) / "position.sql").read_bytes())
             for table, rows in OrderRows(events).by_table.items():
                 _copy(connection, table, rows)
 

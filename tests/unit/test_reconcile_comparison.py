@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.reconcile.attributes import Elements, digest_of, model_attributes, put, text_of
@@ -256,6 +256,7 @@ def test_facts_have_the_digest_of_their_value_not_of_their_form() -> None:
     assert isinstance(STATE.order, SalesOrder)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=8), st.binary(min_size=16, max_size=16), max_size=30), st.randoms())
 def test_checksums_do_not_depend_on_the_order_and_see_every_change(digests: dict[str, bytes], random: Any) -> None:
     first, second = Checksums(), Checksums()

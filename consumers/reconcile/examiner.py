@@ -1,0 +1,145 @@
+"""Compares orders as the picture and the systems have them now, exactly, and says how each stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from consumers.reconcile.causes import Cause, with_cause
+from consumers.reconcile.comparison import ERP, LEDGER, OrderContent, compare
+from consumers.reconcile.evidence import evidence_of
+from consumers.reconcile.examination import mark_of, source_facts, standing_refusals
+from consumers.reconcile.exceptions import DeadLetters
+from consumers.reconcile.facts import FoundState, OrderFacts
+from consumers.reconcile.picture import Changes, HashedPlace, Picture, StateMark
+from consumers.reconcile.source import Locator
+from consumers.reconcile.sources_pass import SourcesPass
+from consumers.reconcile.survey import Locators
+from consumers.reconcile.watched import Watched
+from consumers.reconcile.watermarks import Watermark
+from schemas.codec import TopicCodec
+from schemas.codec.topic import SchemaIds
+from schemas.errors import UndecodableMessage
+from schemas.models import Mismatch, OrderState
+from schemas.topics import ORDER_STATE
+
+_UNKNOWN: Final = Watermark()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What holds for all orders that are looked at in one go."""
+
+    now: float
+    watermarks: Mapping[str, Watermark]
+    sources_seen_at: float
+    """Start of the last look at all sources: of what is older, every place in them is known."""
+    notes: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
+    """Order and system to what was noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one order stands."""
+
+    order_id: str
+    mismatches: Sequence[Mismatch]
+    """All of them, with their cause."""
+    mark: bytes
+    """The same for the same differences."""
+    behind: frozenset[str]
+    """Systems that need not have it yet, and in which it differs."""
+    judges_sources: bool
+
+
+class Examiner:
+    """Reads orders one batch at a time; what is downstream is read first, so that it can only be behind."""
+
+    def __init__(self, watched: Watched, picture: Picture, sources: SourcesPass, schemas: SchemaIds) -> None:
+        """Raises SchemaDrift if this version's schemas are not registered, Transient if the registry is away."""
+        self._watched, self._picture, self._sources = watched, picture, sources
+        self._codec = TopicCodec(ORDER_STATE, OrderState, schemas)
+        self._letters = DeadLetters(schemas)
+
+    def examine(self, order_ids: Sequence[str], around: Surroundings) -> tuple[list[Finding], Changes]:
+        """How these orders stand, and what the picture is to remember once that is published.
+
+        Raises:
+            ConfigurationError: a system lacks what is read, or refuses.
+            Transient: a system is away.
+        """
+        # Hashes before rows: what changes in between is seen as a change the next time, not missed.
+        hashes = {ERP: self._watched.erp_hashes, LEDGER: self._watched.ledger_hashes}
+        rows = {system: {one.key: one for one in hashed.of_keys(order_ids)} for system, hashed in hashes.items()}
+        places = [
+            HashedPlace(system, order_id, by_order.get(order_id), order_id)
+            for system, by_order in rows.items()
+            for order_id in order_ids
+        ]
+        marks = self._picture.marks(order_ids)
+        found = [self._finding(content, marks, around) for content in self._contents(order_ids, marks, around)]
+        return found, Changes(places=places, marks=marks)
+
+    def _contents(
+        self, order_ids: Sequence[str], marks: Mapping[str, StateMark], around: Surroundings
+    ) -> Iterator[OrderContent]:
+        erp = dict(self._watched.erp.orders(order_ids))
+        ledger = dict(self._watched.ledger.orders(order_ids))
+        parked = self._picture.parked(order_ids)
+        values = self._picture.states(order_ids)
+        judged = {order_id for order_id in order_ids if marks[order_id].written_at <= around.sources_seen_at}
+        facts = source_facts(self._watched.sources, self._locators(judged, marks), judged)
+        refused = {
+            order_id: [one for value in self._picture.refused(order_id) if (one := self._letters.refused(value))]
+            for order_id in order_ids
+        }
+        refusals = standing_refusals(self._watched.ledger, refused)
+        for order_id in order_ids:
+            yield OrderContent(
+                order_id=order_id,
+                source=facts.get(order_id, OrderFacts()),
+                state=self._state(values[order_id]),
+                erp=erp.get(order_id),
+                ledger=ledger.get(order_id),
+                is_parked=order_id in parked,
+                refusals=refusals.get(order_id, ()),
+                judges_sources=order_id in judged,
+            )
+
+    def _locators(self, order_ids: Collection[str], marks: Mapping[str, StateMark]) -> Locators:
+        located: dict[str, list[tuple[int, Locator]]] = {order_id: [] for order_id in order_ids}
+        for order_id, places in located.items():
+            for name, key in marks[order_id].places:
+                part = self._sources.parts.get(name)
+                if part is not None:
+                    places.append((part.number, part.locator(key)))
+        return located
+
+    def _state(self, value: bytes | None) -> FoundState:
+        if value is None:
+            return None
+        try:
+            return self._codec.decode(value)
+        except UndecodableMessage as exc:
+            return exc
+
+    def _finding(self, content: OrderContent, marks: Mapping[str, StateMark], around: Surroundings) -> Finding:
+        mark = marks[content.order_id]
+        late = frozenset(
+            system
+            for system in (ERP, LEDGER)
+            if not around.watermarks.get(system, _UNKNOWN).covers(mark.partition, mark.written_at)
+        )
+        verdict = compare(content, datetime.fromtimestamp(around.now, UTC))
+        notes = {system: told for system in (ERP, LEDGER) if (told := around.notes.get((content.order_id, system)))}
+        evidence = evidence_of(content, notes, late)
+        mismatches = [with_cause(one, evidence) for one in (*verdict.mismatches, *verdict.explained)]
+        return Finding(
+            content.order_id,
+            mismatches,
+            mark_of(verdict),
+            frozenset(one.system for one in mismatches if one.cause == Cause.LAG),
+            content.judges_sources,
+        )

@@ -1,0 +1,104 @@
+"""Follows the topics that the picture is made of, and tells which orders are to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from confluent_kafka import Message
+
+from consumers.reconcile.picture import Changes, Picture, StateMark
+from consumers.reconcile.topic import TopicReader, key_of, value_of
+from schemas.settings import KafkaSettings
+from schemas.topics import ORDER_STATE, PARKED, REJECTED
+
+_RECORDS_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something new about an order, and when it was written, in seconds since 1970."""
+
+    order_id: str
+    written_at: float
+
+
+class Following:
+    """Reads `orders.state`, `orders.parked` and `orders.rejected` on from where the picture is."""
+
+    def __init__(self, kafka: KafkaSettings, picture: Picture) -> None:
+        self._picture = picture
+        self._readers = {topic: TopicReader(kafka, topic) for topic in (ORDER_STATE, PARKED, REJECTED)}
+        self._names: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Give the connections back."""
+        for reader in self._readers.values():
+            reader.close()
+
+    def begin(self) -> None:
+        """Drop the picture where it is of topics that are gone; called once, before the first `advance`.
+
+        Raises:
+            ConfigurationError: a topic does not exist.
+            Transient: Kafka does not answer.
+        """
+        self._names = {topic: f"{topic}#{reader.topic_id}" for topic, reader in self._readers.items()}
+        positions = self._picture.positions
+        if positions.keys() - set(self._names.values()) or self._is_ahead():
+            self._picture.forget()
+
+    def advance(self) -> Iterator[list[News]]:
+        """Bring the picture to the ends of the topics as they are now, some thousand records at a time.
+
+        What is given is in the picture, where the order is not settled until it was compared.
+
+        Raises:
+            ConfigurationError: a topic cannot be read.
+            Transient: Kafka does not answer.
+        """
+        for topic, reader in self._readers.items():
+            name, positions = self._names[topic], self._picture.positions
+            reached = positions.get(name, {})
+            messages: list[Message] = []
+            for message in reader.scan(reached, reader.ends()):
+                messages.append(message)
+                if len(messages) == _RECORDS_AT_ONCE:
+                    yield self._take(topic, messages)
+                    messages = []
+            if messages:
+                yield self._take(topic, messages)
+
+    def _take(self, topic: str, messages: list[Message]) -> list[News]:
+        positions = self._picture.positions
+        own = positions.setdefault(self._names[topic], {})
+        changes, news = Changes(positions=positions), {}
+        for message in messages:
+            partition, offset = message.partition() or 0, message.offset() or 0
+            own[partition] = offset + 1
+            news[key_of(message)] = News(key_of(message), message.timestamp()[1] / 1000)
+            self._put(changes, topic, message, partition, offset)
+        marks = self._picture.marks(list(news))
+        for order_id, mark in marks.items():
+            changes.marks[order_id] = replace(changes.marks.get(order_id, mark), places=mark.places, is_settled=False)
+        self._picture.write(changes)
+        return list(news.values())
+
+    def _put(self, changes: Changes, topic: str, message: Message, partition: int, offset: int) -> None:
+        order_id, value = key_of(message), value_of(message)
+        if topic == ORDER_STATE:
+            changes.states[order_id] = value
+            changes.marks[order_id] = StateMark(partition, message.timestamp()[1] / 1000)
+        elif topic == PARKED:
+            changes.parked[order_id] = value is not None
+        elif value is not None:
+            changes.refused.append((order_id, partition, offset, value))
+
+    def _is_ahead(self) -> bool:
+        positions = self._picture.positions
+        return any(
+            offset > ends.get(partition, 0)
+            for topic, reader in self._readers.items()
+            for ends in (reader.ends(),)
+            for partition, offset in positions.get(self._names[topic], {}).items()
+        )

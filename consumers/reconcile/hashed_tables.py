@@ -1,0 +1,84 @@
+"""Which rows of ERP, ledger and sources are hashed: all that the reconciliation compares, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from psycopg import sql
+
+from consumers.reconcile.erp import HEADER_COLUMNS, PARTS
+from consumers.reconcile.hashes import HashedTable
+from consumers.reconcile.images import AggregateReader
+from consumers.reconcile.ledger import OF_NO_ORDER
+from consumers.reconcile.rows import Snapshot, text_array
+
+KEY_SEPARATOR: Final = "\x1f"
+"""Between the columns of a source's key."""
+_HASHED_TYPES: Final = frozenset(
+    {"bool", "bpchar", "bytea", "date", "float4", "float8", "int2", "int4", "int8", "interval", "jsonb", "numeric"}
+    | {"text", "time", "timestamp", "timestamptz", "uuid", "varchar"}
+)
+_ORDER_ID = sql.Identifier("order_id")
+_ENTRY_COLUMNS = ("entry_id", "rule", "currency_code", "functional_currency_code")
+_LINE_COLUMNS = (
+    "account_code",
+    "debit_amount",
+    "credit_amount",
+    "functional_debit_amount",
+    "functional_credit_amount",
+)
+
+
+def erp_tables() -> list[HashedTable]:
+    """The ERP's tables, by order."""
+    tables = [HashedTable("sales_order", _ORDER_ID, _named(HEADER_COLUMNS), sql.Identifier("sales_order"))]
+    for part in PARTS:
+        columns = _named((*part.identity, *part.columns))
+        tables.append(HashedTable(part.table, _ORDER_ID, columns, sql.Identifier(part.table)))
+    return tables
+
+
+def ledger_tables() -> list[HashedTable]:
+    """The journal, by order; without entries that no order leads to."""
+    of_orders = sql.SQL("rule <> ALL({})").format(text_array(OF_NO_ORDER))
+    entry = sql.Identifier("journal_entry")
+    lines = sql.SQL("journal_line JOIN journal_entry USING (entry_id, period)")
+    return [
+        HashedTable("journal_entry", _ORDER_ID, _named(_ENTRY_COLUMNS), entry, of_orders),
+        HashedTable("journal_line", _ORDER_ID, _named(_LINE_COLUMNS), lines, of_orders),
+    ]
+
+
+def source_tables(aggregate: AggregateReader, source: Snapshot) -> list[HashedTable]:
+    """The tables of one aggregate of a source, by the native key of its root.
+
+    Raises:
+        ConfigurationError: a table is missing.
+        Transient: the source is away.
+    """
+    tables = []
+    for query in aggregate.queries:
+        types: dict[str, str] = dict(source.all_rows(_types(query.schema, query.table_name), [query.table_name]))
+        key = sql.SQL("concat_ws({}, {})").format(
+            sql.Literal(KEY_SEPARATOR), sql.SQL(", ").join([sql.SQL("{}::text").format(one) for one in query.keys])
+        )
+        columns = [
+            # json, money, points and the like have no hash of their own; their text has.
+            column if types.get(name, "") in _HASHED_TYPES else sql.SQL("{}::text").format(column)
+            for name, column in query.named_columns()
+        ]
+        present = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(one) for one in query.keys])
+        tables.append(HashedTable(query.table.qualified_name, key, columns, query.source, present))
+    return tables
+
+
+def _types(schema: str, table: str) -> sql.Composed:
+    return sql.SQL(
+        "SELECT attname, typname FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid "
+        "JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+        "WHERE nspname = {} AND relname = {} AND attnum > 0"
+    ).format(sql.Literal(schema), sql.Literal(table))
+
+
+def _named(columns: tuple[str, ...]) -> list[sql.Composable]:
+    return [sql.Identifier(column) for column in columns]

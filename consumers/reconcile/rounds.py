@@ -1,0 +1,220 @@
+"""The rounds of the continuous reconciliation: what changed since the last one, and now and then everything."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from time import monotonic, time
+
+from consumers.reconcile.causes import Cause
+from consumers.reconcile.comparison import STATE
+from consumers.reconcile.examiner import Examiner, Finding, Surroundings
+from consumers.reconcile.following import Following
+from consumers.reconcile.metrics import ReconcileMetrics
+from consumers.reconcile.notes import Note
+from consumers.reconcile.open_mismatches import OpenMismatches
+from consumers.reconcile.picture import Changes, Picture, StateMark, with_place
+from consumers.reconcile.queue import Arrival, Queue
+from consumers.reconcile.settings import ContinuousSettings
+from consumers.reconcile.sources_pass import SourceChanges, SourcesPass, differing
+from consumers.reconcile.watched import Watched
+from consumers.reconcile.watermarks import Watermark
+from schemas.errors import Transient
+from schemas.models import Mismatch
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A difference that has not lasted long enough yet."""
+
+    mark: bytes
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Whom the rounds work with."""
+
+    watched: Watched
+    picture: Picture
+    following: Following
+    sources: SourcesPass
+    examiner: Examiner
+    open: OpenMismatches
+    metrics: ReconcileMetrics
+
+
+class Rounds:
+    """What the worker does in turn; every method may raise Transient, and is then called again.
+
+    Published first, remembered second, notes forgotten last: whenever the process dies, what was not published is
+    found again.
+    """
+
+    def __init__(self, settings: ContinuousSettings, company: Company, now: Callable[[], float] = time) -> None:
+        self._settings, self._company, self._now = settings, company, now
+        self._queue = Queue()
+        self._pending: dict[str, _Pending] = {}
+        self._notes: dict[str, dict[int, Note]] = {system: {} for system in company.watched.notes}
+        self._unsettled_notes: set[str] = set()
+        self._watermarks: dict[str, Watermark] = {}
+        self._sources_seen_at = 0.0
+        self.wants_full = True
+        """Whether something happened that no order is named for."""
+
+    def begin(self) -> None:
+        """Bring the picture up to date, and have looked at whatever may differ. Called once, after the tables exist."""
+        self._company.following.begin()
+        self._company.open.load()
+        self._queue.add(self._company.picture.unsettled())
+        self._queue.add(self._company.open.order_ids)
+        # From here on the triggers are known to have watched; before, only a look at everything can tell.
+        self._read_notes()
+        self.wants_full = True
+
+    @property
+    def waiting(self) -> int:
+        """Orders that are due."""
+        return len(self._queue)
+
+    def flush(self) -> None:
+        """Write down what a crash would have found out anew."""
+        self._company.picture.flush()
+
+    def steady(self) -> None:
+        """Look at what changed."""
+        company, now = self._company, self._now
+        for news in company.following.advance():
+            marks = company.picture.marks([one.order_id for one in news])
+            for order_id, mark in marks.items():
+                self._queue.expect(order_id, Arrival(mark.partition, mark.written_at))
+        self._read_notes()
+        for system, positions in company.watched.positions.items():
+            self._watermarks[system] = positions.watermark()
+            company.metrics.complete_through(system, self._watermarks[system].complete_through)
+        on_the_way = self._queue.arrived(self._watermarks, now(), self._settings.late_seconds)
+        until = monotonic() + self._settings.round_work_seconds
+        for batch in self._queue.take(self._settings.examined_at_once):
+            try:
+                self._examine(batch)
+            except Transient:
+                self._queue.add(batch)
+                raise
+            if monotonic() >= until:
+                break
+        self._forget_notes()
+        company.metrics.orders(company.picture.orders, len(self._queue), on_the_way)
+        company.metrics.open(company.open)
+
+    def full(self) -> None:
+        """Look at every row of ERP and ledger, by their hashes; what is not as it was becomes due."""
+        picture = self._company.picture
+        unnamed = {
+            system: [note.note_id for note in notes.values() if note.order_id is None]
+            for system, notes in self._notes.items()
+        }
+        for system, hashes in self._company.watched.hashes.items():
+            buckets = differing(picture.sums[system], hashes.sums())
+            if buckets:
+                known = picture.in_buckets(system, buckets)
+                changed = [row.key for row in hashes.of_buckets(buckets) if known.pop(row.key, ("",))[0] != row.hash]
+                _log.info("%s: %d orders are not as they were", system, len(changed) + len(known))
+                self._queue.add([*changed, *known])
+        document, _ = self._company.watched.ledger.imbalances()
+        self._company.metrics.imbalance(document)
+        self.wants_full = False
+        for system, ids in unnamed.items():
+            self._company.watched.notes[system].forget([self._notes[system].pop(one) for one in ids])
+
+    def source(self) -> None:
+        """Look at every row of the sources, by their hashes; orders that are not as they were become due."""
+        started_at = self._now()
+        for changes in self._company.sources.changes():
+            self._take_places(changes)
+        self._sources_seen_at = started_at
+        self._queue.sources_seen()
+
+    def _take_places(self, found: SourceChanges) -> None:
+        marks = self._company.picture.marks(list(found.by_order))
+        for order_id, places in found.by_order.items():
+            mark = replace(marks[order_id], is_settled=False)
+            for place in places:
+                if place.row is not None:
+                    mark = with_place(mark, place.part, place.key)
+            marks[order_id] = mark
+        places = [place for several in found.by_order.values() for place in several]
+        self._company.picture.write(Changes(places=places + found.of_no_order, marks=marks))
+        self._queue.add(found.by_order)
+
+    def _examine(self, order_ids: list[str]) -> None:
+        now = self._now()
+        noted: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for system, notes in self._notes.items():
+            for note in notes.values():
+                if note.order_id is not None:
+                    noted[note.order_id, system].append(note.told())
+        around = Surroundings(now, self._watermarks, self._sources_seen_at, noted)
+        findings, changes = self._company.examiner.examine(order_ids, around)
+        decided: dict[str, Iterable[Mismatch]] = {}
+        for finding in findings:
+            mark = changes.marks[finding.order_id]
+            self._unsettled_notes.discard(finding.order_id)
+            is_settled = self._decide(finding, now, mark, decided)
+            if not finding.judges_sources:
+                self._queue.await_sources(finding.order_id)
+            changes.marks[finding.order_id] = replace(mark, is_settled=is_settled and finding.judges_sources)
+        self._company.open.bring(decided)
+        self._company.picture.write(changes)
+
+    def _decide(self, finding: Finding, now: float, mark: StateMark, decided: dict[str, Iterable[Mismatch]]) -> bool:
+        """Whether it is known now how the order stands; then `decided` has its differences."""
+        order_id = finding.order_id
+        is_late = now - mark.written_at > self._settings.late_seconds
+        found = [one for one in finding.mismatches if one.cause != Cause.LAG or is_late]
+        if found and not self._has_lasted(order_id, finding.mark, now):
+            self._queue.add([order_id])
+            self._unsettled_notes.add(order_id)
+            return False
+        if not found:
+            self._pending.pop(order_id, None)
+        if finding.behind:
+            # Also after a restart, which remembers no order on its way.
+            self._queue.expect(order_id, Arrival(mark.partition, mark.written_at, is_late))
+        # What stands open stays so until it is known.
+        unknown = (frozenset() if is_late else finding.behind) | (frozenset() if finding.judges_sources else {STATE})
+        found += [one for one in self._company.open.of(order_id) if one.system in unknown]
+        decided[order_id] = found
+        return not finding.behind
+
+    def _has_lasted(self, order_id: str, mark: bytes, now: float) -> bool:
+        before = self._pending.get(order_id)
+        if before is None or before.mark != mark:
+            before = self._pending[order_id] = _Pending(mark, now)
+        return now - before.since >= self._settings.settle_seconds
+
+    def _read_notes(self) -> None:
+        for system, book in self._company.watched.notes.items():
+            read = book.read()
+            fresh = {note.note_id: note for note in read.notes if note.note_id not in self._notes[system]}
+            self._notes[system] |= fresh
+            named = {note.order_id for note in fresh.values() if note.order_id is not None}
+            self._queue.add(named)
+            self._unsettled_notes |= named
+            self.wants_full = self.wants_full or not read.is_trusted
+            self.wants_full = self.wants_full or any(note.order_id is None for note in fresh.values())
+
+    def _forget_notes(self) -> None:
+        """Forget the notes of orders of which it is published how they stand."""
+        for system, book in self._company.watched.notes.items():
+            done = [
+                note
+                for note in self._notes[system].values()
+                if note.order_id is not None and note.order_id not in self._unsettled_notes
+            ]
+            book.forget(done)
+            for note in done:
+                del self._notes[system][note.note_id]

@@ -1,0 +1,272 @@
+"""The reconciliation without end: what changes anywhere is noticed from the notes, the hashes and the topics."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from consumers.reconcile.comparison import ERP
+from consumers.reconcile.metrics import ReconcileMetrics
+from consumers.reconcile.rounds import Rounds
+from consumers.reconcile.settings import ContinuousSettings
+from consumers.reconcile.topic import TopicReader, key_of, value_of
+from consumers.reconcile.watched import Watched
+from consumers.reconcile.worker import open_rounds
+from deploy.demo.business import Business, BusinessPlan, create_tables
+from deploy.demo.transactions import System
+from deploy.local.endpoints import Endpoints
+from schemas.codec import TopicCodec
+from schemas.errors import ConfigurationError
+from schemas.models import Mismatch, OrderEvent, OrderState
+from schemas.topics import MISMATCHES, ORDER_EVENTS
+from tests.conftest import DatabaseFactory
+from tests.integration.reconcile_world import NOW, World, clear_topics, world_of
+
+ORDERS = 40
+
+
+@pytest.fixture(scope="module")
+def traded_world(stack: Endpoints, module_database_factory: DatabaseFactory) -> Iterator[World]:
+    """Traded orders with their lives, and all systems agreeing about them."""
+    databases = {system: module_database_factory(system.value) for system in System}
+    create_tables(databases)
+    business = Business(databases, BusinessPlan(orders=ORDERS, seed=5, today=date(2026, 11, 21), with_faults=False))
+    try:
+        business.open()
+        business.trade()
+    finally:
+        business.close()
+    mappings = {system.value: database for system, database in databases.items()}
+    erp, ledger = module_database_factory("erp"), module_database_factory("ledger")
+    with world_of(stack, mappings, erp, ledger) as world:
+        world.capture_sources()
+        world.write_everywhere()
+        world.keep()
+        yield world
+
+
+@dataclass
+class Watch:
+    """A running reconciliation of a world, whose rounds the test takes itself."""
+
+    world: World
+    directory: Path
+    settings: ContinuousSettings = field(init=False)
+    rounds: Rounds = field(init=False)
+    registry: CollectorRegistry = field(init=False)
+
+    @contextmanager
+    def running(self, **settings: object) -> Iterator[Rounds]:
+        """One life of the worker."""
+        values = dict(self.world.settings) | {"data_dir": self.directory, "settle_seconds": 0, "late_seconds": 900}
+        self.settings = ContinuousSettings(**{"examined_at_once": 7} | values | settings)
+        self.registry = CollectorRegistry()
+        watched = Watched(self.settings)
+        with ExitStack() as opened:
+            opened.callback(watched.close)
+            metrics = ReconcileMetrics(self.registry)
+            self.rounds = opened.enter_context(open_rounds(self.settings, watched, self.world.registry, metrics))
+            yield self.rounds
+
+    def look(self, *, source: bool = False, full: bool = False) -> list[str]:
+        """Take rounds until nothing is due, and give what stands open."""
+        if source:
+            self.rounds.source()
+        if full:
+            self.rounds.full()
+        self.rounds.steady()
+        while self.rounds.waiting:
+            self.rounds.steady()
+        return sorted(self.open())
+
+    def open(self) -> dict[str, Mismatch]:
+        """What stands open on the topic."""
+        codec = TopicCodec(MISMATCHES, Mismatch, self.world.registry)
+        with closing(TopicReader(self.settings.kafka, MISMATCHES)) as reader:
+            latest = {key_of(message): value_of(message) for message in reader.scan({}, reader.ends())}
+        return {key: codec.decode(value) for key, value in latest.items() if value is not None}
+
+
+@pytest.fixture
+def watch(traded_world: World, tmp_path: Path) -> Watch:
+    """The traded world as it was before any test, and nothing open."""
+    traded_world.restore()
+    return Watch(traded_world, tmp_path)
+
+
+def paid(world: World) -> list[OrderState]:
+    chosen = [one for one in world.states.values() if one.fulfilment and one.settlement and one.settlement.payments]
+    return sorted(chosen, key=lambda one: one.order_id)
+
+
+def by_hand(watch: Watch, statement: str, system: str = ERP) -> None:
+    database = watch.settings.erp if system == ERP else watch.settings.ledger
+    with psycopg.connect(database.conninfo(application_name="psql")) as connection:
+        assert connection.execute(statement.encode()).rowcount > 0, statement
+
+
+def test_a_world_that_agrees_stays_so_and_a_change_by_hand_is_named_by_its_note(watch: Watch) -> None:
+    order_id = paid(watch.world)[0].order_id
+    with watch.running() as rounds:
+        assert watch.look(source=True, full=True) == []
+        assert watch.look() == []
+        assert not rounds.wants_full
+        assert watch.registry.get_sample_value("ordersync_reconciled_orders") == len(watch.world.states)
+        by_hand(watch, f"UPDATE sales_order SET payable_amount = payable_amount + 5 WHERE order_id = '{order_id}'")
+        # Without a look at everything.
+        assert watch.look() == [f"{order_id}/erp/payable_amount"]
+        assert not rounds.wants_full
+        (mismatch,) = watch.open().values()
+        assert (mismatch.cause, mismatch.remedy, mismatch.amount) == ("manual_change", "restore", 5)
+        assert "UPDATE in sales_order by postgres (psql) at" in (mismatch.explanation or "")
+        labels = {"system": "erp", "kind": "different"}
+        assert watch.registry.get_sample_value("ordersync_mismatches", labels) == 1
+        by_hand(watch, f"UPDATE sales_order SET payable_amount = payable_amount - 5 WHERE order_id = '{order_id}'")
+        assert watch.look() == []
+        assert watch.registry.get_sample_value("ordersync_mismatches", labels) is None
+        with psycopg.connect(watch.settings.erp.conninfo()) as connection:
+            assert connection.execute("SELECT count(*) FROM reconciliation.note").fetchone() == (0,)
+
+
+def test_what_no_note_tells_is_found_by_the_look_at_everything(watch: Watch) -> None:
+    first, second, third = (one.order_id for one in paid(watch.world)[:3])
+    with watch.running() as rounds:
+        assert watch.look(source=True, full=True) == []
+        with psycopg.connect(watch.settings.erp.conninfo()) as connection:
+            connection.execute("ALTER TABLE sales_order DISABLE TRIGGER ALL")
+            connection.execute("UPDATE sales_order SET note = 'past all' WHERE order_id = %s", (first,))
+            connection.execute("ALTER TABLE sales_order ENABLE TRIGGER ALL")
+            connection.execute("ALTER TABLE sales_order ENABLE ALWAYS TRIGGER reconciliation_note")
+            connection.execute("ALTER TABLE sales_order ENABLE ALWAYS TRIGGER reconciliation_note_truncation")
+        assert watch.look() == []
+        # Somebody had the triggers off, if only between two rounds.
+        assert rounds.wants_full
+        assert watch.look(full=True) == [f"{first}/erp/note"]
+        # The sink itself may be at fault, too: nobody notes its changes.
+        with psycopg.connect(watch.settings.erp.conninfo(application_name="ordersync erp")) as connection:
+            connection.execute("UPDATE sales_order SET note = 'by the sink' WHERE order_id = %s", (second,))
+        assert watch.look() == [f"{first}/erp/note"]
+        assert not rounds.wants_full
+        assert watch.look(full=True) == sorted(f"{one}/erp/note" for one in (first, second))
+        by_hand(watch, f"DELETE FROM payment WHERE order_id = '{third}'")
+        assert len(watch.look()) > 2
+        assert {one.kind for one in watch.open().values()} == {"different"}
+
+
+def test_the_ledger_notes_who_went_past_its_own_triggers(watch: Watch) -> None:
+    state = paid(watch.world)[0]
+    assert state.order is not None
+    with watch.running():
+        assert watch.look(source=True, full=True) == []
+        watch.world.execute(
+            watch.settings.ledger,
+            "UPDATE journal_line SET debit_amount = debit_amount + 5 WHERE account_code = '1000' AND debit_amount > 0 "
+            f"AND entry_id = (SELECT entry_id FROM journal_entry WHERE order_id = '{state.order_id}' "
+            "AND rule = 'cash_receipt' LIMIT 1)",
+        )
+        currency = state.order.document_currency_code
+        measures = ("cash_amount", "imbalance_amount")
+        assert watch.look() == [f"{state.order_id}/ledger/{measure}[{currency}]" for measure in measures]
+        assert {one.cause for one in watch.open().values()} == {"manual_change"}
+        watch.rounds.full()
+        imbalance = watch.registry.get_sample_value("ordersync_ledger_imbalance", {"currency": currency})
+        assert imbalance == 5
+
+
+def test_a_lost_change_of_a_source_is_found_by_its_rows(watch: Watch) -> None:
+    changed, deleted = [
+        one for one in watch.world.states.values() if not one.fulfilment and not one.settlement and one.order
+    ][:2]
+    crm = watch.world.settings.sources[0].database
+    with watch.running():
+        assert watch.look(source=True, full=True) == []
+        number = changed.order_id.removeprefix("crm:")
+        watch.world.execute(crm, f"UPDATE sales_order SET note = 'ring twice' WHERE order_number = {number}")
+        number = deleted.order_id.removeprefix("crm:")
+        watch.world.execute(crm, f"DELETE FROM sales_order WHERE order_number = {number}")
+        expected = sorted([f"{changed.order_id}/state/order.note", f"{deleted.order_id}/state/"])
+        assert watch.look(source=True) == expected
+        assert {(one.cause, one.remedy) for one in watch.open().values()} == {("lost_event", "reread")}
+
+
+def test_an_order_on_its_way_is_no_mismatch_until_it_is_late(watch: Watch) -> None:
+    state = paid(watch.world)[0]
+    newer = state.model_copy(update={"version": state.version + 1})
+    codec = TopicCodec(ORDER_EVENTS, OrderEvent, watch.world.registry)
+    event = OrderEvent(event_type="OrderChanged", topic="x", captured_at=NOW, state=newer)
+    with watch.running():
+        assert watch.look(source=True, full=True) == []
+        # The ERP has not read the event yet, by its own position.
+        watch.world.produce(ORDER_EVENTS, {state.order_id: codec.encode(event)})
+        watch.world.produce_states([newer])
+        assert watch.look() == []
+        on_the_way = {"system": "erp"}
+        assert watch.registry.get_sample_value("ordersync_orders_on_the_way", on_the_way) == 1
+    with watch.running(late_seconds=0.001):
+        assert watch.look() == [f"{state.order_id}/erp/version"]
+        (mismatch,) = watch.open().values()
+        assert (mismatch.cause, mismatch.remedy) == ("lag", "wait")
+        # It is past it now, and has not got it.
+        with psycopg.connect(watch.settings.erp.conninfo(application_name="ordersync erp")) as connection:
+            connection.execute(
+                "INSERT INTO sink_position (sink, topic, partition, next_offset) "
+                "SELECT 'erp', 'orders.events', number, 1 FROM generate_series(0, 2) AS number"
+            )
+        assert watch.look() == [f"{state.order_id}/erp/version"]
+        (mismatch,) = watch.open().values()
+        assert (mismatch.cause, mismatch.remedy) == ("lost_event", "restore")
+        with psycopg.connect(watch.settings.erp.conninfo(application_name="ordersync erp")) as connection:
+            connection.execute(
+                "UPDATE sales_order SET version = %s WHERE order_id = %s", (newer.version, state.order_id)
+            )
+        assert watch.look(full=True) == []
+    # The ERP of the next test would have to be past this event, too.
+    clear_topics(watch.settings.kafka, watch.world.registry)
+
+
+def test_what_was_found_outlives_the_process_and_its_files(watch: Watch) -> None:
+    first, second = (one.order_id for one in paid(watch.world)[:2])
+    with watch.running():
+        assert watch.look(source=True, full=True) == []
+        by_hand(watch, f"UPDATE sales_order SET note = 'x' WHERE order_id = '{first}'")
+        assert watch.look() == [f"{first}/erp/note"]
+        detected_at = watch.open()[f"{first}/erp/note"].detected_at
+    by_hand(watch, f"UPDATE sales_order SET note = 'x' WHERE order_id = '{second}'")
+    keys = sorted(f"{one}/erp/note" for one in (first, second))
+    with watch.running():
+        assert watch.look() == keys
+        assert watch.open()[keys[0]].cause == watch.open()[keys[1]].cause == "manual_change"
+    shutil.rmtree(watch.directory)
+    by_hand(watch, f"UPDATE sales_order SET note = NULL WHERE order_id = '{second}'")
+    with watch.running():
+        assert watch.look(source=True, full=True) == [f"{first}/erp/note"]
+        assert watch.open()[f"{first}/erp/note"].detected_at == detected_at
+        assert watch.rounds.full() is None
+
+
+def test_topics_made_anew_end_the_picture(watch: Watch) -> None:
+    with watch.running():
+        assert watch.look(source=True, full=True) == []
+    clear_topics(watch.settings.kafka, watch.world.registry)
+    with watch.running():
+        found = watch.look(source=True, full=True)
+        missing = [one for one in watch.open().values() if one.kind == "missing"]
+        assert len(missing) == len(watch.world.states)
+        assert all(key.split("/")[1] in ("state", "erp", "ledger") for key in found)
+
+
+def test_one_process_at_a_time_keeps_the_picture(watch: Watch) -> None:
+    with (
+        watch.running(),
+        pytest.raises(ConfigurationError, match="another process reconciles with the files in"),
+        watch.running(),
+    ):
+        pass
