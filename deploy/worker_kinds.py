@@ -22,6 +22,8 @@ CONSOLE = "console"
 
 CAPTURE = "capture"
 
+RECONCILE = "reconcile"
+
 STREAMS = "streams"
 
 LAG = "lag"
@@ -91,6 +93,16 @@ def _keeper() -> Assembled:
     return keeper()
 
 
+def _reconcile() -> Assembled:
+    # Only here: no other worker needs the libraries of all systems.
+    from consumers.reconcile.settings import ContinuousSettings
+    from consumers.reconcile.worker import ReconcileWorker
+
+    settings = ContinuousSettings.load()
+    schemas = SchemaRegistry(settings.registry)
+    return Assembled(settings, lambda: ReconcileWorker(settings, schemas, REGISTRY))
+
+
 def _api() -> Assembled:
     # Only here: the libraries of the API are an extra.
     try:
@@ -152,5 +164,6 @@ _SOURCES = {
     API: WorkerKind(API, "orders over HTTP -> orders.captured, and what became of them -> callers", _api),
     CONSOLE: WorkerKind(CONSOLE, "topics -> web pages for people, and what they do -> topics", _console),
     DOCUMENTS: WorkerKind(DOCUMENTS, "orders in e-mails, EDI, UBL and tables -> orders.captured", _documents),
+    RECONCILE: WorkerKind(RECONCILE, "sources, state, ERP and ledger -> orders.mismatches", _reconcile),
     STREAMS: WorkerKind(STREAMS, "captured events -> versions, dead letters, journal entries", _streams),
 }

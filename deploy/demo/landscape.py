@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from deploy.local.stack import SECURED, EmbeddedStack
 from deploy.local.supervisor import Supervisor
 from deploy.local.watch import ProcessStatus, WorkerCommand
 from deploy.topics import TopicLayout, apply_grants, apply_topics
-from deploy.worker_kinds import LAG
+from deploy.worker_kinds import LAG, RECONCILE
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings
 
@@ -47,7 +48,7 @@ class LocalWorker:
 BACKUP_WORKERS = {"archive": "creator", "keeper": "keeper"}
 """The workers of the backup, and the role of the key that each holds."""
 
-WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACKUP_WORKERS, LAG)
+WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACKUP_WORKERS, LAG, RECONCILE)
 """Every worker of this machine, in the order in which they start."""
 
 
@@ -65,6 +66,7 @@ def worker_plan(
     }
     own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": _database(endpoints, ERP)}
     own |= {"warehouse": _database(endpoints, LEDGER)}
+    own |= {RECONCILE: _compared_systems(endpoints)}
     backup = local_backup(home)
     own |= {worker: backup.environment(role) for worker, role in BACKUP_WORKERS.items()}
     ports = Ports(home / "worker-ports.json")
@@ -196,6 +198,19 @@ def _database(endpoints: Endpoints, dbname: str) -> dict[str, str]:
     if database.password is not None:
         variables["PASSWORD"] = database.password.get_secret_value()
     return {f"ORDERSYNC_DATABASE__{name}": value for name, value in variables.items()}
+
+
+def _compared_systems(endpoints: Endpoints) -> dict[str, str]:
+    """The systems that the reconciliation's worker watches, each as JSON."""
+    settings = reconcile_settings(endpoints)
+    sources = [{"mapping": one.mapping, "database": _revealed(one.database)} for one in settings.sources]
+    told = {"SOURCES": sources, "ERP": _revealed(settings.erp), "LEDGER": _revealed(settings.ledger)}
+    return {f"ORDERSYNC_{name}": json.dumps(value) for name, value in told.items()}
+
+
+def _revealed(database: DatabaseSettings) -> dict[str, object]:
+    told = database.model_dump(mode="json", exclude={"password"}, exclude_none=True)
+    return told if database.password is None else told | {"password": database.password.get_secret_value()}
 
 
 def _inherited() -> dict[str, str]:
