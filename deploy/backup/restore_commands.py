@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from consumers.backup.restore.bases import base_of, unpack
+from consumers.backup.restore.bases import plan_for, unpack
 from consumers.backup.restore.proof import Proof, RestoredPlaces
 from consumers.backup.restore.restoration import RestoredPartition, RestorePlan
 from consumers.backup.restore.verification import rewrap as rewrap_sets
@@ -89,7 +89,7 @@ def restore(
 @click.command("restore-database")
 @click.argument("name")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--at", type=Moment(), help="Take the last base backup that was begun before; by default the newest.")
+@click.option("--at", type=Moment(), help="The moment; the newest one where none is named.")
 @access_options
 @identity_option
 @key_option
@@ -101,18 +101,21 @@ def restore_database(
     identity_path: Path,
     key_path: Path,
 ) -> None:
-    """Unpack the base backup of NAME's server into the new DIRECTORY, and prove it by its manifest.
+    """Unpack the base backup of NAME's server into the new DIRECTORY, prove it by its manifest, and add the log.
 
-    DIRECTORY is a data directory then: start a server of the same version on it. Its sinks go on from the positions
-    that it holds.
+    DIRECTORY is a data directory then: start a server of the same version on it. Where the policy follows the server
+    continuously it goes on to the moment before it opens; else it stands where the base backup before the moment was
+    made. Its sinks go on from the positions that it holds. Called again after an interruption it fetches the rest.
     """
     backup = access.load()
-    base = base_of(backup.catalogue, name, at)
-    told = f"{name} of {base.taken_at.isoformat()} into {directory}"
+    plan = plan_for(backup.catalogue, name, at)
+    told = f"{name} of {plan.moment.isoformat()} into {directory}"
     backup.record(key_path, "RestoreStarted", told)
-    unpack(backup.reader(identity_path), base, directory)
+    with ToldProgress() as progress:
+        unpack(backup.reader(identity_path), plan, directory, progress)
     backup.record(key_path, "BackupRestored", told)
-    click.echo(f"{told}: {base.bytes:,} bytes, each file as the manifest says")
+    log = f", and {len(plan.log):,} parts of the log after it" if plan.at is not None else ""
+    click.echo(f"{told}: {plan.bytes:,} bytes, each file as the manifest says{log}")
 
 
 @click.command("rewrap")

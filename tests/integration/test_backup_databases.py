@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from consumers.backup.restore.bases import base_of, unpack
+from consumers.backup.restore.bases import plan_for, unpack
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.verification import verify_copy
 from deploy.cli import run
@@ -21,12 +21,13 @@ from deploy.local.account import server_account
 from deploy.local.endpoints import Endpoints
 from deploy.local.ports import Ports
 from deploy.local.postgres import PostgresServer
+from deploy.local.server import await_condition
 from schemas.errors import BackupRefused, ConfigurationError
 from schemas.settings import DatabaseSettings
 from schemas.topics import ORDER_EVENTS
 from tests.conftest import DatabaseFactory, stack_home
 from tests.contract.sink_workbench import Cluster
-from tests.integration.backup_world import BackupWorld
+from tests.integration.backup_world import DEADLINE_SECONDS, BackupWorld
 
 ROWS = 10_000
 
@@ -100,8 +101,8 @@ def test_each_copy_holds_it_and_nothing_is_made_again_before_its_time(backed: Ba
     for copy in world.copies().copies:
         assert verify_copy(copy, root, world.directory / "verifier", holder).is_sound
     catalogue, _ = world.load()
-    with pytest.raises(ConfigurationError, match="no base backup of 'warehouse' that was begun before"):
-        base_of(catalogue, "warehouse", datetime.now(UTC) - timedelta(days=1))
+    with pytest.raises(ConfigurationError, match="no base backup of 'warehouse' that had ended by"):
+        plan_for(catalogue, "warehouse", datetime.now(UTC) - timedelta(days=1))
     with world.archiving() as archive, world.keeping():
         before = catalogue.head.version
         archive.until(lambda: world.load()[0].head.version > before, "another commit")
@@ -110,8 +111,8 @@ def test_each_copy_holds_it_and_nothing_is_made_again_before_its_time(backed: Ba
 
 def test_an_altered_piece_is_refused(backed: Backed, tmp_path: Path) -> None:
     catalogue, _ = backed.world.load()
-    base = base_of(catalogue, "warehouse")
-    path = base.files["base.tar"][1].file.path
+    plan = plan_for(catalogue, "warehouse")
+    path = plan.base.files["base.tar"][1].file.path
     for place in backed.world.places:
         content = bytearray((place / path).read_bytes())
         content[len(content) // 2] ^= 1
@@ -119,8 +120,117 @@ def test_an_altered_piece_is_refused(backed: Backed, tmp_path: Path) -> None:
     directory = backed.world.directory / "restored"
     reader = ArchiveReader(backed.world.copies(), catalogue, backed.world.people.holders["restorer"])
     with pytest.raises(BackupRefused, match="altered"):
-        unpack(reader, base, directory)
+        unpack(reader, plan, directory)
     assert not directory.exists()
+
+
+class Diary:
+    """Rows that are written while the archive runs, and moments by the server's own clock between them."""
+
+    def __init__(self, database: DatabaseSettings) -> None:
+        self._connection = psycopg.connect(database.conninfo(), autocommit=True)
+        self._connection.execute("CREATE TABLE diary (n bigint PRIMARY KEY, filler text STORAGE EXTERNAL)")
+        self.written = 0
+        self.moments: list[tuple[datetime, int]] = []
+
+    def write(self, rows: int, filler: int = 10) -> None:
+        for number in range(self.written, self.written + rows):
+            self._connection.execute("INSERT INTO diary VALUES (%s, repeat('x', %s))", [number, filler])
+        self.written += rows
+        row = self._connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        self.moments.append((row[0], self.written))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def test_a_followed_server_is_restored_to_any_moment_between_base_backups(
+    stack: Endpoints,
+    topic_prefix: str,
+    tmp_path: Path,
+    database_factory: DatabaseFactory,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    database = database_factory("ledger")
+    with closing(Cluster(stack, topic_prefix, (ORDER_EVENTS,))), closing(Diary(database)) as diary:
+        world = BackupWorld(stack, topic_prefix, tmp_path, (ORDER_EVENTS,), copies=2)
+        world.write_policy(
+            databases=[{"name": "warehouse", "mode": "continuous", "every_hours": 24}],
+            segments={"max_age_seconds": 0.3, "max_bytes": 4 * 1024 * 1024},
+        )
+        world.databases, world.postgres_programs = {"warehouse": database}, programs()
+        try:
+            with world.archiving() as archive, world.keeping():
+                archive.until(lambda: reached(world) is not None, "a base backup and the log after it are published")
+                diary.write(20)
+                # More than one file of the log.
+                diary.write(30, filler=600_000)
+                archive.until(lambda: reaches(world, diary), "the log is published")
+            # Nothing is lost while the archive is away: the server keeps its log.
+            diary.write(20)
+            with world.archiving() as archive, world.keeping():
+                diary.write(20)
+                archive.until(lambda: reaches(world, diary), "the log goes on")
+            catalogue, _ = world.load()
+            assert len(catalogue.wal["warehouse"]) == 1, "there is a hole in the log"
+            assert bases(world) == 1
+            for copy in world.copies().copies:
+                root, holder = world.root_path.read_bytes(), world.people.holders["escrow"]
+                assert verify_copy(copy, root, world.directory / "verifier", holder).is_sound
+            for at, rows in diary.moments[1:3]:
+                assert restored_rows(Backed(world, database), at) == rows
+                capsys.readouterr()
+            late = ["backup", "restore-database", "warehouse", str(tmp_path / "late"), "--at", "2100-01-01T00:00:00Z"]
+            assert run([*late, *Backed(world, database).options()]) == 2
+            assert "the log of 'warehouse' is complete through" in capsys.readouterr().err
+        finally:
+            drop_slot(database)
+
+
+def reached(world: BackupWorld) -> datetime | None:
+    """Up to when the database can be restored; None where it cannot be."""
+    if not world.copies().names("metadata/timestamp"):
+        return None
+    catalogue, _ = world.load()
+    for base in reversed(catalogue.complete_bases("warehouse")):
+        run_of_log, span = catalogue.log_of(base), base.log
+        if run_of_log is not None and span is not None and run_of_log.consistent_at(span) is not None:
+            return run_of_log.through_at
+    return None
+
+
+def reaches(world: BackupWorld, diary: Diary) -> bool:
+    through = reached(world)
+    return through is not None and through >= diary.moments[-1][0]
+
+
+def restored_rows(backed: Backed, at: datetime) -> int:
+    with stack_home() as home:
+        directory = home / "restored" / "data"
+        argv = ["backup", "restore-database", "warehouse", str(directory), "--at", at.isoformat()]
+        assert run([*argv, *backed.options()]) == 0
+        with (
+            served(home, directory, backed.database) as restored,
+            closing(psycopg.connect(restored, autocommit=True)) as connection,
+        ):
+            assert await_condition(lambda: opened(connection), DEADLINE_SECONDS), "the server does not open"
+            row = connection.execute("SELECT count(*), coalesce(max(n), -1) FROM diary").fetchone()
+    assert row is not None and row[0] == row[1] + 1
+    return int(row[0])
+
+
+def opened(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Whether the server has reached its moment."""
+    return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+
+
+def drop_slot(database: DatabaseSettings) -> None:
+    with closing(psycopg.connect(database.conninfo(), autocommit=True)) as connection:
+        connection.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+            "WHERE slot_name = 'ordersync_archive_warehouse'"
+        )
 
 
 @contextmanager

@@ -10,12 +10,13 @@ from consumers.backup.archive.bases import BaseBackups, Piece, PostgresPrograms
 from consumers.backup.archive.patience import Patience
 from consumers.backup.archive.settings import ArchiveSettings
 from consumers.backup.archive.snapshots import StatePiece, StateSnapshots
-from consumers.backup.policy import Policy
+from consumers.backup.archive.wal import LogPace, LogPart, LogPlace, LogReceiver
+from consumers.backup.policy import Mode, Policy
 from consumers.backup.vault.creator import Creator
 from consumers.backup.vault.holdings import MANIFEST
-from consumers.backup.vault.layout import base_path, snapshot_path
+from consumers.backup.vault.layout import base_path, snapshot_path, wal_path
 from consumers.backup.vault.needs import is_compacted
-from consumers.backup.vault.targets import BaseTarget, Contents, SnapshotTarget
+from consumers.backup.vault.targets import BaseTarget, Contents, SnapshotTarget, WalTarget
 
 
 class Additions:
@@ -30,6 +31,13 @@ class Additions:
             PostgresPrograms(settings.postgres_programs),
             settings.data_dir / "base-backup",
         )
+        segments = policy.segments
+        pace = LogPace(segments.max_bytes, segments.max_age_seconds, segments.surroundings_seconds)
+        self._receivers = {
+            one.name: LogReceiver(one.name, settings.databases[one.name], pace)
+            for one in policy.databases
+            if one.mode is Mode.CONTINUOUS
+        }
         compacted = [topic for topic in policy.continuous_topics if is_compacted(topic)]
         self._snapshots = StateSnapshots(settings, compacted, policy.segments.snapshot_hours)
 
@@ -46,14 +54,22 @@ class Additions:
             self._put(state.content, now, patience, lambda set_id, digest: _of_state(state, set_id, digest))
             if state.until_offset is not None:
                 return True
-        base = self._bases.advance(now, self._last_base, most)
+        is_marked = False
+        for database, receiver in self._receivers.items():
+            part = receiver.advance(self._held(database))
+            if part is not None:
+                self._put_log(part, now, patience)
+                is_marked = is_marked or part.through_at is not None
+        base = self._bases.advance(now, lambda database: self._last_base(database, now), most)
         if base is None:
-            return False
+            return is_marked
         self._put(base.content, now, patience, lambda set_id, digest: _of_base(base, set_id, digest))
-        return base.is_last and base.file == MANIFEST
+        return is_marked or (base.is_last and base.file == MANIFEST)
 
     def close(self) -> None:
         """End what runs."""
+        for receiver in self._receivers.values():
+            receiver.close()
         self._bases.close()
         self._snapshots.close()
 
@@ -66,8 +82,26 @@ class Additions:
         path, holds = told(set_id, sha256(sealed).hexdigest())
         patience.until_done(lambda: creator.add(path, sealed, holds))
 
-    def _last_base(self, database: str) -> datetime | None:
+    def _put_log(self, part: LogPart, now: datetime, patience: Patience) -> None:
+        self._put(part.content, now, patience, lambda set_id, digest: _of_log(part, set_id, digest))
+
+    def _held(self, database: str) -> LogPlace | None:
+        """Where the log in the newest commit ends."""
+        runs = self._creator.catalogue.wal.get(database)
+        if not runs:
+            return None
+        last = runs[-1].pieces[-1].holds
+        return LogPlace(last.system_id, last.timeline, last.end_lsn)
+
+    def _last_base(self, database: str, now: datetime) -> datetime | None:
+        """When the newest base backup was begun that the next one may wait for."""
         complete = self._creator.catalogue.complete_bases(database)
+        if database in self._receivers:
+            runs = self._creator.catalogue.wal.get(database)
+            if not runs:
+                # A base backup is of use for moments after it only where the log begins before it.
+                return now
+            complete = [one for one in complete if one.log is not None and runs[-1].begins_before(one.log)]
         return complete[-1].taken_at if complete else None
 
 
@@ -79,8 +113,23 @@ def _of_base(piece: Piece, set_id: str, digest: str) -> tuple[str, BaseTarget]:
         file=piece.file,
         number=piece.number,
         is_last=piece.is_last,
+        log=piece.log,
     )
     return base_path(piece.database, _stamp(piece.taken_at), piece.file, piece.number, digest), holds
+
+
+def _of_log(part: LogPart, set_id: str, digest: str) -> tuple[str, WalTarget]:
+    holds = WalTarget(
+        set_id=set_id,
+        database=part.database,
+        system_id=part.system_id,
+        timeline=part.timeline,
+        segment_bytes=part.segment_bytes,
+        first_lsn=part.first_lsn,
+        end_lsn=part.end_lsn,
+        through_at=part.through_at,
+    )
+    return wal_path(part.database, part.timeline, part.first_lsn, part.end_lsn, digest), holds
 
 
 def _of_state(piece: StatePiece, set_id: str, digest: str) -> tuple[str, SnapshotTarget]:

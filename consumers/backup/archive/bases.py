@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from consumers.backup.archive.manifests import verify_base
+from consumers.backup.archive.manifests import log_of, verify_base
 from consumers.backup.policy import Dataset
 from consumers.backup.vault.holdings import MANIFEST
+from consumers.backup.vault.targets import LogSpan
 from schemas.errors import BackupRefused, ConfigurationError
 from schemas.settings import DatabaseSettings
 
@@ -35,6 +36,8 @@ class Piece:
     number: int
     is_last: bool
     content: bytes
+    log: LogSpan | None = None
+    """With the last piece of the manifest."""
 
 
 class PostgresPrograms:
@@ -188,7 +191,8 @@ def _pieces(database: str, taken_at: datetime, directory: Path, piece_bytes: int
             content, number = file.read(piece_bytes), 0
             while True:
                 following = file.read(piece_bytes)
-                yield Piece(database, taken_at, name, number, not following, content)
+                log = log_of(directory / MANIFEST) if name == MANIFEST and not following else None
+                yield Piece(database, taken_at, name, number, not following, content, log)
                 if not following:
                     break
                 content, number = following, number + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from time import monotonic
 from typing import Any
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
@@ -15,6 +16,7 @@ from consumers.sink import Partition
 from schemas.errors import ConfigurationError, Transient
 
 _ANSWER_SECONDS = 20.0
+_NEW_TOPIC_SECONDS = 5.0
 _BATCH = 10_000
 
 
@@ -27,6 +29,7 @@ class TopicReader:
     def __init__(self, settings: ArchiveSettings, topics: Iterable[str]) -> None:
         self._prefix = settings.topic_prefix
         self._topics = tuple(topics)
+        self._missing_since: float | None = None
         self._admin_config = settings.kafka.client_config()
         self._admin = AdminClient(self._admin_config)
         self._consumer = Consumer(
@@ -51,14 +54,20 @@ class TopicReader:
 
         Raises:
             ConfigurationError: a topic does not exist.
-            Transient: the brokers are away.
+            Transient: the brokers are away, or a topic may have been made just now.
         """
         try:
             known = self._admin.list_topics(timeout=_ANSWER_SECONDS).topics
         except KafkaException as exc:
             raise kafka_error(exc, "reading the list of topics") from exc
         missing = [topic for topic in self._topics if self._prefix + topic not in known]
-        if missing:
+        if not missing:
+            self._missing_since = None
+        else:
+            self._missing_since = self._missing_since or monotonic()
+            if monotonic() - self._missing_since < _NEW_TOPIC_SECONDS:
+                # A broker that has just started, or a topic that was just made, is not known everywhere at once.
+                raise Transient(f"the cluster does not know {', '.join(missing)} yet")
             raise ConfigurationError(
                 f"the policy names {', '.join(missing)}, which the cluster does not have; run `ordersync topics apply`"
             )

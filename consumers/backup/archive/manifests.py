@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from consumers.backup.vault.targets import LogSpan
 from schemas.errors import BackupRefused
 
 _CHUNK_BYTES = 1024 * 1024
@@ -42,6 +43,25 @@ def verify_base(archive: Path, manifest: Path) -> int:
             f"{missing[0]} and {len(missing) - 1} other files are not in the base backup", reason="hole"
         )
     return len(seen)
+
+
+def log_of(manifest: Path) -> LogSpan:
+    """The log that makes a base backup consistent.
+
+    Raises:
+        BackupRefused: the manifest does not tell.
+    """
+    try:
+        told = json.loads(manifest.read_bytes())["WAL-Ranges"][-1]
+        start, end = (_lsn(told[name]) for name in ("Start-LSN", "End-LSN"))
+        return LogSpan(timeline=int(told["Timeline"]), start_lsn=start, end_lsn=end)
+    except (OSError, ValueError, KeyError, IndexError) as exc:
+        raise BackupRefused(f"the manifest of the base backup names no log: {exc}", reason="malformed") from exc
+
+
+def _lsn(text: str) -> int:
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
 
 
 def _require(name: str, digest: str, size: int, expected: dict[str, tuple[int, str]]) -> None:

@@ -183,9 +183,16 @@ class WalRun:
 
     def serves(self, span: LogSpan) -> bool:
         """Whether a server can go on with it after the log of a base backup."""
-        holds = self.pieces[0].holds
-        reaches = self.first_lsn <= self.needed_from(span) and span.end_lsn <= self.end_lsn
-        return reaches and holds.timeline == span.timeline
+        return self.begins_before(span) and span.end_lsn <= self.end_lsn
+
+    def begins_before(self, span: LogSpan) -> bool:
+        """Whether it will do so, once it has gone on for long enough."""
+        return self.pieces[0].holds.timeline == span.timeline and self.first_lsn <= self.needed_from(span)
+
+    def consistent_at(self, span: LogSpan) -> datetime | None:
+        """A time at which a base backup had ended for sure; None where that is not yet known."""
+        ends = (one.holds for one in self.pieces if one.holds.end_lsn >= span.end_lsn)
+        return next((one.through_at for one in ends if one.through_at is not None), None)
 
     def needed_from(self, span: LogSpan) -> int:
         """Start of the log file that a base backup begins in."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from consumers.backup.vault.catalogue import Catalogue
-from consumers.backup.vault.holdings import Segment, StateSnapshot
+from consumers.backup.vault.holdings import BaseBackup, Segment, StateSnapshot
 from consumers.sink import Partition
 from schemas.topics import CATALOGUE, HISTORY_MILLISECONDS, Retention
 
@@ -57,6 +57,19 @@ def segments_until(catalogue: Catalogue, partition: Partition, until_ms: int) ->
         holds = segment.holds
         if holds.end_offset > first and holds.earliest_ms <= until_ms and holds.latest_ms > since_ms:
             yield segment
+
+
+def base_before(catalogue: Catalogue, database: str, at: datetime) -> BaseBackup | None:
+    """The base backup that a restore to a moment begins with.
+
+    Where the server's log is followed, one that had ended by then: a server cannot stop in the middle of one.
+    """
+    for base in reversed(catalogue.complete_bases(database)):
+        run, span = catalogue.log_of(base), base.log
+        consistent_at = None if run is None or span is None else run.consistent_at(span)
+        if base.taken_at <= at and (run is None or (consistent_at is not None and consistent_at <= at)):
+            return base
+    return None
 
 
 def has_expired(catalogue: Catalogue, partition: Partition, until: datetime) -> bool:

@@ -15,7 +15,7 @@ from consumers.backup.policy import Retention
 from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.holdings import BaseBackup, Point, Segment, StateSnapshot, WalRun
 from consumers.backup.vault.holds import HeldSpan
-from consumers.backup.vault.needs import MARGIN_MS, base_snapshot, history_ms, is_compacted, milliseconds
+from consumers.backup.vault.needs import MARGIN_MS, base_before, base_snapshot, history_ms, is_compacted, milliseconds
 from consumers.backup.vault.targets import ExpiredRange, Expiry
 from consumers.sink import Partition
 from schemas.errors import BackupRefused
@@ -99,9 +99,10 @@ class Needs:
         every = sorted(self._catalogue.bases.get(database, {}).values(), key=lambda one: one.taken_at)
         found = {id(one): one for one in (*complete[-1:], *every[-1:])}
         for since, until, _ in self._kept:
-            before = [one for one in complete if one.taken_at <= since]
+            first = base_before(self._catalogue, database, since)
+            before = [] if first is None else [first]
             inside = [one for one in complete if since < one.taken_at and (until is None or one.taken_at <= until)]
-            found |= {id(one): one for one in (*before[-1:], *inside)}
+            found |= {id(one): one for one in (*before, *inside)}
         return list(found.values())
 
     def log(self, database: str) -> set[str]:
