@@ -121,6 +121,25 @@ REPLICATION_SLOT_PRESENT = Metric(
 REPLICATION_SLOT_RETAINED_BYTES = Metric(
     "ordersync_replication_slot_retained_bytes", "Log that the source keeps for the capture", ("slot",)
 )
+REPLICATION_SLOT_SAFE_BYTES = Metric(
+    "ordersync_replication_slot_safe_bytes",
+    "Log that the source may still write before it may invalidate the slot; absent without a limit",
+    ("slot",),
+)
+CAPTURE_REREAD_ROWS_TOTAL = Metric(
+    "ordersync_capture_reread_rows_total", "Rows read again from the source, by snapshot or resync"
+)
+CAPTURE_REREADING = Metric(
+    "ordersync_capture_rereading", "1 while the aggregates of this root table are read again", ("table",)
+)
+CAPTURE_STOPPED = Metric(
+    "ordersync_capture_stopped",
+    "1 while nothing is captured of this root table, because the source no longer fits the mapping",
+    ("table",),
+)
+CAPTURE_GAPS_TOTAL = Metric(
+    "ordersync_capture_gaps_total", "Slots that were lost, dropped or recreated, answered by reading again"
+)
 BACKUP_COMMITS_TOTAL = Metric("ordersync_backup_commits_total", "Signed commits of the archive")
 BACKUP_BYTES_TOTAL = Metric("ordersync_backup_bytes_total", "Encrypted bytes that the archive put into each copy")
 BACKUP_COPY_BEHIND_FILES = Metric(

@@ -35,47 +35,17 @@ class CaptureMetrics:
 
     def __init__(self, slot: str, registry: CollectorRegistry) -> None:
         self._events = _EventCounts(registry)
-        self._dead_letters = Counter(
-            metrics.DEAD_LETTERS_TOTAL.name,
-            metrics.DEAD_LETTERS_TOTAL.help,
-            metrics.DEAD_LETTERS_TOTAL.labels,
-            registry=registry,
-        )
+        self._dead_letters = _counter(metrics.DEAD_LETTERS_TOTAL, registry)
         self.latencies = Latencies(metrics.EVENT_LATENCY_SECONDS, [STAGE], registry)
-        retained = metrics.REPLICATION_SLOT_RETAINED_BYTES
-        self._retained = Gauge(retained.name, retained.help, retained.labels, registry=registry).labels(slot)
-        self._safe = Gauge(
-            "ordersync_replication_slot_safe_bytes",
-            "Log that the source may still write before it may invalidate the slot; absent without a limit",
-            ("slot",),
-            registry=registry,
-        )
-        present = metrics.REPLICATION_SLOT_PRESENT
-        self._present = Gauge(present.name, present.help, present.labels, registry=registry).labels(slot)
+        self._retained = _gauge(metrics.REPLICATION_SLOT_RETAINED_BYTES, registry).labels(slot)
+        self._safe = _gauge(metrics.REPLICATION_SLOT_SAFE_BYTES, registry)
+        self._present = _gauge(metrics.REPLICATION_SLOT_PRESENT, registry).labels(slot)
         self._slot = slot
-        self._reread = Counter(
-            "ordersync_capture_reread_rows_total",
-            "Rows read again from the source, by snapshot or resync",
-            registry=registry,
-        )
-        self._rereading = Gauge(
-            "ordersync_capture_rereading",
-            "1 while the aggregates of this root table are read again",
-            ("table",),
-            registry=registry,
-        )
-        self._stopped = Gauge(
-            "ordersync_capture_stopped",
-            "1 while nothing is captured of this root table, because the source no longer fits the mapping",
-            ("table",),
-            registry=registry,
-        )
+        self._reread = _counter(metrics.CAPTURE_REREAD_ROWS_TOTAL, registry)
+        self._rereading = _gauge(metrics.CAPTURE_REREADING, registry)
+        self._stopped = _gauge(metrics.CAPTURE_STOPPED, registry)
         self._stopped_tables: set[str] = set()
-        self._gaps = Counter(
-            "ordersync_capture_gaps_total",
-            "Slots that were lost, dropped or recreated, answered by reading again",
-            registry=registry,
-        )
+        self._gaps = _counter(metrics.CAPTURE_GAPS_TOTAL, registry)
 
     def stated(self, events: int) -> None:
         """So many events about what is there were handed to Kafka."""
@@ -124,3 +94,11 @@ class CaptureMetrics:
     def gap(self) -> None:
         """The slot was lost; everything is read again."""
         self._gaps.inc()
+
+
+def _counter(metric: metrics.Metric, registry: CollectorRegistry) -> Counter:
+    return Counter(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def _gauge(metric: metrics.Metric, registry: CollectorRegistry) -> Gauge:
+    return Gauge(metric.name, metric.help, metric.labels, registry=registry)
