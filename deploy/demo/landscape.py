@@ -22,6 +22,7 @@ from deploy.local.progress import SilentProgress, StackProgress
 from deploy.local.stack import SECURED, EmbeddedStack
 from deploy.local.supervisor import Supervisor
 from deploy.local.watch import ProcessStatus, WorkerCommand
+from deploy.prometheus.scraping import write_scrape_files
 from deploy.topics import TopicLayout, apply_grants, apply_topics
 from deploy.worker_kinds import LAG, RECONCILE
 from schemas.registry import SchemaRegistry
@@ -126,6 +127,7 @@ class Landscape:
                 self._prepare(report)
             self.workers = worker_plan(self.home, self.endpoints, log_format=self._log_format, running=not self.owned)
             if self.owned:
+                write_scrape_files(self.home, {worker.name: worker.metrics_port for worker in self.workers})
                 self._start_workers(report)
         except BaseException:
             self.stop()
