@@ -16,6 +16,8 @@ from consumers.runner import SinkRunner
 from consumers.settings import SinkSettings
 from consumers.sink import Sink
 from consumers.vendors import sink as vendors
+from consumers.vendors.deliveries import sink as deliveries
+from consumers.vendors.deliveries.settings import DeliveriesSettings
 from consumers.vendors.settings import VendorsSettings
 from consumers.warehouse import sink as warehouse
 from consumers.warehouse.settings import WarehouseSettings
@@ -55,7 +57,11 @@ SINKS: dict[str, SinkDefinition[Any]] = {
 """Those of each installation."""
 
 PARTNER_SINKS: dict[str, SinkDefinition[Any]] = {
-    definition.name: definition for definition in (SinkDefinition(vendors.NAME, VendorsSettings, vendors.VendorsSink),)
+    definition.name: definition
+    for definition in (
+        SinkDefinition(vendors.NAME, VendorsSettings, vendors.VendorsSink),
+        SinkDefinition(deliveries.NAME, DeliveriesSettings, deliveries.DeliveriesSink),
+    )
 }
 """Those of installations that tell their partners what becomes of orders."""
 

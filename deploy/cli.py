@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "ledger": "Explain journal entries; balances, periods, planning figures.",
     "rules": "List and explain the rules, and try changes of them against history.",
     "backup": "Policy and keys of the backup; list, verify, compare and restore it.",
+    "vendors": "How each vendor is told, what is open for it, and delivering again.",
     "stack": "Download beforehand what `up` needs.",
 }
 

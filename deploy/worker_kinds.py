@@ -28,6 +28,8 @@ STREAMS = "streams"
 
 LAG = "lag"
 
+FIGURES = "figures"
+
 
 def worker_kinds() -> dict[str, WorkerKind]:
     """By name: what captures, the streams, one for each sink of the registry, and what backs up and watches."""
@@ -36,7 +38,7 @@ def worker_kinds() -> dict[str, WorkerKind]:
 
     known = (SINKS | PARTNER_SINKS).items()
     sinks = {name: WorkerKind(name, f"topics -> {name}", _sink(definition)) for name, definition in known}
-    return _SOURCES | sinks | _BACKUP | _WATCHING
+    return _SOURCES | sinks | _PARTNERS | _BACKUP | _WATCHING
 
 
 def kind_of(name: str) -> WorkerKind:
@@ -46,7 +48,7 @@ def kind_of(name: str) -> WorkerKind:
         ConfigurationError: there is no such worker.
     """
     plain = CAPTURE if name.startswith(f"{CAPTURE}-") else name
-    kind = (_SOURCES | _BACKUP | _WATCHING).get(plain) or worker_kinds().get(plain)
+    kind = (_SOURCES | _PARTNERS | _BACKUP | _WATCHING).get(plain) or worker_kinds().get(plain)
     if kind is None:
         raise ConfigurationError(f"there is no worker {name!r}; workers: {', '.join(worker_kinds())}, capture-ANYTHING")
     return kind
@@ -129,6 +131,15 @@ def _documents() -> Assembled:
     return Assembled(settings, lambda: DocumentsWorker(settings, schemas, REGISTRY))
 
 
+def _webhooks() -> Assembled:
+    # Only here: no other worker sends requests to vendors.
+    from consumers.vendors.deliveries.settings import DispatchSettings
+    from consumers.vendors.webhooks.worker import WebhooksWorker
+
+    settings = DispatchSettings.load()
+    return Assembled(settings, lambda: WebhooksWorker(settings, REGISTRY))
+
+
 def _lag() -> Assembled:
     # Only here: no other worker watches the groups.
     from deploy.telemetry.lag.worker import LagSettings, LagWorker
@@ -155,7 +166,20 @@ _BACKUP = {
     "keeper": WorkerKind("keeper", "proves what the archive committed, and signs which state is the newest", _keeper),
 }
 
+_PARTNERS = {
+    "webhooks": WorkerKind("webhooks", "queues of the vendors -> signed requests to their servers", _webhooks),
+}
+
+def _figures() -> Assembled:
+    # Only here: no other worker reads the ledger's views.
+    from deploy.telemetry.ledger_figures import FiguresSettings, LedgerFigures
+
+    settings = FiguresSettings.load()
+    return Assembled(settings, lambda: LedgerFigures(settings, REGISTRY))
+
+
 _WATCHING = {
+    FIGURES: WorkerKind(FIGURES, "figures of the general ledger -> metrics", _figures),
     LAG: WorkerKind(LAG, "offsets of every consumer group -> how far behind each is, and how it does", _lag),
 }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from consumers.vendors.views import updates_of
-from schemas.attributes import OrderId, VendorId
+from schemas.attributes import EventId, OrderId, VendorId
 from schemas.models import (
     EnrichedLine,
     Fulfilment,
@@ -22,6 +24,7 @@ from schemas.models import (
 from tests.unit.order_samples import COMMITTED_AT, order_state
 
 ORDER_ID = OrderId("crm:1")
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ACME, BOLT = VendorId("V-ACME"), VendorId("V-BOLT")
 
 
@@ -85,3 +88,29 @@ def told_of(*events: OrderEvent) -> list[VendorUpdate]:
             last[update.vendor_id] = update
             found.append(update)
     return found
+
+
+def update(number: int, sequence: int = 1, **changes: Any) -> VendorUpdate:
+    """News number `sequence` of order `crm:NUMBER` for ACME: a line of five, whose quantity changes."""
+    (sample,) = told_of(version(sequence, [line(1, ACME, sequence)]))
+    own = {
+        "order_id": OrderId(f"crm:{number}"),
+        "sequence": sequence,
+        "update_type": "confirmation" if sequence == 1 else "change",
+        "update_id": EventId(f"{number}-{sequence}"),
+    }
+    return sample.model_copy(update=own | changes)
+
+
+def profiles_file(directory: Path, webhooks: Mapping[VendorId, str], **webhook: object) -> Path:
+    """A vendors' file with webhooks at these addresses, whose secret is `SECRET`."""
+    secret = directory / "webhook.secret"
+    secret.write_text(SECRET + "\n")
+    settings = {"secret_file": str(secret)} | webhook
+    tables = []
+    for vendor, url in webhooks.items():
+        own = {"url": url} | settings
+        tables += [f'[vendors."{vendor}".webhook]', *(f"{name} = {json.dumps(value)}" for name, value in own.items())]
+    path = directory / "vendors.toml"
+    path.write_text("\n".join(tables) + "\n")
+    return path

@@ -1,0 +1,1 @@
+"""Sink from `vendors.updates` to the queue of what has still to be delivered to each vendor."""

@@ -1,0 +1,1 @@
+"""Signed requests to the vendors' own servers: at least once, in the order of each order's updates."""
