@@ -239,6 +239,7 @@ _WORKERS = (
             (ResourceKind.CLUSTER, CLUSTER_NAME, Operation.DESCRIBE),
         ),
     ),
+    Principal("figures", "shows figures of the general ledger; reads no topic"),
     Principal("keeper", "keeps backups: proves and signs what was archived; reads no topic"),
     Principal(
         "reconcile",

@@ -115,6 +115,28 @@ SINK_COMPLETE_THROUGH_TIMESTAMP_SECONDS = Metric(
     ("system",),
 )
 LEDGER_IMBALANCE = Metric("ordersync_ledger_imbalance", "Debits less credits of the ledger; always 0", ("currency",))
+LEDGER_BALANCE = Metric(
+    "ordersync_ledger_balance",
+    "Debits less credits of an account, in the functional currency",
+    ("account", "account_name", "currency"),
+)
+LEDGER_NET_SALES = Metric(
+    "ordersync_ledger_net_sales", "Recognised revenue less returns, in the functional currency", ("period", "currency")
+)
+LEDGER_COST_OF_SALES = Metric(
+    "ordersync_ledger_cost_of_sales", "Cost of goods sold, in the functional currency", ("period", "currency")
+)
+LEDGER_NET_INCOME = Metric(
+    "ordersync_ledger_net_income", "Income less expenses, in the functional currency", ("period", "currency")
+)
+LEDGER_OPERATING_CASH_FLOW = Metric(
+    "ordersync_ledger_operating_cash_flow",
+    "Cash flow from operating activities, in the functional currency",
+    ("period", "currency"),
+)
+LEDGER_FIGURES_TIMESTAMP_SECONDS = Metric(
+    "ordersync_ledger_figures_timestamp_seconds", "When the ledger's figures were last read; 0 before the first"
+)
 REPLICATION_SLOT_PRESENT = Metric(
     "ordersync_replication_slot_present", "1 while the source has the capture's slot and can serve it", ("slot",)
 )

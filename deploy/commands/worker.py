@@ -11,9 +11,9 @@ import click
 def command(name: str, until_done: bool) -> None:
     """Run the worker NAME until SIGTERM or Ctrl-C.
 
-    NAME is capture (or capture-ANYTHING, with a mapping file of its own), api, streams, erp, warehouse, backup, archive,
-    keeper or lag. All settings come from the environment (ORDERSYNC_...). The worker serves /metrics, /health/live and
-    /health/ready on ORDERSYNC_METRICS_PORT.
+    NAME is capture (or capture-ANYTHING, with a mapping file of its own), api, streams, erp, warehouse, backup,
+    archive, keeper, reconcile, lag or figures. All settings come from the environment (ORDERSYNC_...). The worker
+    serves /metrics, /health/live and /health/ready on ORDERSYNC_METRICS_PORT.
 
     With --until-done (streams and the sinks) it exits with 0 when all is committed that was there when it started,
     with 1 when it was stopped before.

@@ -24,7 +24,7 @@ from deploy.local.supervisor import Supervisor
 from deploy.local.watch import ProcessStatus, WorkerCommand
 from deploy.prometheus.scraping import write_scrape_files
 from deploy.topics import TopicLayout, apply_grants, apply_topics
-from deploy.worker_kinds import LAG, RECONCILE
+from deploy.worker_kinds import FIGURES, LAG, RECONCILE
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings
 
@@ -49,7 +49,7 @@ class LocalWorker:
 BACKUP_WORKERS = {"archive": "creator", "keeper": "keeper"}
 """The workers of the backup, and the role of the key that each holds."""
 
-WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACKUP_WORKERS, LAG, RECONCILE)
+WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACKUP_WORKERS, LAG, RECONCILE, FIGURES)
 """Every worker of this machine, in the order in which they start."""
 
 
@@ -67,7 +67,7 @@ def worker_plan(
     }
     own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": _database(endpoints, ERP)}
     own |= {"warehouse": _database(endpoints, LEDGER)}
-    own |= {RECONCILE: _compared_systems(endpoints)}
+    own |= {RECONCILE: _compared_systems(endpoints), FIGURES: _database(endpoints, LEDGER)}
     backup = local_backup(home)
     own |= {worker: backup.environment(role) for worker, role in BACKUP_WORKERS.items()}
     ports = Ports(home / "worker-ports.json")

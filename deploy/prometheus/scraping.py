@@ -17,8 +17,8 @@ _INTERVAL_SECONDS: Final = 5
 def write_scrape_files(home: Path, ports: Mapping[str, int], *, rules: Path = RULES_FILE) -> Path:
     """Write `prometheus/prometheus.yml` and `prometheus/workers.json` in a home; the first one's path comes back.
 
-    Called by the launcher when the ports of its workers (by name) are known. A running Prometheus notices new targets by
-    itself.
+    Called by the launcher when the ports of its workers (by name) are known. A running Prometheus notices new targets
+    by itself.
     """
     directory = home / "prometheus"
     directory.mkdir(exist_ok=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from deploy.telemetry.lag.report import Place
-from schemas.kafka_codes import error_of_code
+from schemas.kafka_codes import Refused, error_of_code
 from schemas.settings import KafkaSettings
 
 # The client waits for so long, or until it has a whole batch: most rounds are done with fewer records.
@@ -98,7 +98,7 @@ class UnreadRecords:
                 for message in self._polled(len(left)):
                     position = left.pop(Place(message.topic() or "", message.partition() or 0), None)
                     if position is not None:
-                        self._known[position] = _found(message, ends[position])
+                        self._known[position] = _found(message, position, ends[position])
         finally:
             self._consumer.unassign()
 
@@ -109,14 +109,21 @@ class UnreadRecords:
             raise _error(exc.args[0]) from exc
         for message in polled:
             error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            if error is not None and error.code() not in (
+                KafkaError._PARTITION_EOF,
+                Refused.TOPIC_AUTHORIZATION_FAILED,
+            ):
                 raise _error(error)
         return polled
 
 
-def _found(message: Message, end: int) -> tuple[Unread, int]:
+def _found(message: Message, position: Position, end: int) -> tuple[Unread, int]:
     offset = message.offset() or 0
-    if message.error() is not None:
+    error = message.error()
+    if error is not None and error.code() == Refused.TOPIC_AUTHORIZATION_FAILED:
+        # A topic that is closed to us: its records wait, and they do so since now at least.
+        return Unread(position.offset, time()), end
+    if error is not None:
         # The end of the partition came before any record.
         return Unread(offset, None), max(offset, end)
     _, milliseconds = message.timestamp()
