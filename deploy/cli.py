@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "rules": "List and explain the rules, and try changes of them against history.",
     "backup": "Policy and keys of the backup; list, verify, compare and restore it.",
     "vendors": "How each vendor is told, what is open for it, and delivering again.",
+    "security": "Show and check who may do what; change passwords and certificates.",
     "stack": "Download beforehand what `up` needs.",
 }
 

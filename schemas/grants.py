@@ -197,10 +197,19 @@ _WORKERS = (
     ),
     Principal(
         "deliveries",
-        "vendors.updates -> the vendors' systems",
+        "vendors.updates -> queues of the vendors",
         writes=written_by("deliveries"),
         reads=read_by("deliveries"),
         groups=("ordersync-deliveries",),
+    ),
+    Principal("webhooks", "queues of the vendors -> signed requests to their servers; reads no topic"),
+    Principal(
+        "console",
+        "shows orders, refusals and differences to people in the browser, and records what they do",
+        writes=written_by("console"),
+        reads=tuple(name for name in CATALOGUE if name not in (topics.AUDIT, topics.BACKUP)),
+        groups=("ordersync-console", "ordersync-cli"),
+        further=((ResourceKind.GROUP, EVERY, Operation.DESCRIBE),),
     ),
     Principal(
         "documents",

@@ -13,6 +13,7 @@ from psycopg import Connection, Cursor
 
 from consumers.postgres.errors import postgres_error
 from consumers.postgres.origin import claim_origin
+from schemas.errors import ConfigurationError
 from schemas.settings import DatabaseSettings
 
 Rows = Cursor[tuple[Any, ...]]
@@ -75,6 +76,30 @@ class Database:
                     session.execute(script.read_bytes())
         except psycopg.Error as exc:
             raise postgres_error(exc, f"preparing the tables in {self.place}") from exc
+
+    def may_define(self, table: str) -> bool:
+        """Whether this role may make tables here; where not, their owner has made them before.
+
+        Raises:
+            ConfigurationError: it may not, and there is no `table`.
+            Transient: the server is away.
+        """
+        try:
+            # Not the session of the work, which expects the tables to be there.
+            with psycopg.connect(self._conninfo) as session:
+                found = session.execute(
+                    "SELECT has_schema_privilege(current_schema(), 'CREATE'), to_regclass(%s) IS NOT NULL", (table,)
+                ).fetchone()
+        except psycopg.Error as exc:
+            raise postgres_error(exc, f"asking what this role may do in {self.place}") from exc
+        assert found is not None
+        may, there = found
+        if not (may or there):
+            raise ConfigurationError(
+                f"{self.place} has no table {table}, and this role may make none: let the worker start once as the "
+                "owner of the database, or give this role CREATE on the schema"
+            )
+        return bool(may)
 
     def close(self) -> None:
         """End the session; the next transaction opens another."""

@@ -63,6 +63,11 @@ class PostgresSink(ABC, Generic[V]):
         """Prepare a new connection: temporary tables, role."""
 
     def prepare(self) -> None:
+        """Create what is missing of the sink's tables, or see that their owner did it where this role may not."""
+        if self._database.may_define("sink_position"):
+            self.define()
+
+    def define(self) -> None:
         """Create what is missing of the sink's tables and of the position table."""
         self._database.migrate(files("consumers.postgres") / "position.sql", self._tables)
 

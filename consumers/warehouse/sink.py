@@ -47,8 +47,14 @@ class WarehouseSink(PostgresSink[JournalEntry | OrderState]):
         self._prepared = False
 
     def prepare(self) -> None:
-        """Create tables, views, chart of accounts and the writing role."""
+        """Have the tables; from then on every session is that of the writing role."""
         super().prepare()
+        self._database.close()
+        self._prepared = True
+
+    def define(self) -> None:
+        """Create tables, views, chart of accounts and the writing role."""
+        super().define()
         self._database.migrate(*self._views)
         accounts = [
             (one.code, one.name, one.type, one.normal_side, one.control, one.cash_flow)
@@ -58,8 +64,6 @@ class WarehouseSink(PostgresSink[JournalEntry | OrderState]):
             cursor.executemany(statements.ADD_ACCOUNT, accounts)
             if self._role is not None:
                 grant_writer(cursor, self._role)
-        self._database.close()
-        self._prepared = True
 
     def decode(self, messages: Sequence[Message]) -> Reading[JournalEntry | OrderState]:
         """Every entry, in order, and the latest state of each order."""

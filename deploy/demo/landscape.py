@@ -23,6 +23,7 @@ from deploy.local.stack import SECURED, EmbeddedStack
 from deploy.local.supervisor import Supervisor
 from deploy.local.watch import ProcessStatus, WorkerCommand
 from deploy.prometheus.scraping import write_scrape_files
+from deploy.security.preparation import prepare_databases
 from deploy.topics import TopicLayout, apply_grants, apply_topics
 from deploy.worker_kinds import FIGURES, LAG, RECONCILE
 from schemas.registry import SchemaRegistry
@@ -62,12 +63,13 @@ def worker_plan(
     keeps the workers: their ports are not free, and theirs.
     """
     own = {
-        f"capture-{system}": _database(endpoints, system.value) | {"ORDERSYNC_MAPPING": system.value}
+        f"capture-{system}": _database(endpoints, system.value, f"capture-{system}")
+        | {"ORDERSYNC_MAPPING": system.value}
         for system in System
     }
-    own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": _database(endpoints, ERP)}
-    own |= {"warehouse": _database(endpoints, LEDGER)}
-    own |= {RECONCILE: _compared_systems(endpoints), FIGURES: _database(endpoints, LEDGER)}
+    own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": _database(endpoints, ERP, "erp")}
+    own |= {"warehouse": _database(endpoints, LEDGER, "warehouse")}
+    own |= {RECONCILE: _compared_systems(endpoints), FIGURES: _database(endpoints, LEDGER, "warehouse")}
     backup = local_backup(home)
     own |= {worker: backup.environment(role) for worker, role in BACKUP_WORKERS.items()}
     ports = Ports(home / "worker-ports.json")
@@ -173,6 +175,8 @@ class Landscape:
         for dbname in (*(system.value for system in System), ERP, LEDGER):
             self._supervisor.stack.create_database(dbname)
         create_tables(self.sources)
+        if self.endpoints.security is not None:
+            prepare_databases(self.endpoints.database)
         registry = SchemaRegistry(self.endpoints.registry())
         try:
             changes = apply_topics(self.endpoints.kafka(), registry, TopicLayout(ORDER_PARTITIONS))
@@ -189,17 +193,14 @@ class Landscape:
         progress.step("workers", f"{len(self.workers)} started")
 
 
-def _database(endpoints: Endpoints, dbname: str) -> dict[str, str]:
-    database = endpoints.database(dbname)
-    variables = {
-        "HOST": database.host,
-        "PORT": str(database.port),
-        "DBNAME": database.dbname,
-        "USER": database.user,
-    }
+def _database(endpoints: Endpoints, dbname: str, role: str) -> dict[str, str]:
+    """A database as variables; where the role has a password of its own, its file is named."""
+    database = endpoints.database(dbname, role)
+    told = database.model_dump(mode="json", exclude={"password"}, exclude_none=True)
+    variables = {f"ORDERSYNC_DATABASE__{name.upper()}": str(value) for name, value in told.items()}
     if database.password is not None:
-        variables["PASSWORD"] = database.password.get_secret_value()
-    return {f"ORDERSYNC_DATABASE__{name}": value for name, value in variables.items()}
+        variables["ORDERSYNC_DATABASE__PASSWORD"] = database.password.get_secret_value()
+    return variables
 
 
 def _compared_systems(endpoints: Endpoints) -> dict[str, str]:

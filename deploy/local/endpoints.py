@@ -90,12 +90,16 @@ class Endpoints(BaseModel):
         """The schema registry as a worker's settings."""
         return RegistrySettings(url=self.registry_url)
 
-    def database(self, dbname: str) -> DatabaseSettings:
-        """One database as a worker's settings."""
+    def database(self, dbname: str, role: str | None = None) -> DatabaseSettings:
+        """One database as the settings of a worker that logs in as `role`, or as the server's owner."""
         server = self.postgres
-        return DatabaseSettings(
+        owner = DatabaseSettings(
             host=server.host, port=server.port, dbname=dbname, user=server.user, password=server.password
         )
+        if self.security is None or role is None:
+            return owner
+        own = {"user": role, "password": None, "password_file": self.security.password_file(role)}
+        return owner.model_copy(update=own)
 
     def environment(self, principal: str = ADMINISTRATOR) -> dict[str, str]:
         """The variables that point a worker at this cluster and registry; secrets are named by their files only."""

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import Future
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import (
-    AdminClient,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialAlteration,
-    UserScramCredentialUpsertion,
-)
+from confluent_kafka.admin import AdminClient
 
 from deploy.local.ports import LOOPBACK, Ports
 from deploy.security.authority import Authority
 from deploy.security.files import SecurityFiles
-from schemas.errors import Fatal
+from deploy.security.users import set_passwords
 from schemas.grants import ADMINISTRATOR, PRINCIPALS
 
 _BROKER = "broker"
-_SCRAM_ITERATIONS = 4096
-_ANSWER_SECONDS = 30.0
 
 
 class Listeners(Protocol):
@@ -148,24 +137,6 @@ class SecuredListeners:
     def admit(self) -> None:
         """Tell the broker every user whose password it does not know."""
         set_passwords(AdminClient(self.client_config()), self._files, _users())
-
-
-def set_passwords(admin: AdminClient, files: SecurityFiles, principals: Iterable[str]) -> None:
-    """Let each principal log in with the password of its file from now on.
-
-    Raises:
-        Fatal: the broker refuses, or does not answer.
-    """
-    credential = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS)
-    upsertions: list[UserScramCredentialAlteration] = [
-        UserScramCredentialUpsertion(name, credential, files.ensure_password(name).encode()) for name in principals
-    ]
-    futures: dict[str, Future[None]] = admin.alter_user_scram_credentials(upsertions, request_timeout=_ANSWER_SECONDS)
-    for name, future in futures.items():
-        try:
-            future.result(_ANSWER_SECONDS)
-        except (KafkaException, TimeoutError) as exc:
-            raise Fatal(f"Kafka does not take the password of {name}: {exc}") from exc
 
 
 def _users() -> tuple[str, ...]:

@@ -23,7 +23,9 @@ from deploy.local.endpoints import PostgresEndpoint
 from deploy.local.ports import LOOPBACK, Ports, accepts
 from deploy.local.process import Command
 from deploy.local.server import Server, plain_environment
-from deploy.security.files import write_private
+from deploy.security.database_grants import grant_tables, login_roles, own_database
+from deploy.security.files import SecurityFiles, write_private
+from schemas.database_roles import REGISTRY, ROLES
 from schemas.errors import Fatal
 from schemas.settings import DatabaseSettings
 
@@ -47,6 +49,22 @@ _SETTINGS = {
     "log_line_prefix": "%m [%p] %d ",
 }
 
+# The keyword `replication` matches connections that copy the server's files and no others: those that decode the log of
+# one database come under the name of that database.
+_ACCESS = (
+    "".join(
+        f"host replication {user} {LOOPBACK}/32 scram-sha-256\n"
+        for user in (_USER, *(role.name for role in ROLES.values() if role.copies_files))
+    )
+    + f"host replication all {LOOPBACK}/32 reject\n"
+    + "".join(
+        f"host {dbname} {role.name} {LOOPBACK}/32 scram-sha-256\n"
+        for role in ROLES.values()
+        for dbname in role.databases
+    )
+    + f"host all {_USER} {LOOPBACK}/32 scram-sha-256\n"
+)
+
 
 class PostgresServer(Server):
     """The database server; its data lives in `home/postgres/data`, its password in `home/postgres.password`."""
@@ -55,12 +73,14 @@ class PostgresServer(Server):
     # Fast shutdown: sessions are ended, the data is written, no recovery at the next start.
     stop_signal = signal.SIGINT
 
-    def __init__(self, home: Path, ports: Ports) -> None:
+    def __init__(self, home: Path, ports: Ports, security: SecurityFiles | None = None) -> None:
         super().__init__(home, ports)
+        self._security = security
         self._account: Account | None = None
         self._binaries = Path()
         self._directory = home / "postgres"
         self._port = 0
+        self._admitted_by: int | None = None
 
     @property
     def endpoint(self) -> PostgresEndpoint:
@@ -82,6 +102,10 @@ class PostgresServer(Server):
         self._end_leftovers()
         if not (self._data / "PG_VERSION").exists():
             self._initialize()
+        if self._security is not None:
+            access = self._directory / "pg_hba.conf"
+            write_private(access, _ACCESS)
+            self._own(access)
         # No server of ours lives any more, so a lock file names a number that is nobody's or somebody else's.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -91,7 +115,8 @@ class PostgresServer(Server):
 
     def spawn(self) -> None:
         """Start the server; without its launcher it shuts down at once and recovers at the next start."""
-        settings = [f"--{name}={value}" for name, value in (_SETTINGS | {"port": str(self._port)}).items()]
+        values = _SETTINGS | {"port": str(self._port)} | self._access_settings()
+        settings = [f"--{name}={value}" for name, value in values.items()]
         argv = [str(self._binaries / "postgres"), "-D", str(self._data), *settings]
         self.process.spawn(Command(argv, self._data, self._environment(), self._account, death_signal=signal.SIGQUIT))
 
@@ -101,9 +126,21 @@ class PostgresServer(Server):
             return False
         try:
             with closing(self._connect()) as connection:
-                return connection.execute("SELECT 1").fetchone() == (1,)
+                answers = connection.execute("SELECT 1").fetchone() == (1,)
         except psycopg.OperationalError:
             return False
+        if answers and self._security is not None and self._admitted_by != self.pid:
+            login_roles(self._owner("postgres"), self._security)
+            self._admitted_by = self.pid
+        return answers
+
+    def of_registry(self) -> DatabaseSettings:
+        """The registry's database, as the registry reaches it."""
+        owner = self._owner(REGISTRY)
+        if self._security is None:
+            return owner
+        own = {"user": REGISTRY, "password": None, "password_file": self._security.password_file(REGISTRY)}
+        return owner.model_copy(update=own)
 
     def create_database(self, dbname: str) -> None:
         """Create a database in UTF-8 unless it exists. Raises `Fatal`."""
@@ -112,6 +149,9 @@ class PostgresServer(Server):
                 known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (dbname,)).fetchone()
                 if known is None:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(dbname)))
+            if self._security is not None:
+                own_database(self._owner("postgres"), dbname)
+                grant_tables(self._owner, dbname)
         except psycopg.errors.DuplicateDatabase:
             return
         except psycopg.Error as exc:
@@ -126,11 +166,28 @@ class PostgresServer(Server):
         return self.home / "postgres.password"
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(self._owner("postgres").conninfo(connect_timeout="3"), autocommit=True)
+
+    def _owner(self, dbname: str) -> DatabaseSettings:
         server = self.endpoint
-        database = DatabaseSettings(
-            host=server.host, port=server.port, dbname="postgres", user=server.user, password=server.password
+        return DatabaseSettings(
+            host=server.host,
+            port=server.port,
+            dbname=dbname,
+            user=server.user,
+            password=server.password,
+            # The wheel's server is built without TLS, and listens on loopback only.
+            sslmode="disable",
         )
-        return psycopg.connect(database.conninfo(connect_timeout="3", sslmode="disable"), autocommit=True)
+
+    def _access_settings(self) -> dict[str, str]:
+        if self._security is None:
+            return {}
+        return {
+            "hba_file": str(self._directory / "pg_hba.conf"),
+            # Who was turned away is told in the log.
+            "log_connections": "authentication,authorization",
+        }
 
     def _environment(self) -> dict[str, str]:
         return plain_environment() | {"PGTZ": "UTC"}

@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx
 
 from deploy.local.artifacts import JavaArtifacts
-from deploy.local.endpoints import PostgresEndpoint
 from deploy.local.java import JavaProgram, clear_temporary
 from deploy.local.ports import LOOPBACK, Ports, accepts
 from deploy.local.process import Command
 from deploy.local.server import Server, plain_environment
+from deploy.security.files import write_private
+from schemas.settings import DatabaseSettings, secret_of
 
-DATABASE = "registry"
 _ANSWER_SECONDS = 3.0
 _OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms64m", "-Xmx256m")
 
@@ -31,7 +31,7 @@ class RegistryServer(Server):
     name = "registry"
 
     def __init__(
-        self, home: Path, ports: Ports, program: JavaProgram, database: Callable[[], PostgresEndpoint]
+        self, home: Path, ports: Ports, program: JavaProgram, database: Callable[[], DatabaseSettings]
     ) -> None:
         super().__init__(home, ports)
         self._directory = home / "registry"
@@ -57,16 +57,22 @@ class RegistryServer(Server):
         self._management_port = self.ports.claim("registry-management")
 
     def spawn(self) -> None:
-        """Start the registry on its database."""
-        environment = plain_environment() | self._settings()
+        """Start the registry on its database; the password is in a file that only its owner may read."""
+        database = self._database()
+        password = secret_of(database.password, database.password_file) or ""
+        configuration = self._directory / "config" / "application.properties"
+        write_private(configuration, f"apicurio.datasource.password={password}\n")
+        environment = plain_environment() | self._settings(database)
         self.process.spawn(Command(self._program.argv(self._directory), self._directory, environment))
 
     def healthy(self) -> bool:
         """Whether the API lists its subjects, which it reads from the database."""
         return bool(self._port) and accepts(self._port) and lists_subjects(self.url)
 
-    def _settings(self) -> dict[str, str]:
-        database = self._database()
+    def _settings(self, database: DatabaseSettings) -> dict[str, str]:
+        url = f"jdbc:postgresql://{database.host}:{database.port}/{database.dbname}?sslmode={database.sslmode}"
+        if database.ca_location is not None:
+            url += f"&sslrootcert={database.ca_location}"
         return {
             "QUARKUS_HTTP_HOST": LOOPBACK,
             "QUARKUS_HTTP_PORT": str(self._port),
@@ -74,9 +80,8 @@ class RegistryServer(Server):
             "QUARKUS_MANAGEMENT_PORT": str(self._management_port),
             "APICURIO_STORAGE_KIND": "sql",
             "APICURIO_STORAGE_SQL_KIND": "postgresql",
-            "APICURIO_DATASOURCE_URL": f"jdbc:postgresql://{database.host}:{database.port}/{DATABASE}",
+            "APICURIO_DATASOURCE_URL": url,
             "APICURIO_DATASOURCE_USERNAME": database.user,
-            "APICURIO_DATASOURCE_PASSWORD": database.password.get_secret_value() if database.password else "",
             "QUARKUS_LOG_LEVEL": "WARN",
         }
 

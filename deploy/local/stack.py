@@ -20,9 +20,10 @@ from deploy.local.listeners import Listeners, PlainListeners, SecuredListeners
 from deploy.local.ports import Ports, accepts
 from deploy.local.postgres import PostgresServer
 from deploy.local.progress import SilentProgress, StackProgress
-from deploy.local.registry import DATABASE, RegistryServer, lists_subjects, registry_program
+from deploy.local.registry import RegistryServer, lists_subjects, registry_program
 from deploy.local.server import Server, await_condition
 from deploy.security.files import SecurityFiles
+from schemas.database_roles import REGISTRY
 from schemas.errors import Fatal
 
 SECURED = False
@@ -223,8 +224,8 @@ class EmbeddedStack:
         registry = registry_program(java, recording=self._record_start)
         listeners: Listeners = SecuredListeners(self._security) if self._security else PlainListeners()
         self.kafka = KafkaServer(self.home, ports, kafka, self._kafka_partitions, listeners)
-        self.postgres = postgres = PostgresServer(self.home, ports)
-        self.registry = RegistryServer(self.home, ports, registry, lambda: postgres.endpoint)
+        self.postgres = postgres = PostgresServer(self.home, ports, self._security)
+        self.registry = RegistryServer(self.home, ports, registry, postgres.of_registry)
         if self._record_start:
             for server in self.servers:
                 # A recording is put together when the server ends.
@@ -254,7 +255,7 @@ class EmbeddedStack:
     def _start_databases(self, progress: StackProgress) -> None:
         assert self.postgres is not None and self.registry is not None
         _start(self.postgres, progress)
-        self.postgres.create_database(DATABASE)
+        self.postgres.create_database(REGISTRY)
         _start(self.registry, progress)
 
 

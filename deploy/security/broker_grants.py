@@ -56,6 +56,13 @@ class BrokerGrants:
     def __init__(self, admin: AdminClient) -> None:
         self._admin = admin
 
+    def granted(self) -> frozenset[Grant] | None:
+        """The rights that the cluster has now and that can be told in our terms; None without an authorizer."""
+        bindings = self._bindings()
+        if bindings is None:
+            return None
+        return frozenset(grant for grant in map(_grant, bindings) if grant is not None)
+
     def drift(self, declared: Iterable[Grant]) -> GrantDrift | None:
         """What differs now; None where the cluster has no authorizer, and so no rights.
 
@@ -63,12 +70,9 @@ class BrokerGrants:
             ConfigurationError: this user may not ask.
             Transient: the brokers are away.
         """
-        try:
-            bindings = self._admin.describe_acls(_every(), request_timeout=_TIMEOUT_SECONDS).result(_TIMEOUT_SECONDS)
-        except KafkaException as exc:
-            if exc.args[0].code() == KafkaError.SECURITY_DISABLED:
-                return None
-            raise _error(exc, "reading the rights of the cluster") from exc
+        bindings = self._bindings()
+        if bindings is None:
+            return None
         found = {binding: _grant(binding) for binding in bindings}
         wanted = frozenset(declared)
         strange = [binding for binding, grant in found.items() if grant not in wanted]
@@ -99,6 +103,17 @@ class BrokerGrants:
         if drift._withdrawn:
             _wait(self._admin.delete_acls(list(drift._withdrawn)), "withdrawing a right")
         return drift
+
+    def _bindings(self) -> list[AclBinding] | None:
+        try:
+            found: list[AclBinding] = self._admin.describe_acls(_every(), request_timeout=_TIMEOUT_SECONDS).result(
+                _TIMEOUT_SECONDS
+            )
+        except KafkaException as exc:
+            if exc.args[0].code() == KafkaError.SECURITY_DISABLED:
+                return None
+            raise _error(exc, "reading the rights of the cluster") from exc
+        return found
 
 
 def _binding(grant: Grant) -> AclBinding:

@@ -10,12 +10,23 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.local.endpoints import Endpoints
+from deploy.local.stack import EmbeddedStack
 from deploy.topics import TopicLayout, apply_topics
 from schemas.registry import SchemaRegistry
 from schemas.topics import CATALOGUE
 
 LAYOUT = TopicLayout(order_partitions=3)
 _DEADLINE_SECONDS = 30.0
+
+
+@pytest.fixture(scope="session")
+def secured() -> Iterator[EmbeddedStack]:
+    """A secured stack that the tests of security share; whoever breaks it mends it."""
+    # Only here: it leads to every system of the landscape.
+    from tests.integration.security_stack import secured_stack
+
+    with secured_stack() as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")

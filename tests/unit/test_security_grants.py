@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from deploy.security.bill_of_materials import bill_of_materials
 from deploy.security.duties import CONFLICTS, Duty, broken_duties
+from deploy.security.matrix import cells
+from deploy.security.report import topic_access
 from deploy.worker_kinds import worker_kinds
 from producers.cdc.settings import CaptureSettings
 from schemas import mapping
-from schemas.grants import ADMINISTRATOR, EVERY, PRINCIPALS, Operation, Principal, ResourceKind, capture_principal
+from schemas.grants import (
+    ADMINISTRATOR,
+    EVERY,
+    PRINCIPALS,
+    Operation,
+    Principal,
+    ResourceKind,
+    capture_principal,
+    declared_grants,
+)
 from schemas.settings import DatabaseSettings
 from schemas.topics import CATALOGUE, REJECTED
 
@@ -53,3 +65,28 @@ def test_each_conflict_rule_catches_who_breaks_it(conflict: tuple[Duty, Duty]) -
     one, other = conflict[0], conflict[1]
     greedy = Principal("greedy", "everything", writes=one.writes + other.writes, reads=one.reads + other.reads)
     assert broken_duties([greedy])
+
+
+def test_the_matrix_has_every_cell_once_and_says_both_yes_and_no() -> None:
+    found = cells()
+    assert len(found) >= 120
+    assert len({(cell.enforcer, cell.role, cell.action) for cell in found}) == len(found)
+    for role in {(cell.enforcer, cell.role) for cell in found}:
+        assert {cell.allowed for cell in found if (cell.enforcer, cell.role) == role} <= {True, False}
+    assert sum(cell.allowed for cell in found) < len(found) / 5, "most must be forbidden"
+
+
+def test_the_bill_of_materials_names_packages_and_archives_with_digests() -> None:
+    bill = bill_of_materials()
+    names = {one["name"]: one for one in bill["components"]}
+    assert {"confluent-kafka", "kafka-server", "apicurio-registry-app"} <= set(names)
+    assert len(names["kafka-server"]["hashes"][0]["content"]) == 64
+    assert bill == bill_of_materials()
+
+
+def test_the_report_tells_from_rights_and_schemas() -> None:
+    access = {one.where: one for one in topic_access(declared_grants())}
+    assert access["master.customers"].classification == "personal"
+    assert access["gl.postings"].classification == "confidential"
+    assert "warehouse" in access["gl.postings"].readers
+    assert access["gl.postings"].writers == ("streams",)

@@ -1,0 +1,160 @@
+"""`ordersync security`: who may do what, declared and real; passwords, certificates, and what all of it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from confluent_kafka.admin import AdminClient
+from rich.console import Console
+from rich.table import Table
+
+from deploy.commands.options import DISAGREEMENT, cluster_of, home_option, json_option, print_json
+from deploy.security.bill_of_materials import bill_of_materials
+from deploy.security.broker_grants import BrokerGrants
+from deploy.security.files import SecurityFiles
+from deploy.security.matrix import cells
+from deploy.security.report import database_access, topic_access
+from deploy.security.users import set_passwords
+from schemas.database_roles import ROLES
+from schemas.errors import ConfigurationError
+from schemas.grants import PRINCIPALS, declared_grants
+
+_PLAIN = (
+    "this cluster has no authorizer: everybody may do everything; start the brokers with one (ordersync up --security)"
+)
+
+
+@click.group("security")
+def command() -> None:
+    """Show and check who may do what; change passwords and certificates."""
+
+
+@command.command("matrix")
+@json_option
+@click.option("--role", help="Only this role.")
+def matrix(as_json: bool, role: str | None) -> None:
+    """Every role and what it may do, as declared; each cell is held against the real servers in the tests."""
+    chosen = [cell for cell in cells() if role in (None, cell.role)]
+    if not chosen:
+        raise ConfigurationError(f"there is no role {role!r}; roles: {', '.join([*PRINCIPALS, *ROLES])}")
+    if as_json:
+        print_json([asdict(cell) for cell in chosen])
+        return
+    table = Table("Enforced by", "Role", "May", "May not", box=None, header_style="bold")
+    for enforcer, name in dict.fromkeys((cell.enforcer, cell.role) for cell in chosen):
+        own = [cell for cell in chosen if (cell.enforcer, cell.role) == (enforcer, name)]
+        allowed = [cell.action for cell in own if cell.allowed]
+        table.add_row(enforcer, name, "\n".join(allowed) or "-", f"{len(own) - len(allowed)} other actions")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{len(chosen)} cells, {sum(cell.allowed for cell in chosen)} allowed")
+
+
+@command.command("drift")
+@home_option
+@json_option
+@click.pass_context
+def drift(ctx: click.Context, home: Path, as_json: bool) -> None:
+    """How the brokers' rights differ from the declared ones; exit code 3 if so. `ordersync topics apply` mends it."""
+    found = BrokerGrants(AdminClient(cluster_of(home).kafka.client_config())).drift(declared_grants())
+    if found is None:
+        raise ConfigurationError(_PLAIN)
+    if as_json:
+        print_json({"missing": [str(grant) for grant in found.missing], "undeclared": found.undeclared})
+    else:
+        for grant in found.missing:
+            click.echo(f"missing     {grant}")
+        for told in found.undeclared:
+            click.echo(f"undeclared  {told}")
+        click.echo("the rights are as declared" if not found else "`ordersync topics apply` mends it", err=True)
+    ctx.exit(DISAGREEMENT if found else 0)
+
+
+@command.command("report")
+@home_option
+@json_option
+def report(home: Path, as_json: bool) -> None:
+    """Who may read and write what: asked of the brokers, and of the databases of this machine's stack."""
+    # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.local.stack import EmbeddedStack
+
+    granted = BrokerGrants(AdminClient(cluster_of(home).kafka.client_config())).granted()
+    if granted is None:
+        raise ConfigurationError(_PLAIN)
+    access = topic_access(granted)
+    endpoints = EmbeddedStack.find(home)
+    if endpoints is not None:
+        names = dict.fromkeys(name for role in ROLES.values() for name in role.databases)
+        access += [database_access(endpoints.database(name)) for name in names]
+    if as_json:
+        print_json([asdict(one) for one in access])
+        return
+    table = Table("Where", "Most private", "May read", "May write", box=None, header_style="bold")
+    for one in access:
+        table.add_row(one.where, one.classification, ", ".join(one.readers) or "-", ", ".join(one.writers) or "-")
+    Console(highlight=False).print(table)
+
+
+@command.command("rotate")
+@home_option
+@click.argument("principals", nargs=-1)
+@click.option("--all", "everybody", is_flag=True, help="Every principal and role but the owners.")
+def rotate(home: Path, principals: tuple[str, ...], everybody: bool) -> None:
+    """Give PRINCIPALS new passwords in the running stack of --home; a worker takes its own at its next start."""
+    # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.local.stack import EmbeddedStack
+    from deploy.security.database_grants import login_roles
+
+    known = dict.fromkeys([*PRINCIPALS, *ROLES])
+    chosen = tuple(known) if everybody else principals
+    if not chosen or set(chosen) - set(known):
+        raise ConfigurationError(f"name one or more of {', '.join(known)}, or say --all")
+    endpoints = EmbeddedStack.find(home)
+    if endpoints is None or endpoints.security is None:
+        raise ConfigurationError(f"no secured stack runs in {home}: start one with `ordersync up --security`")
+    for name in chosen:
+        endpoints.security.new_password(name)
+    admin = AdminClient(endpoints.kafka().client_config())
+    set_passwords(admin, endpoints.security, [name for name in chosen if name in PRINCIPALS])
+    login_roles(endpoints.database("postgres"), endpoints.security)
+    click.echo(f"{len(chosen)} passwords were replaced; restart those workers")
+
+
+@command.command("renew-certificates")
+@home_option
+@click.option("--authority", is_flag=True, help="Also found a new authority; every client has to trust it then.")
+def renew_certificates(home: Path, authority: bool) -> None:
+    """Forget this home's certificates; the next start makes new ones. Only while the stack is down."""
+    # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.local.stack import EmbeddedStack
+
+    if EmbeddedStack.find(home) is not None:
+        raise ConfigurationError(f"the stack in {home} runs with these certificates: `ordersync down` first")
+    files = SecurityFiles(home.absolute() / "security")
+    removed = [path for path in files.directory.glob("*") if path.suffix in (".crt", ".pem", ".key")]
+    kept = () if authority else (files.authority_certificate, files.authority_key)
+    for path in removed:
+        if path not in kept:
+            path.unlink()
+    click.echo("the next start makes new certificates" + (" and a new authority" if authority else ""))
+
+
+@command.command("users")
+@home_option
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+def users(home: Path, directory: Path) -> None:
+    """Make every principal of a cluster, with its password in a file of DIRECTORY; files that are there are used.
+
+    For clusters of your own: connect as an administrator (ORDERSYNC_KAFKA__...), then hand each worker its one file.
+    """
+    files = SecurityFiles(directory.absolute())
+    set_passwords(AdminClient(cluster_of(home).kafka.client_config()), files, list(PRINCIPALS))
+    click.echo(f"{len(PRINCIPALS)} principals can log in with the passwords in {files.password_file('NAME').parent}")
+
+
+@command.command("sbom")
+def sbom() -> None:
+    """The bill of materials (CycloneDX 1.6, JSON): every Python package and Java archive, with versions and digests."""
+    print_json(bill_of_materials())

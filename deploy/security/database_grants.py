@@ -1,0 +1,122 @@
+"""Brings the roles of a PostgreSQL server to what `schemas.database_roles` declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from deploy.security.files import SecurityFiles
+from schemas.database_roles import ROLES, DatabaseRole
+from schemas.errors import Fatal
+from schemas.settings import DatabaseSettings
+
+Reach = Callable[[str], DatabaseSettings]
+"""Gives a database of the server, as its owner."""
+Session = Connection[tuple[Any, ...]]
+
+_ROLE_EXISTS = "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s"
+_OWN_TABLES = """
+DO $body$ DECLARE found record; BEGIN
+    FOR found IN SELECT c.oid::regclass::text AS name FROM pg_catalog.pg_class c
+                  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+                    AND NOT c.relispartition AND c.relowner <> {literal}::regrole
+    LOOP
+        EXECUTE 'ALTER TABLE ' || found.name || ' OWNER TO {role}';
+    END LOOP;
+END $body$
+"""
+# By which a sink marks its own changes, so that a capture of the same database does not take them for news.
+_ORIGINS = (
+    "pg_replication_origin_create(text)",
+    "pg_replication_origin_session_setup(text)",
+)
+
+
+def login_roles(server: DatabaseSettings, files: SecurityFiles) -> None:
+    """Create each role and let it log in with the password of its file; passwords are sent as SCRAM verifiers.
+
+    Called at each start of the server, as its owner. Raises `Fatal`.
+    """
+    with _session(server, "making the roles") as session:
+        for group in {group for role in ROLES.values() for _, group in role.member_of}:
+            if session.execute(_ROLE_EXISTS, (group,)).fetchone() is None:
+                session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(group)))
+        for role in ROLES.values():
+            name = sql.Identifier(role.name)
+            if session.execute(_ROLE_EXISTS, (role.name,)).fetchone() is None:
+                session.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+            password = files.ensure_password(role.name).encode()
+            verifier = session.pgconn.encrypt_password(password, role.name.encode(), b"scram-sha-256").decode()
+            replication = sql.SQL("REPLICATION" if role.replicates else "NOREPLICATION")
+            session.execute(
+                sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE {} PASSWORD {}").format(
+                    name, replication, sql.Literal(verifier)
+                )
+            )
+
+
+def own_database(server: DatabaseSettings, dbname: str) -> None:
+    """Close a database to all, and hand it to the role that owns it. Raises `Fatal`."""
+    with _session(server, f"closing the database {dbname}") as session:
+        name = sql.Identifier(dbname)
+        session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+        for role in ROLES.values():
+            if dbname in role.databases:
+                session.execute(
+                    sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(name, sql.Identifier(role.name))
+                )
+            for group in (group for one, group in role.member_of if one == dbname):
+                # Who takes the group's rights for its session gives up its own.
+                session.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(name, sql.Identifier(group)))
+            if dbname in role.owns:
+                session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(role.name)))
+
+
+def grant_tables(reach: Reach, dbname: str) -> None:
+    """Give each role what it may do in the tables of a database, also in those that will be made later.
+
+    Called by the deployer after the tables were made; again changes nothing. Raises `Fatal`.
+    """
+    with _session(reach(dbname), f"giving rights in {dbname}") as session:
+        session.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        for role in ROLES.values():
+            if dbname in role.databases:
+                _grant(session, dbname, role)
+
+
+def _grant(session: Session, dbname: str, role: DatabaseRole) -> None:
+    name = sql.Identifier(role.name)
+    session.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+    if dbname in role.owns:
+        session.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(name))
+        # Those that were made before the server was secured.
+        session.execute(sql.SQL(_OWN_TABLES).format(role=name, literal=sql.Literal(role.name)))
+    if dbname in role.selects:
+        session.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(name))
+        for owner in [*(one.name for one in ROLES.values() if dbname in one.owns), session.info.user]:
+            session.execute(
+                sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT SELECT ON TABLES TO {}").format(
+                    sql.Identifier(owner), name
+                )
+            )
+    for database, granted in role.member_of:
+        if database == dbname:
+            session.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(granted), name))
+    if role.owns or role.member_of:
+        session.execute(sql.SQL("GRANT SELECT ON pg_catalog.pg_replication_origin TO {}").format(name))
+        for function in _ORIGINS:
+            session.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), name))
+
+
+@contextmanager
+def _session(database: DatabaseSettings, doing: str) -> Iterator[Session]:
+    """A session as the owner of the server, whose faults are told."""
+    try:
+        with closing(psycopg.connect(database.conninfo(connect_timeout="10"), autocommit=True)) as session:
+            yield session
+    except psycopg.Error as exc:
+        raise Fatal(f"{doing}: {exc}") from exc

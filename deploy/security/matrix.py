@@ -1,0 +1,67 @@
+"""The matrix of duties: which role may do which action; every cell is held against the real servers in the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, SOURCES, DatabaseRole
+from schemas.grants import PRINCIPALS, Operation, Principal, ResourceKind
+from schemas.topics import CATALOGUE
+
+DATABASES = (*SOURCES, ERP, LEDGER, REGISTRY)
+OF_AN_OWNER = frozenset({"read", "add", "change", "remove", "empty", "make tables"})
+OF_A_LEDGER_WRITER = frozenset({"read", "add"})
+IN_A_DATABASE = (*sorted(OF_AN_OWNER), "make roles", "run programs", "read the server's files")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One role and one action, named as who enforces it names it."""
+
+    enforcer: str
+    """broker or database."""
+    role: str
+    action: str
+    allowed: bool
+
+
+def broker_cells() -> Iterator[Cell]:
+    """What each principal may do on the cluster, as the brokers decide it."""
+    for principal in PRINCIPALS.values():
+        for topic in CATALOGUE:
+            yield Cell("broker", principal.name, f"read {topic}", topic in principal.reads)
+            yield Cell("broker", principal.name, f"write {topic}", topic in principal.writes)
+        yield Cell("broker", principal.name, "create topics", _may(principal, ResourceKind.CLUSTER, Operation.CREATE))
+        yield Cell("broker", principal.name, "delete topics", _may(principal, ResourceKind.TOPIC, Operation.DELETE))
+        yield Cell("broker", principal.name, "change rights", _may(principal, ResourceKind.CLUSTER, Operation.ALTER))
+
+
+def database_cells() -> Iterator[Cell]:
+    """What each role may do in the databases, as PostgreSQL decides it."""
+    for role in ROLES.values():
+        for dbname in DATABASES:
+            yield Cell("database", role.name, f"enter {dbname}", dbname in role.databases)
+            may = actions_in(role, dbname)
+            for action in IN_A_DATABASE:
+                yield Cell("database", role.name, f"{action} in {dbname}", action in may)
+        yield Cell("database", role.name, "copy the server's files", role.copies_files)
+        yield Cell("database", role.name, "decode a log", role.replicates and bool(role.databases))
+
+
+def actions_in(role: DatabaseRole, dbname: str) -> frozenset[str]:
+    """What a role may do with the tables of a database."""
+    if dbname in role.owns:
+        return OF_AN_OWNER
+    if any(one == dbname for one, _ in role.member_of):
+        return OF_A_LEDGER_WRITER
+    return frozenset({"read"}) if dbname in role.selects else frozenset()
+
+
+def cells() -> list[Cell]:
+    """The whole matrix."""
+    return [*broker_cells(), *database_cells()]
+
+
+def _may(principal: Principal, kind: ResourceKind, operation: Operation) -> bool:
+    return any(grant.kind is kind and grant.operation is operation for grant in principal.grants())

@@ -1,0 +1,114 @@
+"""What each role may do in the databases of the secured stack, asked of the server itself."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+
+from deploy.local.endpoints import Endpoints
+from deploy.local.stack import EmbeddedStack
+from deploy.security.matrix import DATABASES, IN_A_DATABASE, actions_in
+from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES
+
+pytestmark = pytest.mark.integration
+
+_TABLES = {
+    "crm": "sales_order",
+    "inventory": "shipment",
+    "finance": "payment",
+    ERP: "sales_order",
+    LEDGER: "journal_entry",
+    REGISTRY: "artifacts",
+}
+_ACTIONS: dict[str, LiteralString] = {
+    "read": "SELECT FROM {table} LIMIT 0",
+    "add": "INSERT INTO {table} DEFAULT VALUES",
+    "change": "UPDATE {table} SET {column} = NULL WHERE false",
+    "remove": "DELETE FROM {table} WHERE false",
+    "empty": "TRUNCATE {table} CASCADE",
+    "make tables": "CREATE TABLE made (n integer)",
+    "make roles": "CREATE ROLE made",
+    "run programs": "COPY (SELECT 1) TO PROGRAM 'true'",
+    "read the server's files": "SELECT pg_read_file('/etc/hostname')",
+}
+
+
+@pytest.fixture
+def endpoints(secured: EmbeddedStack) -> Endpoints:
+    return secured.endpoints
+
+
+@pytest.mark.parametrize("dbname", DATABASES)
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_enters_its_own_databases_only(endpoints: Endpoints, name: str, dbname: str) -> None:
+    conninfo = endpoints.database(dbname, name).conninfo()
+    if dbname in ROLES[name].databases:
+        psycopg.connect(conninfo).close()
+    else:
+        with pytest.raises(psycopg.OperationalError, match="no pg_hba"):
+            psycopg.connect(conninfo)
+
+
+@pytest.mark.parametrize(("name", "dbname"), [(role.name, one) for role in ROLES.values() for one in role.databases])
+def test_a_role_does_there_what_it_is_for_and_nothing_else(endpoints: Endpoints, name: str, dbname: str) -> None:
+    with closing(psycopg.connect(endpoints.database(dbname, name).conninfo())) as session:
+        may = {action for action in _ACTIONS if attempt(session, action, _TABLES[dbname])}
+    assert set(_ACTIONS) == set(IN_A_DATABASE)
+    assert may == actions_in(ROLES[name], dbname)
+
+
+def attempt(session: psycopg.Connection[tuple[object, ...]], action: str, table: str) -> bool:
+    column = session.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 2", (f"public.{table}",)
+    ).fetchone()
+    assert column is not None
+    statement = sql.SQL(_ACTIONS[action]).format(table=sql.Identifier(table), column=sql.Identifier(str(column[0])))
+    try:
+        session.execute(statement)
+    except errors.InsufficientPrivilege:
+        return False
+    except (errors.IntegrityError, errors.RaiseException):
+        # The server let it in: the row itself is what was wrong.
+        return True
+    finally:
+        session.rollback()
+    return True
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_who_copies_the_servers_files_is_not_who_decodes_its_log(endpoints: Endpoints, name: str) -> None:
+    conninfo = endpoints.database("postgres", name).conninfo(replication="true")
+    if ROLES[name].copies_files:
+        with closing(psycopg.connect(conninfo, autocommit=True)) as session:
+            assert session.execute("IDENTIFY_SYSTEM").fetchone() is not None
+    else:
+        with pytest.raises(psycopg.OperationalError, match="rejects replication connection"):
+            psycopg.connect(conninfo)
+
+
+@pytest.mark.parametrize("name", [role.name for role in ROLES.values() if role.databases])
+def test_only_captures_open_a_stream_of_changes(endpoints: Endpoints, name: str) -> None:
+    role = ROLES[name]
+    conninfo = endpoints.database(role.databases[0], name).conninfo(replication="database")
+    if role.replicates:
+        psycopg.connect(conninfo, autocommit=True).close()
+    else:
+        with pytest.raises(psycopg.OperationalError, match="permission denied to start WAL sender"):
+            psycopg.connect(conninfo)
+
+
+def test_passwords_are_kept_as_verifiers_only(endpoints: Endpoints) -> None:
+    with closing(psycopg.connect(endpoints.database("postgres").conninfo())) as session:
+        kept = session.execute("SELECT rolpassword FROM pg_authid WHERE rolcanlogin").fetchall()
+    assert len(kept) == len(ROLES) + 1
+    assert all(str(verifier).startswith("SCRAM-SHA-256$") for (verifier,) in kept)
+
+
+def test_a_wrong_password_opens_nothing(endpoints: Endpoints) -> None:
+    conninfo = endpoints.database(ERP, "erp").conninfo(password="wrong")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(conninfo)
