@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -21,14 +22,38 @@ DIGEST_BYTES = 16
 
 def text_of(value: Any) -> str:
     """The one text of a value, however many zeros or which zone it came with."""
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}" if value else "0"
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    kind = type(value)
+    if kind is str:
+        text: str = value
+        return text
+    written = _WRITTEN.get(kind)
+    return written(value) if written is not None else _subclass_text(value)
+
+
+# Equal numbers and moments have the same text, and prices, rates and days come again and again.
+@lru_cache(maxsize=65_536)
+def _decimal_text(value: Decimal) -> str:
+    return f"{value.normalize():f}" if value else "0"
+
+
+@lru_cache(maxsize=65_536)
+def _moment_text(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+_WRITTEN: dict[type[Any], Callable[[Any], str]] = {
+    Decimal: _decimal_text,
+    datetime: _moment_text,
+    date: date.isoformat,
+    bool: lambda value: "true" if value else "false",
+    int: int.__str__,
+}
+
+
+def _subclass_text(value: Any) -> str:
+    for kind in (Decimal, datetime, date):
+        if isinstance(value, kind):
+            return _WRITTEN[kind](value)
     return str(value)
 
 

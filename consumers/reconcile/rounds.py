@@ -81,6 +81,11 @@ class Rounds:
         """Orders that are due."""
         return len(self._queue)
 
+    @property
+    def open_mismatches(self) -> int:
+        """Differences that stand open."""
+        return sum(self._company.open.counts().values())
+
     def flush(self) -> None:
         """Write down what a crash would have found out anew."""
         self._company.picture.flush()

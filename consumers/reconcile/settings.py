@@ -61,4 +61,4 @@ class ContinuousSettings(ReconcileSettings):
         description="Most part of the time spent on each of these looks at everything; 1 is without end",
     )
     round_work_seconds: float = Field(2.0, gt=0, description="Longest work of one look at what changed")
-    examined_at_once: int = Field(2_000, gt=0, description="Orders whose whole content is read and compared together")
+    examined_at_once: int = Field(5_000, gt=0, description="Orders whose whole content is read and compared together")

@@ -1,0 +1,146 @@
+"""The load of the reconciliation benchmark: one order with its whole life in every system, written a million times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+from confluent_kafka import Producer
+from psycopg import sql
+
+from deploy.demo.business import create_tables
+from deploy.demo.transactions import System
+from schemas.codec import TopicCodec
+from schemas.models import OrderState
+from schemas.settings import DatabaseSettings
+from schemas.topics import ORDER_STATE
+from tests.integration.reconcile_world import World
+
+FIRST = 1_000_000
+"""Number of the template; every other order has as many digits, so that bytes can stand for bytes."""
+_TEMPLATE = {
+    System.CRM: (
+        f"INSERT INTO sales_order VALUES ({FIRST}, 'C-17', 'confirmed', 'PO {FIRST}', '2026-11-02', NULL, 'EUR', "
+        "'web', 'S-3', 'net30', 'Ada', '1 Main Street', 'Basel', '4051', 'CH', 10, 260, 49.4, 309.4, NULL)",
+        f"INSERT INTO sales_order_line VALUES ({FIRST}, 1, 'P-1', 'Bolt', 10, 'C62', 15, 0, 150, 'S', 19, 28.5), "
+        f"({FIRST}, 2, 'P-2', 'Nut', 20, 'C62', 5, 0, 100, 'S', 19, 19)",
+    ),
+    System.INVENTORY: (
+        f"INSERT INTO shipment VALUES ('S{FIRST}', {FIRST}, '2026-11-03 10:00Z', NULL, 'DHL', 'T{FIRST}')",
+        f"INSERT INTO shipment_line VALUES ('S{FIRST}', 1, 10), ('S{FIRST}', 2, 20)",
+        # Whoever ships for orders finds shipments by order.
+        "CREATE INDEX ON shipment (order_number)",
+        "CREATE INDEX ON goods_return (order_number)",
+    ),
+    System.FINANCE: (
+        f"INSERT INTO invoice VALUES ('I{FIRST}', {FIRST}, 'invoice', '2026-11-03 12:00Z', '2026-12-03', 'EUR', 260, "
+        "49.4, 309.4)",
+        f"INSERT INTO payment VALUES ('P{FIRST}', {FIRST}, 'receipt', '2026-11-20 09:00Z', 309.4, 'EUR', '30')",
+        "CREATE INDEX ON invoice (order_number)",
+        "CREATE INDEX ON payment (order_number)",
+    ),
+}
+_ERP_TABLES = ("sales_order", "sales_order_line", "shipment", "shipment_line", "invoice", "payment")
+_LEDGER_TABLES = ("journal_entry", "journal_line")
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Where the orders are, and how many."""
+
+    world: World
+    sources: dict[System, DatabaseSettings]
+    orders: int
+
+
+def populate(population: Population) -> None:
+    """Write the template by the real rules, then all the others after it, in every system."""
+    world = population.world
+    create_tables(population.sources)
+    for system, statements in _TEMPLATE.items():
+        with psycopg.connect(population.sources[system].conninfo()) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+    world.capture_sources()
+    world.write_everywhere()
+    # The template's records carry an id of their own each, so that they are as many as the orders.
+    with psycopg.connect(world.settings.ledger.conninfo()) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for table in _LEDGER_TABLES:
+            connection.execute(
+                sql.SQL("UPDATE {} SET entry_id = {} || '-' || entry_id").format(
+                    sql.Identifier(table), sql.Literal(str(FIRST))
+                )
+            )
+    for system, tables in {
+        System.CRM: ("sales_order", "sales_order_line"),
+        System.INVENTORY: ("shipment", "shipment_line"),
+        System.FINANCE: ("invoice", "payment"),
+    }.items():
+        _repeat(population.sources[system], tables, population.orders)
+    _repeat(world.settings.erp, _ERP_TABLES, population.orders)
+    _repeat(world.settings.ledger, _LEDGER_TABLES, population.orders)
+    produce(population)
+
+
+def produce(population: Population) -> None:
+    """The state of every order, as the streams would write it."""
+    world = population.world
+    (template,) = world.states.values()
+    value = TopicCodec(ORDER_STATE, OrderState, world.registry).encode(template)
+    mark = str(FIRST).encode()
+    assert value.count(mark) > 4
+    producer = Producer(world.settings.kafka.producer_config(**{"queue.buffering.max.messages": 1_000_000}))
+    for number in range(FIRST, FIRST + population.orders):
+        own = str(number).encode()
+        while True:
+            try:
+                producer.produce(ORDER_STATE, value.replace(mark, own), b"crm:" + own)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    assert producer.flush(120) == 0
+
+
+def _repeat(database: DatabaseSettings, tables: tuple[str, ...], orders: int) -> None:
+    with psycopg.connect(database.conninfo()) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for table in tables:
+            names, values = zip(*_columns(connection, table), strict=True)
+            connection.execute(
+                sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS t, generate_series({}, {}) AS n ORDER BY n").format(
+                    sql.Identifier(table),
+                    sql.SQL(", ").join(map(sql.Identifier, names)),
+                    sql.SQL(", ").join(values),
+                    sql.Identifier(table),
+                    sql.Literal(FIRST + 1),
+                    sql.Literal(FIRST + orders - 1),
+                )
+            )
+    with psycopg.connect(database.conninfo(), autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
+def _columns(connection: psycopg.Connection[tuple[object, ...]], table: str) -> Iterator[tuple[str, sql.Composable]]:
+    """Each column, and what it holds for order n instead of the template's number."""
+    cursor = connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table)))
+    row = cursor.fetchone()
+    assert row is not None and cursor.description is not None
+    types = dict(
+        connection.execute(
+            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute "
+            "WHERE attrelid = %s::regclass AND attnum > 0",
+            (table,),
+        ).fetchall()
+    )
+    for column, value in zip(cursor.description, row, strict=True):
+        own: sql.Composable = sql.SQL("t.{}").format(sql.Identifier(column.name))
+        if str(FIRST) in str(value):
+            own = sql.SQL("replace({}::text, {}, n::text)::{}").format(
+                own,
+                sql.Literal(str(FIRST)),
+                sql.SQL(str(types[column.name])),  # type: ignore[arg-type]
+            )
+        yield column.name, own
