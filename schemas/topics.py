@@ -106,8 +106,8 @@ CATALOGUE: dict[str, Topic] = {
             "The whole order after each transaction of the system that sells",
             Retention.MONTH,
             Partitioning.ORDER,
-            (*_CAPTURE, "api", "documents"),
-            ("streams", "backup", "api", "documents"),
+            (*_CAPTURE, "api", "documents", "console"),
+            ("streams", "backup", "api", "documents", "console"),
         ),
         Topic(
             FULFILMENT_CAPTURED,
@@ -116,8 +116,8 @@ CATALOGUE: dict[str, Topic] = {
             "All shipments and returns of an order after each transaction of inventory",
             Retention.MONTH,
             Partitioning.ORDER,
-            _CAPTURE,
-            ("streams", "backup"),
+            (*_CAPTURE, "console"),
+            ("streams", "backup", "console"),
         ),
         Topic(
             PAYMENTS_CAPTURED,
@@ -126,8 +126,8 @@ CATALOGUE: dict[str, Topic] = {
             "All invoices and payments of an order after each transaction of finance",
             Retention.MONTH,
             Partitioning.ORDER,
-            _CAPTURE,
-            ("streams", "backup"),
+            (*_CAPTURE, "console"),
+            ("streams", "backup", "console"),
         ),
         Topic(
             CUSTOMERS,
@@ -177,7 +177,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             _STREAMS,
-            ("erp", "backup", "vendors", "api", "documents"),
+            ("erp", "backup", "vendors", "api", "documents", "console"),
         ),
         Topic(
             ORDER_STATE,
@@ -187,7 +187,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "warehouse", "reconcile", "api", "documents"),
+            ("streams", "warehouse", "reconcile", "api", "documents", "console"),
         ),
         Topic(
             PARKED,
@@ -197,7 +197,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "reconcile", "api", "documents"),
+            ("streams", "reconcile", "api", "documents", "console"),
         ),
         Topic(
             REJECTED,
@@ -207,7 +207,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "deliveries", "documents"),
-            ("backup", "reconcile", "api", "documents"),
+            ("backup", "reconcile", "api", "documents", "console"),
         ),
         Topic(
             POSTINGS,
@@ -217,7 +217,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             _STREAMS,
-            ("warehouse", "backup"),
+            ("warehouse", "backup", "console"),
         ),
         Topic(
             MISMATCHES,
@@ -227,7 +227,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             ("reconcile",),
-            (),
+            ("console",),
         ),
         Topic(
             BACKUP,
@@ -246,8 +246,8 @@ CATALOGUE: dict[str, Topic] = {
             "Who did what",
             Retention.FOREVER,
             Partitioning.SINGLE,
-            ("cli",),
-            (),
+            ("cli", "console"),
+            ("console",),
         ),
         Topic(
             CAPTURE_SIGNALS,
@@ -256,7 +256,7 @@ CATALOGUE: dict[str, Topic] = {
             "Requests to read part of a source again while its changes go on streaming, and the captures' answers",
             Retention.MONTH,
             Partitioning.SINGLE,
-            ("cli", *_CAPTURE),
+            ("cli", *_CAPTURE, "console"),
             ("cli", *_CAPTURE),
         ),
         Topic(

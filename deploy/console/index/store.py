@@ -41,17 +41,14 @@ class IndexStore:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             if anew:
                 self._remove()
-            self._writer = self._opened()
-            if not self._fits(cluster_id):
-                self._writer.close()
+            kept = self._kept(cluster_id)
+            if kept is None:
                 self._remove()
-                self._writer = self._opened()
+            self._writer = kept or self._opened()
             self._writer.executescript((files(deploy.console.index) / "tables.sql").read_text())
             self._note(cluster_id)
         except (OSError, sqlite3.Error) as exc:
-            raise Fatal(
-                f"the console's index in {directory} cannot be used: {exc}; remove it, it is made anew"
-            ) from exc
+            raise Fatal(f"the console's index in {directory} cannot be used ({exc}); remove it") from exc
         self._readers = threading.local()
         self._open_readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -134,16 +131,21 @@ class IndexStore:
             made.execute(f"PRAGMA {setting}")
         return made
 
-    def _fits(self, cluster_id: str) -> bool:
+    def _kept(self, cluster_id: str) -> sqlite3.Connection | None:
+        """What is there, where it may be gone on with; a damaged file is as good as none."""
         try:
-            found = dict(self._writer.execute("SELECT name, value FROM origin"))
+            kept = self._opened()
         except sqlite3.DatabaseError:
-            return False
-        return (
-            found.get("format") == _FORMAT
-            and found.get("cluster") == cluster_id
-            and time.time() - float(found.get("written_at", 0)) < _STALE_SECONDS
-        )
+            return None
+        try:
+            found = dict(kept.execute("SELECT name, value FROM origin"))
+        except sqlite3.DatabaseError:
+            found = {}
+        is_ours = found.get("format") == _FORMAT and found.get("cluster") == cluster_id
+        if is_ours and time.time() - float(found.get("written_at", 0)) < _STALE_SECONDS:
+            return kept
+        kept.close()
+        return None
 
     def _note(self, cluster_id: str) -> None:
         told = {"format": _FORMAT, "cluster": cluster_id, "written_at": str(time.time())}

@@ -26,7 +26,7 @@ _LONGEST = 300
 def orders(request: Request, visit: Seeing, q: str = "", before: int | None = None) -> Response:
     """The search; the list alone where only that is asked for while somebody types."""
     question = q.strip()[:_LONGEST]
-    if before is not None and not 0 <= before < 1 << 62:
+    if before is not None and not -(1 << 62) < before < 1 << 62:
         raise Refusal(400, "There is no such page of the list.")
     found = visit.service.questions.find(question, before)
     values: dict[str, Any] = {"q": question, "found": found, "progress": visit.service.feed.progress, "before": before}
