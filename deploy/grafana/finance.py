@@ -19,14 +19,14 @@ FINANCE = Dashboard(
         Panel(
             "Ledger imbalance",
             "Debits less credits; anything but 0 is an alarm.",
-            (Query("sum by (currency) (ordersync_ledger_balance)", "{{currency}}"),),
+            (Query("round(sum by (currency) (ordersync_ledger_balance), 0.01)", "{{currency}}"),),
             "short",
             Shape.FIGURE,
         ),
         Panel(
             "Deferred revenue",
             "What customers have paid or owe for what they have not received (contract liabilities)?",
-            (Query(_balance("2100", "-"), "{{currency}}"),),
+            (Query(_balance("2100", "0 - "), "{{currency}}"),),
             "short",
             Shape.FIGURE,
         ),

@@ -39,7 +39,7 @@ class CaptureMetrics:
         self.latencies = Latencies(metrics.EVENT_LATENCY_SECONDS, [STAGE], registry)
         self._retained = _gauge(metrics.REPLICATION_SLOT_RETAINED_BYTES, registry).labels(slot)
         self._safe = _gauge(metrics.REPLICATION_SLOT_SAFE_BYTES, registry)
-        self._present = _gauge(metrics.REPLICATION_SLOT_PRESENT, registry).labels(slot)
+        self._present = _gauge(metrics.REPLICATION_SLOT_PRESENT, registry)
         self._slot = slot
         self._reread = _counter(metrics.CAPTURE_REREAD_ROWS_TOTAL, registry)
         self._rereading = _gauge(metrics.CAPTURE_REREADING, registry)
@@ -70,7 +70,8 @@ class CaptureMetrics:
 
     def slot(self, retained_bytes: int, safe_bytes: int | None, *, present: bool) -> None:
         """Whether the source can serve the slot, the log that it keeps for it, and how much more it may write."""
-        self._present.set(present)
+        # Before the first look nothing is known, and 0 would be an alarm.
+        self._present.labels(self._slot).set(present)
         self._retained.set(retained_bytes)
         if safe_bytes is not None:
             self._safe.labels(self._slot).set(safe_bytes)
