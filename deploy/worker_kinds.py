@@ -142,6 +142,15 @@ def _webhooks() -> Assembled:
     return Assembled(settings, lambda: WebhooksWorker(settings, REGISTRY))
 
 
+def _vendor_files() -> Assembled:
+    # Only here: no other worker writes files for vendors.
+    from consumers.vendors.deliveries.settings import DispatchSettings
+    from consumers.vendors.files.worker import VendorFilesWorker
+
+    settings = DispatchSettings.load()
+    return Assembled(settings, lambda: VendorFilesWorker(settings, REGISTRY))
+
+
 def _lag() -> Assembled:
     # Only here: no other worker watches the groups.
     from deploy.telemetry.lag.worker import LagSettings, LagWorker
@@ -170,6 +179,7 @@ _BACKUP = {
 
 _PARTNERS = {
     "webhooks": WorkerKind("webhooks", "queues of the vendors -> signed requests to their servers", _webhooks),
+    "vendor-files": WorkerKind("vendor-files", "queues of the vendors -> UBL, EDIFACT and X12 files", _vendor_files),
 }
 
 def _figures() -> Assembled:

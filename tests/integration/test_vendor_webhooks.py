@@ -41,11 +41,15 @@ LOOPBACK = {"private_networks": ["127.0.0.0/8"]}
 
 @pytest.fixture
 def database(database_factory: DatabaseFactory) -> DatabaseSettings:
-    found = database_factory("webhooks")
-    book = DeliveryBook(found, "webhook", "test")
+    return prepared(database_factory("webhooks"))
+
+
+def prepared(database: DatabaseSettings) -> DatabaseSettings:
+    """The database with empty queues."""
+    book = DeliveryBook(database, "webhook", "test")
     book.prepare()
     book.close()
-    return found
+    return database
 
 
 def settings_of(database: DatabaseSettings, vendors: Path, **more: Any) -> DispatchSettings:
@@ -212,22 +216,27 @@ def test_a_lease_must_outlive_every_timeout(database: DatabaseSettings, tmp_path
         WebhooksWorker(settings_of(database, vendors), CollectorRegistry())
 
 
-def _process(settings: DispatchSettings, directory: Path) -> subprocess.Popen[bytes]:
+def environment_of(settings: DispatchSettings, directory: Path) -> dict[str, str]:
+    """Of a worker in a process of its own."""
     database = settings.database
-    environment = {
+    own = {
         "ORDERSYNC_DATABASE__HOST": database.host,
         "ORDERSYNC_DATABASE__PORT": str(database.port),
         "ORDERSYNC_DATABASE__DBNAME": database.dbname,
         "ORDERSYNC_DATABASE__USER": database.user,
         "ORDERSYNC_VENDORS": str(settings.vendors),
-        "ORDERSYNC_LEASE_SECONDS": "4",
-        "ORDERSYNC_POLL_SECONDS": "0.05",
+        "ORDERSYNC_LEASE_SECONDS": str(settings.lease_seconds),
+        "ORDERSYNC_POLL_SECONDS": str(settings.poll_seconds),
         "ORDERSYNC_DATA_DIR": str(directory),
     }
     if database.password is not None:
-        environment["ORDERSYNC_DATABASE__PASSWORD"] = database.password.get_secret_value()
+        own["ORDERSYNC_DATABASE__PASSWORD"] = database.password.get_secret_value()
+    return dict(os.environ) | own
+
+
+def _process(settings: DispatchSettings, directory: Path) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "deploy.cli", "worker", "webhooks"]
-    return subprocess.Popen(argv, cwd=ROOT, env=dict(os.environ) | environment)
+    return subprocess.Popen(argv, cwd=ROOT, env=environment_of(settings, directory))
 
 
 def _closed(database: DatabaseSettings) -> bool:
