@@ -30,8 +30,6 @@ LAG = "lag"
 
 FIGURES = "figures"
 
-FIGURES = "figures"
-
 
 def worker_kinds() -> dict[str, WorkerKind]:
     """By name: what captures, the streams, one for each sink of the registry, and what backs up and watches."""
@@ -190,16 +188,7 @@ def _figures() -> Assembled:
     return Assembled(settings, lambda: LedgerFigures(settings, REGISTRY))
 
 
-def _figures() -> Assembled:
-    # Only here: no other worker reads the ledger's views.
-    from deploy.telemetry.ledger_figures import FiguresSettings, LedgerFigures
-
-    settings = FiguresSettings.load()
-    return Assembled(settings, lambda: LedgerFigures(settings, REGISTRY))
-
-
 _WATCHING = {
-    FIGURES: WorkerKind(FIGURES, "figures of the general ledger -> metrics", _figures),
     FIGURES: WorkerKind(FIGURES, "figures of the general ledger -> metrics", _figures),
     LAG: WorkerKind(LAG, "offsets of every consumer group -> how far behind each is, and how it does", _lag),
 }
