@@ -180,6 +180,7 @@ _PARTNERS = {
     "vendor-files": WorkerKind("vendor-files", "queues of the vendors -> UBL, EDIFACT and X12 files", _vendor_files),
 }
 
+
 def _figures() -> Assembled:
     # Only here: no other worker reads the ledger's views.
     from deploy.telemetry.ledger_figures import FiguresSettings, LedgerFigures
