@@ -1,0 +1,223 @@
+"""The compose file: valid by its specification, and every name in it is one that the product knows."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from consumers.backup.archive.settings import ArchiveSettings, KeeperSettings
+from consumers.reconcile.settings import ContinuousSettings
+from consumers.registry import PARTNER_SINKS, SINKS
+from deploy.compose import provisioning
+from deploy.telemetry.lag.worker import LagSettings
+from deploy.worker_kinds import kind_of
+from producers.api.clients import Clients
+from producers.api.settings import ApiSettings
+from producers.cdc.settings import CaptureSettings
+from producers.documents.settings import DocumentsSettings
+from schemas.database_roles import ROLES
+from schemas.grants import PRINCIPALS
+from schemas.settings import WorkerSettings
+from streams.settings import StreamsSettings
+
+COMPOSE = Path(provisioning.__file__).parent
+PUBLISHED = Path(__file__).parent / "published_schemas"
+FILE = yaml.safe_load((COMPOSE / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+WORKERS = {name: one for name, one in SERVICES.items() if (one.get("command") or [""])[0] == "worker"}
+PREPARING = ("databases", "cluster")
+SETTINGS: dict[str, type[WorkerSettings]] = {
+    "capture": CaptureSettings,
+    "streams": StreamsSettings,
+    "archive": ArchiveSettings,
+    "keeper": KeeperSettings,
+    "api": ApiSettings,
+    "documents": DocumentsSettings,
+    "reconcile": ContinuousSettings,
+    "lag": LagSettings,
+    **{name: one.settings for name, one in (SINKS | PARTNER_SINKS).items()},
+}
+
+
+def test_the_file_is_valid_by_the_compose_specification() -> None:
+    validator = jsonschema_rs.validator_for(json.loads((PUBLISHED / "compose-spec.json").read_text()))
+    assert [f"{list(one.instance_path)}: {one.message}" for one in validator.iter_errors(FILE)] == []
+    assert not validator.is_valid(FILE | {"services": {"kafka-1": {"image": 7}}})
+
+
+def test_every_kind_of_worker_is_there() -> None:
+    core = {"capture", "streams", "erp", "warehouse", "backup"}
+    assert {kind(name) for name in WORKERS if is_small(name)} == core
+    further = {"vendors", "archive", "keeper", "api", "documents", "reconcile", "lag"}
+    assert {kind(name) for name in WORKERS} >= core | further
+    assert {name for name, one in WORKERS.items() if "full" not in one["profiles"]} == set()
+
+
+@pytest.mark.parametrize("name", [*WORKERS, *PREPARING])
+def test_every_setting_is_one_of_the_process_and_has_a_good_value(
+    name: str, monkeypatch: pytest.MonkeyPatch, secrets: Path
+) -> None:
+    settings = settings_of(name)
+    told = image_environment() | SERVICES[name]["environment"]
+    assert {variable for variable in told if variable.startswith("ORDERSYNC_")} <= set(variables(settings))
+    for variable, value in told.items():
+        monkeypatch.setenv(variable, value)
+    loaded = settings.load()
+    assert loaded.metrics_host == "0.0.0.0" and loaded.log_format == "json"
+    assert loaded.kafka.security_protocol in ("SASL_SSL", "SSL")
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_has_the_least_rights_and_its_own_password_only(name: str) -> None:
+    environment = SERVICES[name]["environment"]
+    principal = environment["ORDERSYNC_KAFKA__USERNAME"]
+    assert principal in PRINCIPALS
+    assert name.startswith(principal)
+    passwords = [one["source"] for one in SERVICES[name]["secrets"] if isinstance(one, dict)]
+    assert passwords == [principal]
+    if "ORDERSYNC_DATABASE__USER" in environment:
+        role = ROLES[environment["ORDERSYNC_DATABASE__USER"]]
+        assert role.name == principal and environment["ORDERSYNC_DATABASE__DBNAME"] in role.databases
+        assert environment["ORDERSYNC_DATABASE__SSLMODE"] == "verify-full"
+
+
+def test_no_secret_is_in_the_environment() -> None:
+    for name, service in SERVICES.items():
+        for variable in service.get("environment", {}):
+            assert not re.search(r"(PASSWORD|SECRET|TOKEN)$", variable), f"{name}: {variable}"
+
+
+@pytest.mark.parametrize("name", [*WORKERS, *PREPARING, "prometheus", "grafana"])
+def test_a_container_may_do_no_more_than_it_must(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_only_doors_for_people_and_partners_are_open_and_only_on_this_machine() -> None:
+    published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
+    assert set(published) == {"api", "prometheus", "grafana"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert published["api"][0].endswith(f":{SERVICES['api']['environment']['ORDERSYNC_PORT']}")
+    assert FILE["networks"]["servers"]["internal"] is True
+
+
+def test_every_address_is_a_service_and_every_dependency_is_in_the_same_profile() -> None:
+    for name, service in SERVICES.items():
+        told = json.dumps(service.get("environment", {}))
+        hosts = re.findall(r"([a-z][a-z0-9-]*):\d{4,5}\b", told)
+        hosts += [value for key, value in service.get("environment", {}).items() if key == "ORDERSYNC_DATABASE__HOST"]
+        assert set(hosts) <= set(SERVICES), name
+        for other in service.get("depends_on", {}):
+            assert set(service["profiles"]) <= set(SERVICES[other]["profiles"]), f"{name} needs {other}"
+
+
+def test_three_brokers_keep_what_the_topics_promise() -> None:
+    brokers = [name for name in SERVICES if name.startswith("kafka-")]
+    properties = dict(
+        line.split("=", 1)
+        for line in (COMPOSE / "kafka" / "server.properties").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    copies = SERVICES["cluster"]["environment"]["ORDERSYNC_REPLICATION_FACTOR"]
+    assert copies == str(len(brokers)) == properties["default.replication.factor"]
+    assert properties["min.insync.replicas"] == properties["transaction.state.log.min.isr"] == "2"
+    assert [int(SERVICES[name]["environment"]["NODE"]) for name in brokers] == [1, 2, 3]
+    assert all(f"{name}:9093" in properties["controller.quorum.voters"] for name in brokers)
+    assert properties["unclean.leader.election.enable"] == properties["allow.everyone.if.no.acl.found"] == "false"
+
+
+def test_what_is_mounted_is_declared_and_what_is_declared_is_mounted(secrets: Path) -> None:
+    for section in ("volumes", "secrets", "configs"):
+        used = {source(one, section) for service in SERVICES.values() for one in service.get(section, [])}
+        assert used - {None} == set(FILE[section]), section
+    for config in FILE["configs"].values():
+        assert (COMPOSE / config["file"]).is_file()
+    for secret in FILE["secrets"].values():
+        made = secrets / Path(secret["file"]).relative_to("secrets")
+        assert made.stat().st_size > 0, secret
+    principals = {one["environment"]["ORDERSYNC_KAFKA__USERNAME"] for one in WORKERS.values()}
+    for name in PREPARING:
+        assert principals | set(ROLES) | {"admin", "deployer"} <= set(SERVICES[name]["secrets"])
+
+
+def test_secrets_are_made_once_and_fit_what_reads_them(secrets: Path) -> None:
+    before = {path: path.read_bytes() for path in secrets.rglob("*") if path.is_file()}
+    subprocess.run([COMPOSE / "secrets.sh", secrets], check=True, capture_output=True)
+    assert {path: path.read_bytes() for path in secrets.rglob("*") if path.is_file()} == before
+    assert secrets.stat().st_mode & 0o077 == 0
+    Clients.read(secrets / "clients.toml").of((secrets / "partner.key").read_text()).require("orders:write")
+    for name in ("kafka-1", "kafka-2", "kafka-3", "postgres", "api"):
+        verified = ["openssl", "verify", "-CAfile", "ca.pem", "-verify_hostname", name, f"{name}.crt"]
+        subprocess.run(verified, cwd=secrets, check=True, capture_output=True)
+
+
+def test_prometheus_asks_every_worker() -> None:
+    jobs = yaml.safe_load((COMPOSE / "prometheus.yaml").read_text())["scrape_configs"]
+    asked = {
+        target
+        for job in jobs
+        if job["job_name"] == "ordersync"
+        for one in job["static_configs"]
+        for target in one["targets"]
+    }
+    assert asked == {f"{name}:{image_environment()['ORDERSYNC_METRICS_PORT']}" for name in WORKERS}
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the script makes."""
+    directory = tmp_path_factory.mktemp("compose") / "secrets"
+    subprocess.run([COMPOSE / "secrets.sh", directory], check=True, capture_output=True)
+    yield directory
+
+
+def kind(service: str) -> str:
+    """The kind of worker that a service runs."""
+    return kind_of(WORKERS[service]["command"][1]).name
+
+
+def settings_of(service: str) -> type[WorkerSettings]:
+    """The settings class of its process."""
+    return provisioning.ProvisioningSettings if service in PREPARING else SETTINGS[kind(service)]
+
+
+def is_small(service: str) -> bool:
+    """Whether it runs in the small profile, too."""
+    return "small" in SERVICES[service]["profiles"]
+
+
+def image_environment() -> dict[str, str]:
+    """The settings that the image gives every process."""
+    definition = (COMPOSE.parent / "image" / "Containerfile").read_text()
+    return dict(re.findall(r"(ORDERSYNC_[A-Z_]+)=(\S+)", definition))
+
+
+def variables(model: type[BaseModel], prefix: str = "ORDERSYNC_") -> Iterator[str]:
+    """The environment variables of a settings class."""
+    for name, field in model.model_fields.items():
+        found = field.annotation
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            yield from variables(found, f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}"
+
+
+def source(mount: Any, section: str) -> str | None:
+    """The declared thing that is mounted; None for a directory of the repository."""
+    if isinstance(mount, dict):
+        if mount.get("type") == "bind":
+            assert (COMPOSE / mount["source"]).resolve().parent == COMPOSE.parent
+            return None
+        return str(mount["source"])
+    return str(mount).partition(":")[0] if section == "volumes" else str(mount)
