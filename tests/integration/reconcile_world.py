@@ -179,9 +179,13 @@ class World:
 
     def produce(self, topic: str, values: Mapping[str, bytes | None]) -> None:
         """Write records and wait until the broker has them."""
+        self.produce_all(topic, values.items())
+
+    def produce_all(self, topic: str, records: Iterable[tuple[str, bytes | None]]) -> None:
+        """Write records, several of a key too, and wait until the broker has them."""
         producer = Producer(self.settings.kafka.client_config(acks="all"))
         failures: list[object] = []
-        for key, value in values.items():
+        for key, value in records:
             producer.produce(
                 topic, key=key, value=value, on_delivery=lambda error, _: failures.append(error) if error else None
             )

@@ -4,113 +4,35 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 import psycopg
 import pytest
-from prometheus_client import CollectorRegistry
 
-from consumers.reconcile.comparison import ERP
-from consumers.reconcile.metrics import ReconcileMetrics
-from consumers.reconcile.rounds import Rounds
-from consumers.reconcile.settings import ContinuousSettings
-from consumers.reconcile.topic import TopicReader, key_of, value_of
-from consumers.reconcile.watched import Watched
-from consumers.reconcile.worker import open_rounds
-from deploy.demo.business import Business, BusinessPlan, create_tables
-from deploy.demo.transactions import System
 from deploy.local.endpoints import Endpoints
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError
-from schemas.models import Mismatch, OrderEvent, OrderState
-from schemas.topics import MISMATCHES, ORDER_EVENTS
+from schemas.models import OrderEvent
+from schemas.topics import ORDER_EVENTS
 from tests.conftest import DatabaseFactory
-from tests.integration.reconcile_world import NOW, World, clear_topics, world_of
+from tests.integration.reconcile_watch import Watch, by_hand, paid, traded_world
+from tests.integration.reconcile_world import NOW, World, clear_topics
 
 ORDERS = 40
 
 
 @pytest.fixture(scope="module")
-def traded_world(stack: Endpoints, module_database_factory: DatabaseFactory) -> Iterator[World]:
-    """Traded orders with their lives, and all systems agreeing about them."""
-    databases = {system: module_database_factory(system.value) for system in System}
-    create_tables(databases)
-    business = Business(databases, BusinessPlan(orders=ORDERS, seed=5, today=date(2026, 11, 21), with_faults=False))
-    try:
-        business.open()
-        business.trade()
-    finally:
-        business.close()
-    mappings = {system.value: database for system, database in databases.items()}
-    erp, ledger = module_database_factory("erp"), module_database_factory("ledger")
-    with world_of(stack, mappings, erp, ledger) as world:
-        world.capture_sources()
-        world.write_everywhere()
-        world.keep()
+def world(stack: Endpoints, module_database_factory: DatabaseFactory) -> Iterator[World]:
+    """Forty orders."""
+    with traded_world(stack, module_database_factory, ORDERS) as world:
         yield world
 
 
-@dataclass
-class Watch:
-    """A running reconciliation of a world, whose rounds the test takes itself."""
-
-    world: World
-    directory: Path
-    settings: ContinuousSettings = field(init=False)
-    rounds: Rounds = field(init=False)
-    registry: CollectorRegistry = field(init=False)
-
-    @contextmanager
-    def running(self, **settings: object) -> Iterator[Rounds]:
-        """One life of the worker."""
-        values = dict(self.world.settings) | {"data_dir": self.directory, "settle_seconds": 0, "late_seconds": 900}
-        self.settings = ContinuousSettings(**{"examined_at_once": 7} | values | settings)
-        self.registry = CollectorRegistry()
-        watched = Watched(self.settings)
-        with ExitStack() as opened:
-            opened.callback(watched.close)
-            metrics = ReconcileMetrics(self.registry)
-            self.rounds = opened.enter_context(open_rounds(self.settings, watched, self.world.registry, metrics))
-            yield self.rounds
-
-    def look(self, *, source: bool = False, full: bool = False) -> list[str]:
-        """Take rounds until nothing is due, and give what stands open."""
-        if source:
-            self.rounds.source()
-        if full:
-            self.rounds.full()
-        self.rounds.steady()
-        while self.rounds.waiting:
-            self.rounds.steady()
-        return sorted(self.open())
-
-    def open(self) -> dict[str, Mismatch]:
-        """What stands open on the topic."""
-        codec = TopicCodec(MISMATCHES, Mismatch, self.world.registry)
-        with closing(TopicReader(self.settings.kafka, MISMATCHES)) as reader:
-            latest = {key_of(message): value_of(message) for message in reader.scan({}, reader.ends())}
-        return {key: codec.decode(value) for key, value in latest.items() if value is not None}
-
-
 @pytest.fixture
-def watch(traded_world: World, tmp_path: Path) -> Watch:
+def watch(world: World, tmp_path: Path) -> Watch:
     """The traded world as it was before any test, and nothing open."""
-    traded_world.restore()
-    return Watch(traded_world, tmp_path)
-
-
-def paid(world: World) -> list[OrderState]:
-    chosen = [one for one in world.states.values() if one.fulfilment and one.settlement and one.settlement.payments]
-    return sorted(chosen, key=lambda one: one.order_id)
-
-
-def by_hand(watch: Watch, statement: str, system: str = ERP) -> None:
-    database = watch.settings.erp if system == ERP else watch.settings.ledger
-    with psycopg.connect(database.conninfo(application_name="psql")) as connection:
-        assert connection.execute(statement.encode()).rowcount > 0, statement
+    world.restore()
+    return Watch(world, tmp_path)
 
 
 def test_a_world_that_agrees_stays_so_and_a_change_by_hand_is_named_by_its_note(watch: Watch) -> None:
