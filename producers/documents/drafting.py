@@ -142,6 +142,10 @@ class Drafting:
 
     def _customer_by_name(self) -> KnownCustomer | None:
         read = self._read
+        customers = self._masters.customers
+        named = {record.id: record for name in read.buyer.names if (record := customers.named(name)) is not None}
+        if len(named) == 1 and (read.buyer.name is None or customers.named(read.buyer.name) is None):
+            return self._unblocked(next(iter(named.values())))
         if read.buyer.name is None:
             self._doubt(
                 "customer.unknown", f"no customer has the code {', '.join(read.buyer.codes) or '(none)'}", "buyer"
@@ -195,7 +199,7 @@ class Drafting:
             return None
         if told:
             return self._agreeing(next(iter(told.values())), line, where)
-        match = products.by_name(line.name or "", _LEAST_NAME)
+        match = self._product_by_name(line)
         # A code that nobody knows may be another product of nearly the same name.
         if match.record is None or match.confidence < EXACT or line.seller_code:
             self._doubt(
@@ -203,6 +207,15 @@ class Drafting:
             )
             return None
         return match.record
+
+    def _product_by_name(self, line: ReadLine) -> Match[KnownProduct]:
+        """A name may go on below: then the whole is the name, if there is such a product."""
+        products = self._masters.products
+        whole = f"{line.name or ''} {line.more_name or ''}".strip()
+        match = products.by_name(whole, _LEAST_NAME)
+        if match.confidence < EXACT and line.more_name and line.name:
+            return products.by_name(line.name, _LEAST_NAME)
+        return match
 
     def _agreeing(self, product: KnownProduct, line: ReadLine, where: str) -> KnownProduct:
         """Read from text, code and name have to speak of one thing."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from email.utils import parseaddr
+from email.utils import parseaddr, parsedate_to_datetime
 from html.parser import HTMLParser
 
 from producers.documents.limits import Limits
@@ -39,6 +40,7 @@ class Mail:
     subject: str
     message_id: str
     body: str
+    sent_on: date | None = None
     attachments: list[Attachment] = field(default_factory=list)
 
 
@@ -93,7 +95,15 @@ def read(content: bytes, limits: Limits) -> Mail:
         # Python's parser of e-mail raises these for headers and encodings that nobody can read.
         raise refused("mail.damaged", f"the e-mail cannot be read: {exc}", "e-mail") from exc
     plain = "\n".join(texts["plain"]).strip()
-    return Mail(sender, subject, message_id, plain or _text_of_html("\n".join(texts["html"])), attachments)
+    body = plain or _text_of_html("\n".join(texts["html"]))
+    return Mail(sender, subject, message_id, body, _sent_on(message), attachments)
+
+
+def _sent_on(message: EmailMessage) -> date | None:
+    try:
+        return parsedate_to_datetime(str(message.get("Date", ""))).date()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _leaves(message: EmailMessage, depth: int, limits: Limits) -> Iterator[EmailMessage]:

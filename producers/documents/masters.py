@@ -129,6 +129,12 @@ class Records(Generic[R]):
             found = self._by_code.get(code_key(code), set())
             return self._records[next(iter(found))] if len(found) == 1 else None
 
+    def named(self, name: str) -> R | None:
+        """The one record of exactly that name."""
+        with self._lock:
+            same = self._by_name.get(name_key(name), set())
+            return self._records[next(iter(same))] if len(same) == 1 else None
+
     def by_name(self, name: str, least: float) -> Match[R]:
         """The record whose name is `name`, or clearly nearest to it and at least `least` like it."""
         key = name_key(name)

@@ -72,6 +72,8 @@ class ReadParty:
     country_subentity: str | None = None
     country_code: str | None = None
     email: str | None = None
+    names: list[str] = field(default_factory=list)
+    """Texts of which one may be its name: known customers among them are sought."""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class ReadLine:
     buyer_code: str | None = None
     standard_code: str | None = None
     name: str | None = None
+    more_name: str | None = None
+    """What stands below the name: more of it, or a remark."""
     quantity: Decimal | None = None
     unit_code: str | None = None
     price: Decimal | None = None

@@ -177,7 +177,9 @@ class Processing:
             return
         if not message.body:
             raise RefusedDocument(ignored or [Reason("mail.empty", "neither text nor a file to read", "e-mail")])
-        reading = await asyncio.to_thread(self._reader.read_text, message.body, message.subject, message.sender)
+        reading = await asyncio.to_thread(
+            self._reader.read_text, message.body, message.subject, message.sender, message.sent_on
+        )
         await self._decide(document_id, delivered.content, reading)
 
     def _attachments(self, message: mail.Mail) -> tuple[list[mail.Attachment], list[Reason]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 
 from producers.documents import cii, edifact, edifact_orders, mail, tables, ubl, x12, x12_orders, xml_tree
 from producers.documents.limits import Limits
 from producers.documents.order import ReadOrder
-from producers.documents.pdf import embedded
+from producers.documents.pdf import embedded, pages
 from producers.documents.reasons import RefusedDocument, refused
 from producers.documents.source import Source
+from producers.documents.text import free_text
 
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 _OFFICE = b"PK\x03\x04"
@@ -73,6 +75,7 @@ class Reader:
         self._readers: dict[str, Callable[[bytes], Readings]] = {
             "pdf": self._pdf,
             "xlsx": self._xlsx,
+            "image": self._image,
             "edifact": lambda content: Readings("edifact", *edifact_orders.read(content, limits)),
             "x12": lambda content: Readings("x12", *x12_orders.read(content, limits)),
             "xml": lambda content: Readings("xml", read_xml(content, limits)),
@@ -93,7 +96,7 @@ class Reader:
             found.problems += inner.problems
         if not found.orders:
             try:
-                found.orders += self.read_text(message.body, message.subject, message.sender).orders
+                found.orders += self.read_text(message.body, message.subject, message.sender, message.sent_on).orders
             except RefusedDocument as exc:
                 found.problems.append(exc)
         return found
@@ -112,9 +115,11 @@ class Reader:
             raise refused("document.type", f"{media} is no form that orders are read from", "document")
         return reader(content)
 
-    def read_text(self, text: str, subject: str = "", sender: str = "") -> Readings:
+    def read_text(self, text: str, subject: str = "", sender: str = "", sent_on: date | None = None) -> Readings:
         """The order of an e-mail's own text. Raises RefusedDocument where it is none."""
-        raise refused("document.no_order", "plain text holds no order that is known", "document")
+        if not self._source.free_text:
+            raise refused("document.free_text", "free text is not read from this source", "document")
+        return Readings("text", [free_text.read(text, subject, sender, self._source.date_order, sent_on)])
 
     def _text(self, content: bytes) -> Readings:
         if self._mapping is not None:
@@ -134,7 +139,14 @@ class Reader:
         attached = embedded.order_xml(content, self._limits)
         if attached is not None:
             return Readings("pdf/order-x", read_xml(attached, self._limits))
-        raise refused("document.no_order", "the PDF carries no Order-X", "document")
+        if not self._source.free_text:
+            raise refused("document.free_text", "the PDF carries no Order-X, and no other is read here", "document")
+        return Readings("pdf", [pages.read_pdf(content, self._limits, self._source.date_order)])
+
+    def _image(self, content: bytes) -> Readings:
+        if not self._source.free_text:
+            raise refused("document.free_text", "images are not read from this source", "document")
+        return Readings("image", [pages.read_image(content, self._limits, self._source.date_order)])
 
 
 def read_xml(content: bytes, limits: Limits) -> list[ReadOrder]:

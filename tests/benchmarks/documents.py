@@ -1,0 +1,220 @@
+"""How well orders are read from documents: `make bench-documents`, with ARGS="--kind pdf --layout plain --seed 7"."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from producers.documents.drafting import Draft, Drafting, no_alias
+from producers.documents.limits import Limits
+from producers.documents.masters import Masters
+from producers.documents.order import ReadOrder
+from producers.documents.reading import Reader
+from producers.documents.reasons import RefusedDocument
+from producers.documents.source import Source
+from tests.benchmarks.document_layouts import (
+    LANGUAGES,
+    LAYOUTS,
+    Layout,
+    Printing,
+    TrueOrder,
+    masters_of,
+    order_of,
+    scanned,
+)
+
+_REAL = Path(__file__).parents[2].parent / "shared" / "data" / "documents"
+_SOURCE = Source.model_validate(
+    {"name": "bench", "kind": "folder", "path": "/nowhere", "system": "shop", "date_order": "DMY"}
+)
+
+
+@dataclass(slots=True)
+class Score:
+    """What was found of what is there, over many documents."""
+
+    documents: int = 0
+    accepted: int = 0
+    wrong: int = 0
+    fields: Counter[str] = field(default_factory=Counter)
+    lines: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    pages: int = 0
+    doubts: Counter[str] = field(default_factory=Counter)
+
+    def f1(self, counted: Counter[str]) -> float:
+        """Harmonic mean of precision and recall."""
+        wrong = 2 * counted["right"] + counted["wrong"] + counted["missing"]
+        return 2 * counted["right"] / wrong if wrong else 1.0
+
+    def line(self, name: str) -> str:
+        """For people."""
+        share, pace = self.accepted / max(1, self.documents), self.seconds / max(1, self.pages)
+        found = f"field F1 {self.f1(self.fields):.4f}  line F1 {self.f1(self.lines):.4f}"
+        flown = f"straight through {share:6.1%}  accepted wrongly {self.wrong}  {pace:.2f} s a page"
+        return f"{name:<26} {self.documents:>4} documents  {found}  {flown}"
+
+
+def facts_of_truth(order: TrueOrder, layout: Layout) -> dict[str, str]:
+    """The header fields that the document prints."""
+    facts = {
+        "number": order.number,
+        "issue_date": str(order.issued),
+        "delivery_date": str(order.delivery),
+        "currency": "EUR",
+    }
+    amounts = {"charge": order.shipping, "net": order.net, "tax": order.tax, "gross": order.net + order.tax}
+    facts |= {name: f"{amounts[name]:.2f}" for name in layout.totals if name in amounts}
+    if "lines" in layout.totals:
+        facts["lines"] = f"{order.net - order.shipping:.2f}"
+    return facts | {"customer": order.customer.id}
+
+
+def facts_of_reading(read: ReadOrder, draft: Draft) -> dict[str, str]:
+    """The same fields as they were read."""
+    found: dict[str, Any] = {
+        "number": read.number,
+        "issue_date": read.issue_date,
+        "delivery_date": read.delivery_date,
+        "currency": read.currency,
+        "customer": draft.customer_id,
+    }
+    amounts = {
+        "lines": read.line_total,
+        "charge": read.charge or None,
+        "net": read.net_total,
+        "tax": read.tax_total,
+        "gross": read.payable,
+    }
+    found |= {name: f"{amount:.2f}" for name, amount in amounts.items() if amount is not None}
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def count(truth: dict[str, str] | Counter[Any], found: dict[str, str] | Counter[Any], into: Counter[str]) -> None:
+    """Right, wrong and missing."""
+    if isinstance(truth, Counter) and isinstance(found, Counter):
+        right = sum((truth & found).values())
+        into.update(right=right, wrong=sum(found.values()) - right, missing=sum(truth.values()) - right)
+        return
+    right = sum(1 for name, value in truth.items() if dict(found).get(name) == value)
+    into.update(right=right, wrong=len(found) - right, missing=len(truth) - right)
+
+
+def judge(order: TrueOrder, layout: Layout, content: bytes, masters: Masters, score: Score, *, tell: bool) -> None:
+    """Read one document and compare."""
+    began = time.process_time()
+    score.documents += 1
+    truth = facts_of_truth(order, layout)
+    lines = Counter((line.product.name, Decimal(line.quantity), line.price, line.amount) for line in order.lines)
+    try:
+        [read] = Reader(_SOURCE, Limits()).read(content).orders
+    except RefusedDocument as exc:
+        score.fields["missing"] += len(truth)
+        score.lines["missing"] += sum(lines.values())
+        score.doubts[exc.rule] += 1
+        if tell:
+            print(f"    refused: {exc}")
+        return
+    finally:
+        score.seconds += time.process_time() - began
+        score.pages += 1 + len(order.lines) // 45
+    draft = Drafting(read, _SOURCE, masters, no_alias).draft()
+    found = facts_of_reading(read, draft)
+    count(truth, found, score.fields)
+    read_lines = Counter((line.name, line.quantity, line.price, line.amount) for line in read.lines)
+    count(lines, read_lines, score.lines)
+    if tell and truth != found:
+        other = [name for name in truth | found if truth.get(name) != found.get(name)]
+        print(f"    fields: {[(name, truth.get(name), found.get(name)) for name in other]}")
+    if tell and lines != read_lines:
+        print(f"    lines: missing {list(lines - read_lines)[:3]}, read {list(read_lines - lines)[:3]}")
+    if draft.order is None or draft.doubts:
+        score.doubts.update({doubt.rule for doubt in draft.doubts})
+        if tell:
+            print(f"    doubts: {[(doubt.rule, doubt.where, doubt.message) for doubt in draft.doubts][:4]}")
+        return
+    score.accepted += 1
+    if is_wrong(order, draft):
+        score.wrong += 1
+        print(f"    ACCEPTED WRONGLY: {order.number} {layout.name}: {draft.order}")
+
+
+def is_wrong(order: TrueOrder, draft: Draft) -> bool:
+    """Whether what would flow by itself is not what the document says."""
+    made = draft.order
+    assert made is not None
+    head = (made.id or "").replace("~2F", "/") == order.number and made.issue_date == order.issued
+    head = head and made.buyer_customer_party_id == order.customer.id and made.document_currency_code == order.currency
+    head = head and made.requested_delivery_date in (order.delivery, None)
+    told = Counter(
+        (line.product_id, Decimal(line.quantity), Decimal(line.line_extension_amount or 0)) for line in made.order_lines
+    )
+    return not head or told != Counter((line.product.id, Decimal(line.quantity), line.amount) for line in order.lines)
+
+
+def documents(arguments: argparse.Namespace) -> Iterator[tuple[Layout, str, str, TrueOrder, bytes]]:
+    """Each layout in each language, as text and as scan."""
+    for layout in LAYOUTS:
+        if arguments.layout not in (None, layout.name) or (arguments.tuned and layout.is_unseen):
+            continue
+        for language in LANGUAGES:
+            order = order_of(layout, language, arguments.seed)
+            pdf = Printing(order, layout, language).print()
+            if arguments.kind in ("pdf", "both"):
+                yield layout, language, "pdf", order, pdf
+            if arguments.kind in ("scan", "both"):
+                yield layout, language, "scan", order, scanned(pdf, arguments.seed)
+
+
+def main() -> int:
+    """Print the figures; the exit code is 0 only if nothing was accepted wrongly."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kind", choices=("pdf", "scan", "both"), default="both")
+    parser.add_argument("--layout", choices=[layout.name for layout in LAYOUTS])
+    parser.add_argument("--tuned", action="store_true", help="only layouts that the rules were tuned on")
+    parser.add_argument("--tell", action="store_true", help="print what differs")
+    arguments = parser.parse_args()
+    customers, products = masters_of(arguments.seed)
+    masters = Masters(customers, products)
+    scores: dict[str, Score] = defaultdict(Score)
+    for layout, language, kind, order, content in documents(arguments):
+        split = "unseen layouts" if layout.is_unseen else "tuned layouts"
+        if arguments.tell:
+            print(f"{layout.name} {language} {kind}")
+        judge(order, layout, content, masters, scores[f"{kind}, {split}"], tell=arguments.tell)
+    for name in sorted(scores):
+        print(scores[name].line(name))
+        if scores[name].doubts:
+            print(f"{'':<26} waited for: {dict(scores[name].doubts.most_common(6))}")
+    refused = real_documents()
+    return 1 if refused or any(score.wrong for score in scores.values()) else 0
+
+
+def real_documents() -> int:
+    """Business documents that are no orders must not become some; gives how many did."""
+    if not _REAL.exists():
+        print(f"{_REAL} is not there: no real documents were read")
+        return 0
+    taken = 0
+    for path in sorted(_REAL.iterdir()):
+        if path.suffix not in (".pdf", ".edi", ".xml"):
+            continue
+        try:
+            told = f"{len(Reader(_SOURCE, Limits()).read(path.read_bytes()).orders)} order(s)"
+            taken += path.name.startswith("invoice")
+        except RefusedDocument as exc:
+            told = exc.rule
+        print(f"{path.name:<30} {told}")
+    return taken
+
+
+if __name__ == "__main__":
+    sys.exit(main())
