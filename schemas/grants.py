@@ -16,6 +16,9 @@ from schemas.topics import CAPTURED_TOPICS, CATALOGUE, MASTER_TOPICS
 ADMINISTRATOR = "admin"
 """Owns the installation: a super user of the brokers, for emergencies and for the first start; no worker is it."""
 
+DEPLOYER = "deployer"
+"""Changes topics, schemas and rights."""
+
 
 class ResourceKind(StrEnum):
     """What a right is on, in Kafka's words."""
@@ -134,7 +137,7 @@ def read_by(reader: str) -> tuple[str, ...]:
 _CLI = "cli"
 
 _DEPLOYER = Principal(
-    "deployer",
+    DEPLOYER,
     "creates and changes topics and rights; reads no order",
     further=(
         *(
@@ -203,6 +206,7 @@ _WORKERS = (
         groups=("ordersync-deliveries",),
     ),
     Principal("webhooks", "queues of the vendors -> signed requests to their servers; reads no topic"),
+    Principal("vendor-files", "queues of the vendors -> UBL, EDIFACT and X12 files; reads no topic"),
     Principal(
         "console",
         "shows orders, refusals and differences to people in the browser, and records what they do",

@@ -21,7 +21,11 @@ class SchemaRegistry:
     """
 
     def __init__(self, settings: RegistrySettings) -> None:
-        self._client = httpx.Client(base_url=settings.url.rstrip("/"), timeout=settings.timeout_seconds)
+        self._client = httpx.Client(
+            base_url=settings.url.rstrip("/"),
+            timeout=settings.timeout_seconds,
+            auth=settings.credentials(),
+        )
         self._url = settings.url
         self._ids: dict[tuple[str, str], int] = {}
         self._schemas: dict[int, dict[str, Any]] = {}

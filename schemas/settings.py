@@ -79,6 +79,15 @@ class RegistrySettings(SettingsPart):
 
     url: str = Field("http://127.0.0.1:8081/apis/ccompat/v7", description="Base URL of the Confluent-compatible API")
     timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for one answer")
+    username: str | None = Field(None, description="Name for basic authentication; only who registers needs one")
+    password: SecretStr | None = Field(None, description="Its password")
+    password_file: Path | None = Field(None, description="File that holds the password, instead of it")
+
+    def credentials(self) -> tuple[str, str] | None:
+        """User and password, where there are any. Raises ConfigurationError where the file cannot be read."""
+        if self.username is None:
+            return None
+        return self.username, secret_of(self.password, self.password_file) or ""
 
 
 class DatabaseSettings(SettingsPart):

@@ -17,9 +17,9 @@ from deploy.security.files import SecurityFiles
 from deploy.security.matrix import cells
 from deploy.security.report import database_access, topic_access
 from deploy.security.users import set_passwords
-from schemas.database_roles import ROLES
+from schemas.database_roles import REGISTRY, ROLES
 from schemas.errors import ConfigurationError
-from schemas.grants import PRINCIPALS, declared_grants
+from schemas.grants import DEPLOYER, PRINCIPALS, declared_grants
 
 _PLAIN = (
     "this cluster has no authorizer: everybody may do everything; start the brokers with one (ordersync up --security)"
@@ -120,6 +120,8 @@ def rotate(home: Path, principals: tuple[str, ...], everybody: bool) -> None:
     set_passwords(admin, endpoints.security, [name for name in chosen if name in PRINCIPALS])
     login_roles(endpoints.database("postgres"), endpoints.security)
     click.echo(f"{len(chosen)} passwords were replaced; restart those workers")
+    if {DEPLOYER, REGISTRY} & set(chosen):
+        click.echo("the registry reads its own and the deployer's at its start: restart the stack now", err=True)
 
 
 @command.command("renew-certificates")
@@ -152,6 +154,23 @@ def users(home: Path, directory: Path) -> None:
     files = SecurityFiles(directory.absolute())
     set_passwords(AdminClient(cluster_of(home).kafka.client_config()), files, list(PRINCIPALS))
     click.echo(f"{len(PRINCIPALS)} principals can log in with the passwords in {files.password_file('NAME').parent}")
+
+
+@command.command("token")
+@home_option
+@click.argument("client")
+@click.option("--scope", "scopes", multiple=True, required=True, help="For example orders:write; may be given again.")
+@click.option("--audience", default="ordersync", show_default=True, help="For whom it is made out.")
+@click.option("--seconds", default=600, show_default=True, type=click.IntRange(1, 86_400), help="How long it is good.")
+def token(home: Path, client: str, scopes: tuple[str, ...], audience: str, seconds: int) -> None:
+    """A bearer token for CLIENT of the API, signed by the issuer of this machine; where its keys are goes to stderr."""
+    # Only here: the libraries of the API are an extra.
+    from deploy.security.issuer import ISSUER, LocalIssuer
+
+    issuer = LocalIssuer(SecurityFiles(home.absolute() / "security"))
+    click.echo(issuer.token(client, scopes, audience, seconds))
+    told = f"ORDERSYNC_TOKEN_ISSUER={ISSUER} ORDERSYNC_TOKEN_AUDIENCE={audience}"
+    click.echo(f"{told} ORDERSYNC_TOKEN_KEYS={issuer.public_keys}", err=True)
 
 
 @command.command("sbom")

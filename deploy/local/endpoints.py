@@ -11,7 +11,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from deploy.security.files import SecurityFiles, write_private
-from schemas.grants import ADMINISTRATOR
+from schemas.grants import ADMINISTRATOR, DEPLOYER
 from schemas.settings import DatabaseSettings, KafkaSettings, RegistrySettings
 
 # Linux reckons a process's start from the boot time, which shifts by fractions of a second with the clock.
@@ -86,9 +86,13 @@ class Endpoints(BaseModel):
             ca_location=self.security.authority_certificate,
         )
 
-    def registry(self) -> RegistrySettings:
-        """The schema registry as a worker's settings."""
-        return RegistrySettings(url=self.registry_url)
+    def registry(self, principal: str = ADMINISTRATOR) -> RegistrySettings:
+        """The schema registry as the settings of `principal`; all but those who deploy only read, without a name."""
+        if self.security is None or principal not in (ADMINISTRATOR, DEPLOYER):
+            return RegistrySettings(url=self.registry_url)
+        return RegistrySettings(
+            url=self.registry_url, username=principal, password_file=self.security.password_file(principal)
+        )
 
     def database(self, dbname: str, role: str | None = None) -> DatabaseSettings:
         """One database as the settings of a worker that logs in as `role`, or as the server's owner."""
@@ -103,8 +107,12 @@ class Endpoints(BaseModel):
 
     def environment(self, principal: str = ADMINISTRATOR) -> dict[str, str]:
         """The variables that point a worker at this cluster and registry; secrets are named by their files only."""
-        kafka = self.kafka(principal).model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        told = {f"ORDERSYNC_KAFKA__{name.upper()}": str(value) for name, value in kafka.items()}
+        parts = {"KAFKA": self.kafka(principal), "REGISTRY": self.registry(principal)}
+        told = {
+            f"ORDERSYNC_{part}__{name.upper()}": str(value)
+            for part, settings in parts.items()
+            for name, value in settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True).items()
+        }
         return told | {
             "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "ORDERSYNC_REGISTRY__URL": self.registry_url,

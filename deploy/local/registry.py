@@ -12,7 +12,8 @@ from deploy.local.java import JavaProgram, clear_temporary
 from deploy.local.ports import LOOPBACK, Ports, accepts
 from deploy.local.process import Command
 from deploy.local.server import Server, plain_environment
-from deploy.security.files import write_private
+from deploy.security.files import SecurityFiles, write_private
+from schemas.grants import ADMINISTRATOR, DEPLOYER
 from schemas.settings import DatabaseSettings, secret_of
 
 _ANSWER_SECONDS = 3.0
@@ -31,9 +32,15 @@ class RegistryServer(Server):
     name = "registry"
 
     def __init__(
-        self, home: Path, ports: Ports, program: JavaProgram, database: Callable[[], DatabaseSettings]
+        self,
+        home: Path,
+        ports: Ports,
+        program: JavaProgram,
+        database: Callable[[], DatabaseSettings],
+        security: SecurityFiles | None = None,
     ) -> None:
         super().__init__(home, ports)
+        self._security = security
         self._directory = home / "registry"
         self._program = program
         self._database = database
@@ -57,11 +64,13 @@ class RegistryServer(Server):
         self._management_port = self.ports.claim("registry-management")
 
     def spawn(self) -> None:
-        """Start the registry on its database; the password is in a file that only its owner may read."""
+        """Start the registry on its database; passwords are in a file that only its owner may read."""
         database = self._database()
-        password = secret_of(database.password, database.password_file) or ""
+        secrets = {"apicurio.datasource.password": secret_of(database.password, database.password_file) or ""}
+        if self._security is not None:
+            secrets |= _writers(self._security)
         configuration = self._directory / "config" / "application.properties"
-        write_private(configuration, f"apicurio.datasource.password={password}\n")
+        write_private(configuration, "".join(f"{name}={value}\n" for name, value in secrets.items()))
         environment = plain_environment() | self._settings(database)
         self.process.spawn(Command(self._program.argv(self._directory), self._directory, environment))
 
@@ -84,6 +93,20 @@ class RegistryServer(Server):
             "APICURIO_DATASOURCE_USERNAME": database.user,
             "QUARKUS_LOG_LEVEL": "WARN",
         }
+
+
+def _writers(files: SecurityFiles) -> dict[str, str]:
+    """Everybody may read schemas; who deploys them may write, with HTTP's basic authentication on loopback."""
+    properties = {
+        "quarkus.http.auth.basic": "true",
+        "quarkus.security.users.embedded.plain-text": "true",
+        "apicurio.auth.role-based-authorization": "true",
+        "apicurio.auth.anonymous-read-access.enabled": "true",
+    }
+    for name in (ADMINISTRATOR, DEPLOYER):
+        properties[f"quarkus.security.users.embedded.users.{name}"] = files.ensure_password(name)
+        properties[f"quarkus.security.users.embedded.roles.{name}"] = "sr-admin"
+    return properties
 
 
 def lists_subjects(url: str) -> bool:

@@ -225,7 +225,7 @@ class EmbeddedStack:
         listeners: Listeners = SecuredListeners(self._security) if self._security else PlainListeners()
         self.kafka = KafkaServer(self.home, ports, kafka, self._kafka_partitions, listeners)
         self.postgres = postgres = PostgresServer(self.home, ports, self._security)
-        self.registry = RegistryServer(self.home, ports, registry, postgres.of_registry)
+        self.registry = RegistryServer(self.home, ports, registry, postgres.of_registry, self._security)
         if self._record_start:
             for server in self.servers:
                 # A recording is put together when the server ends.

@@ -10,6 +10,9 @@ requests_per_second = 500
 burst = 1000
 ```
 
+A client with a token of an issuer (`producers.api.tokens`) needs no key: it is the one that the token names, and has
+those of its scopes that the token has, too.
+
 A key is long and random, so its plain SHA-256 tells nobody anything; a hash made slow for passwords would cost each
 request its time.
 """
@@ -26,6 +29,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from producers.api.problems import Problem
+from producers.api.tokens import Caller, Tokens, refused
 from schemas.attributes import OrderId
 from schemas.errors import ConfigurationError
 
@@ -39,7 +43,7 @@ class ClientEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
-    key_sha256: list[str] = Field(min_length=1)
+    key_sha256: list[str] = []
     scopes: list[Scope] = Field(min_length=1)
     systems: list[str] = Field(min_length=1)
     requests_per_second: float = Field(1_000.0, gt=0)
@@ -55,15 +59,29 @@ class ClientsFile(BaseModel):
 
 
 @dataclass(slots=True, eq=False)
+class Rate:
+    """What is left of a client's rate in this worker, whatever it calls with."""
+
+    tokens: float
+    filled_at: float = field(default_factory=monotonic)
+
+
+@dataclass(slots=True, eq=False)
 class Client:
-    """One caller, and what is left of its rate in this worker."""
+    """One caller."""
 
     entry: ClientEntry
-    _tokens: float = field(init=False)
-    _filled_at: float = field(init=False, default_factory=monotonic)
+    rate: Rate = field(init=False)
 
     def __post_init__(self) -> None:
-        self._tokens = self.entry.burst
+        self.rate = Rate(self.entry.burst)
+
+    def with_scopes_of(self, scopes: frozenset[str]) -> Client:
+        """The same client with those of its scopes that are among `scopes`; both spend the same rate."""
+        kept = [scope for scope in self.entry.scopes if scope in scopes]
+        limited = Client(self.entry.model_copy(update={"scopes": kept}))
+        limited.rate = self.rate
+        return limited
 
     @property
     def name(self) -> str:
@@ -73,15 +91,15 @@ class Client:
     def spend(self, requests: int = 1) -> None:
         """Take from the bucket. Raises Problem 429 where it is empty; what is more than a burst empties it."""
         now = monotonic()
-        entry = self.entry
-        self._tokens = min(entry.burst, self._tokens + (now - self._filled_at) * entry.requests_per_second)
-        self._filled_at = now
+        entry, rate = self.entry, self.rate
+        rate.tokens = min(entry.burst, rate.tokens + (now - rate.filled_at) * entry.requests_per_second)
+        rate.filled_at = now
         wanted = min(float(requests), entry.burst)
-        if self._tokens < wanted:
-            seconds = max(1, round((wanted - self._tokens) / entry.requests_per_second + 0.5))
+        if rate.tokens < wanted:
+            seconds = max(1, round((wanted - rate.tokens) / entry.requests_per_second + 0.5))
             told = f"{self.name} may send {entry.requests_per_second:g} requests a second: wait {seconds} s"
             raise Problem(429, "rate", told, headers={"Retry-After": str(seconds)})
-        self._tokens -= wanted
+        rate.tokens -= wanted
 
     def require(self, scope: Scope) -> None:
         """Raises Problem 403 where the client lacks the scope."""
@@ -103,12 +121,19 @@ class Client:
 
 
 class Clients:
-    """Every client by the hash of its keys."""
+    """Every client, by the hash of its keys and by its name; tokens are taken where `tokens` are given."""
 
-    def __init__(self, entries: list[ClientEntry], where: str) -> None:
+    def __init__(self, entries: list[ClientEntry], where: str, tokens: Tokens | None = None) -> None:
+        self._tokens = tokens
         self._by_hash: dict[str, Client] = {}
+        self._by_name: dict[str, Client] = {}
         for entry in entries:
             client = Client(entry)
+            if entry.name in self._by_name:
+                raise ConfigurationError(f"{where}: {entry.name} is there twice: give each client one entry")
+            if not entry.key_sha256 and tokens is None:
+                raise ConfigurationError(f"{where}: {entry.name} has no key_sha256, and no issuer of tokens is set")
+            self._by_name[entry.name] = client
             for digest in entry.key_sha256:
                 if len(digest) != 64 or digest.lower() in self._by_hash:
                     raise ConfigurationError(
@@ -118,7 +143,7 @@ class Clients:
                 self._by_hash[digest.lower()] = client
 
     @classmethod
-    def read(cls, path: Path) -> Clients:
+    def read(cls, path: Path, tokens: Tokens | None = None) -> Clients:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
         try:
             content = ClientsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -129,12 +154,20 @@ class Clients:
         except ValidationError as exc:
             told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
             raise ConfigurationError(f"clients file {path}: {told}") from exc
-        return cls(content.clients, str(path))
+        return cls(content.clients, str(path), tokens)
 
     def of(self, key: str | None) -> Client:
-        """The client with that key. Raises Problem 401 where there is none."""
+        """The client with that key or token. Raises Problem 401 where there is none."""
+        if self._tokens is not None and key is not None and key.count(".") == 2:
+            return self._named_by(self._tokens.caller(key))
         client = None if key is None else self._by_hash.get(hashlib.sha256(key.encode()).hexdigest())
         if client is None:
             told = "send the key as `Authorization: Bearer KEY`" if key is None else "no client has this key"
             raise Problem(401, "authentication", told, headers={"WWW-Authenticate": 'Bearer realm="ordersync"'})
         return client
+
+    def _named_by(self, caller: Caller) -> Client:
+        client = self._by_name.get(caller.client)
+        if client is None:
+            raise refused()
+        return client.with_scopes_of(caller.scopes)

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from producers.api.tokens import TokenRules
 from schemas.settings import WorkerSettings
 
 
@@ -17,6 +18,9 @@ class ApiSettings(WorkerSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container")
     port: int = Field(8080, ge=0, lt=65536, description="Port; several workers may share one, 0 takes a free one")
     clients: Path = Field(description="TOML file of who may do what, with the hashes of their keys")
+    token_issuer: str | None = Field(None, description="Issuer of bearer tokens (OpenID Connect); none without")
+    token_audience: str = Field("ordersync", description="For whom its tokens have to be made out")
+    token_keys: Path | None = Field(None, description="JWKS file of the issuer's public keys, read when it changes")
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; plain HTTP without")
     tls_key: Path | None = Field(None, description="PEM file of its private key")
     body_limit_bytes: int = Field(262_144, gt=0, le=524_288, description="Longest body of one order")
@@ -34,8 +38,17 @@ class ApiSettings(WorkerSettings):
         """How long a request is known."""
         return timedelta(hours=self.idempotency_hours)
 
+    @property
+    def token_rules(self) -> TokenRules | None:
+        """Whose tokens are taken."""
+        if self.token_issuer is None or self.token_keys is None:
+            return None
+        return TokenRules(self.token_issuer, self.token_audience, self.token_keys)
+
     @model_validator(mode="after")
     def _both_halves(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together")
+        if (self.token_issuer is None) != (self.token_keys is None):
+            raise ValueError("token_issuer and token_keys belong together")
         return self

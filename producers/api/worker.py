@@ -23,6 +23,7 @@ from producers.api.outlet import Outlet, OutletOptions
 from producers.api.service import Service
 from producers.api.settings import ApiSettings
 from producers.api.store import OrderStore
+from producers.api.tokens import Tokens
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import ConfigurationError
@@ -40,7 +41,8 @@ class ApiWorker:
     def __init__(self, settings: ApiSettings, schemas: SchemaIds, registry: CollectorRegistry) -> None:
         """Raises ConfigurationError for wrong settings, Transient while Kafka or the registry is away."""
         self._settings = settings
-        clients = Clients.read(settings.clients)
+        rules = settings.token_rules
+        clients = Clients.read(settings.clients, None if rules is None else Tokens(rules))
         self._outlet = Outlet(
             settings.kafka,
             OutletOptions(settings.linger_milliseconds, settings.delivery_timeout_seconds, settings.max_pending),

@@ -195,11 +195,11 @@ def _open_files(home: Path) -> list[Path]:
 def test_a_new_password_replaces_the_old_one(secured: EmbeddedStack) -> None:
     files = secured.endpoints.security
     assert files is not None and secured.kafka is not None
-    before = secured.endpoints.kafka("auditor").client_config()
-    files.new_password("auditor")
-    set_passwords(AdminClient(secured.kafka.administration()), files, ["auditor"])
+    before = secured.endpoints.kafka("subscriber").client_config()
+    files.new_password("subscriber")
+    set_passwords(AdminClient(secured.kafka.administration()), files, ["subscriber"])
     assert not answers(before)
-    assert answers(secured.endpoints.kafka("auditor").client_config())
+    assert answers(secured.endpoints.kafka("subscriber").client_config())
 
 
 def test_a_killed_broker_comes_back_with_its_users(secured: EmbeddedStack) -> None:
