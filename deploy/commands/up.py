@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from deploy.commands.options import home_option, security_option
+from deploy.console import provisioning as console_pages
 from deploy.demo.landscape import WORKERS, Landscape
 from deploy.demo.process_table import process_table
 from deploy.local.progress import ConsoleProgress
@@ -48,6 +49,10 @@ def command(home: Path, detach: bool, secured: bool, log_format: str) -> None:
 def _serve(home: Path, secured: bool, log_format: str, console: Console) -> None:
     with Landscape(home, log_format=log_format, secured=secured) as landscape:
         landscape.start(ConsoleProgress(console))
+        if landscape.owned and console_pages.is_installed():
+            told = console_pages.announcement(home)
+            landscape.run_beside("console", console_pages.stack_environment(landscape.home, landscape.endpoints))
+            console.print(told, soft_wrap=True)
         ended = threading.Event()
         shown = threading.Thread(target=_show, args=(landscape, console, ended), daemon=True)
         shown.start()
@@ -71,6 +76,8 @@ def _show(landscape: Landscape, console: Console, ended: threading.Event) -> Non
 
 def _detach(home: Path, secured: bool, log_format: str, console: Console) -> None:
     home.mkdir(parents=True, exist_ok=True)
+    # Made before, so that the password is told to this person and not to a log.
+    told = console_pages.announcement(home) if console_pages.is_installed() else None
     log_path = home / "logs" / "up.log"
     log_path.parent.mkdir(exist_ok=True)
     argv = [sys.executable, "-m", "deploy.cli", "up", "--home", str(home.absolute()), "--log-format", log_format]
@@ -89,6 +96,8 @@ def _detach(home: Path, secured: bool, log_format: str, console: Console) -> Non
     endpoints = EmbeddedStack.find(home)
     assert endpoints is not None
     console.print(process_table(endpoints, Supervisor.read_status(home)))
+    if told is not None:
+        console.print(told, soft_wrap=True)
     console.print(f"it runs as process {launcher.pid}; `ordersync down --home {home}` stops it")
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from deploy.commands.options import cluster_of
 from schemas.errors import ConfigurationError
+from schemas.settings import DatabaseSettings
 
-_LIBRARIES: Final = ("fastapi", "itsdangerous", "jinja2", "uvicorn")
+if TYPE_CHECKING:
+    from deploy.local.endpoints import Endpoints
+
+_LIBRARIES: Final = ("fastapi", "httptools", "itsdangerous", "jinja2", "uvicorn")
+_CLUSTER: Final = "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS"
 FIRST_USER: Final = "admin"
+PRINCIPAL: Final = "console"
 
 
 def is_installed() -> bool:
@@ -21,50 +27,75 @@ def is_installed() -> bool:
 
 def users_path(home: Path) -> Path:
     """ORDERSYNC_USERS, else the file of this home."""
-    return Path(os.environ.get("ORDERSYNC_USERS") or home / "console" / "users.json")
+    return Path(os.environ.get("ORDERSYNC_USERS") or home.absolute() / "console" / "users.json")
 
 
-def first_password(home: Path) -> str | None:
-    """The password of the first user, made now; None where somebody may sign in already."""
+def announcement(home: Path) -> str:
+    """Where the console of an embedded stack will be, and how to sign in for the first time; makes the first user.
+
+    Called by `ordersync up` before the stack starts; the password is told this once.
+    """
     # Only here: this module is asked before the extra is known to be installed.
     from deploy.console.people.roles import Role
     from deploy.console.people.users import Users
 
-    users = Users(users_path(home))
-    return None if users.all() else users.add(FIRST_USER, Role.ADMIN)
+    users = Users(home.absolute() / "console" / "users.json")
+    address = f"console     http://127.0.0.1:{_port(home)}"
+    if users.all():
+        return address
+    return f"{address}  first sign-in: {FIRST_USER} / {users.add(FIRST_USER, Role.ADMIN)}"
+
+
+def stack_environment(home: Path, endpoints: Endpoints) -> dict[str, str]:
+    """What the console of an embedded stack needs: cluster, systems, files and the port that it keeps."""
+    # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.demo.landscape import reconcile_settings
+
+    own = {
+        "ORDERSYNC_USERS": str(home.absolute() / "console" / "users.json"),
+        "ORDERSYNC_DATA_DIR": str(home.absolute() / "workers" / "console"),
+        "ORDERSYNC_PORT": str(_port(home)),
+    }
+    compared = reconcile_settings(endpoints)
+    sources = [{"mapping": one.mapping, "database": _revealed(one.database)} for one in compared.sources]
+    systems = {"SOURCES": sources, "ERP": _revealed(compared.erp), "LEDGER": _revealed(compared.ledger)}
+    told = {f"ORDERSYNC_{name}": json.dumps(value) for name, value in systems.items()}
+    return endpoints.environment(PRINCIPAL) | own | told
 
 
 def environment_of(home: Path) -> dict[str, str]:
-    """What the worker needs and the environment does not say: the cluster, the systems and files of `home`.
+    """What `ordersync console` adds to the environment: nothing where that names a cluster, else the stack in `home`.
 
     Raises:
-        ConfigurationError: no stack runs there, and the environment names no cluster.
+        ConfigurationError: no stack runs there.
     """
-    cluster = cluster_of(home)
-    made = {
-        "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS": cluster.kafka.bootstrap_servers,
-        "ORDERSYNC_REGISTRY__URL": cluster.registry.url,
-        "ORDERSYNC_USERS": str(users_path(home)),
-        "ORDERSYNC_DATA_DIR": str(home / "workers" / "console"),
-    }
-    if "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS" not in os.environ:
-        made |= _systems(home)
-    return {name: value for name, value in made.items() if name not in os.environ}
-
-
-def _systems(home: Path) -> dict[str, str]:
+    if _CLUSTER in os.environ:
+        return {} if "ORDERSYNC_USERS" in os.environ else {"ORDERSYNC_USERS": str(users_path(home))}
     # Only here: the stack's libraries are not installed where only workers run.
-    from deploy.demo.landscape import reconcile_settings
     from deploy.local.stack import EmbeddedStack
 
     endpoints = EmbeddedStack.find(home)
     if endpoints is None:
-        raise ConfigurationError(f"no stack runs in {home}: start one with `ordersync up`")
-    settings = reconcile_settings(endpoints)
-    made: dict[str, str] = {}
-    for name, database in (("ERP", settings.erp), ("LEDGER", settings.ledger)):
-        for field in ("host", "port", "dbname", "user"):
-            made[f"ORDERSYNC_{name}__{field.upper()}"] = str(getattr(database, field))
-        if database.password is not None:
-            made[f"ORDERSYNC_{name}__PASSWORD"] = database.password.get_secret_value()
-    return made
+        raise ConfigurationError(
+            f"no stack runs in {home}: start one with `ordersync up`, or name a cluster with {_CLUSTER} and "
+            "ORDERSYNC_REGISTRY__URL"
+        )
+    told = stack_environment(home, endpoints)
+    return {name: value for name, value in told.items() if name not in os.environ}
+
+
+def _port(home: Path) -> int:
+    """Kept from run to run, so that bookmarks stay right."""
+    # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.local.ports import Ports
+
+    (home / "console").mkdir(parents=True, exist_ok=True, mode=0o700)
+    ports = Ports(home / "console" / "port.json")
+    return ports.kept("console") or ports.claim("console")
+
+
+def _revealed(database: DatabaseSettings) -> dict[str, object]:
+    told: dict[str, object] = database.model_dump(mode="json", exclude={"password"}, exclude_none=True)
+    if database.password is not None:
+        told["password"] = database.password.get_secret_value()
+    return told

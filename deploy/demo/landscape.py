@@ -144,6 +144,12 @@ class Landscape:
         """Keep everything running until SIGTERM or Ctrl-C, then stop it. Only in the main thread."""
         self._supervisor.run()
 
+    def run_beside(self, name: str, environment: Mapping[str, str]) -> None:
+        """Keep one more worker running, for which nothing waits; only where this process keeps the others."""
+        argv = [sys.executable, "-m", "deploy.cli", "worker", name]
+        whole = _inherited() | {"ORDERSYNC_LOG_FORMAT": self._log_format} | dict(environment)
+        self._supervisor.add_worker(WorkerCommand(name, argv, whole, cwd=self.home))
+
     def status(self) -> list[ProcessStatus]:
         """Every process, as its supervisor sees it."""
         return self._supervisor.status() if self.owned else Supervisor.read_status(self.home)

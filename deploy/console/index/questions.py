@@ -17,7 +17,8 @@ from schemas.models import AwaitedRecord, Mismatch
 PAGE: Final = 50
 _PREFIXES: Final = (8, 5, 3)
 """Beginnings of words that the full-text index keeps (`prefix` in tables.sql)."""
-_PATIENCE_SECONDS: Final = 0.12
+_PATIENCE_SECONDS: Final = 0.1
+_FIRST_SECONDS: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +115,16 @@ class Questions:
         words = question_words(text)
         if not words:
             return self._newest(before)
-        found = self._matching(" ".join(map(_quoted, words)), [], before)
+        found = self._matching(" ".join(map(_quoted, words)), [], before, _PATIENCE_SECONDS)
         if found:
             return _page(found)
-        try:
-            return _page(self._beginning_with(words, before))
-        except Transient:
-            return Found(too_wide=True)
+        # Where much begins so, rows are soon found that do; where little does, there are few words to go through.
+        for search in (self._by_kept_beginnings, self._by_all_words_beginning_so):
+            try:
+                return _page(search(words, before))
+            except Transient:
+                continue
+        return Found(too_wide=True)
 
     def order(self, order_id: str) -> FoundOrder | None:
         """One order."""
@@ -207,16 +211,16 @@ class Questions:
         query = "SELECT * FROM found_order WHERE id < ? ORDER BY id DESC LIMIT ?"
         return _page(self._store.rows(query, (_end(before), PAGE + 1)))
 
-    def _matching(self, match: str, whole: list[str], before: int | None) -> list[sqlite3.Row]:
+    def _matching(self, match: str, whole: list[str], before: int | None, seconds: float) -> list[sqlite3.Row]:
         filters = "".join(" AND instr(' ' || o.terms, ' ' || ?) > 0" for _ in whole)
         query = (
             "SELECT o.* FROM order_words w JOIN found_order o ON o.id = w.rowid "
             f"WHERE order_words MATCH ? AND w.rowid < ?{filters} ORDER BY w.rowid DESC LIMIT ?"
         )
         values = [match, _end(before), *whole, PAGE + 1]
-        return self._store.rows(query, values, seconds=_PATIENCE_SECONDS)
+        return self._store.rows(query, values, seconds=seconds)
 
-    def _beginning_with(self, words: list[str], before: int | None) -> list[sqlite3.Row]:
+    def _by_kept_beginnings(self, words: list[str], before: int | None) -> list[sqlite3.Row]:
         """Looks up the longest beginning of each word that is kept, and holds the rows against the rest of it."""
         asked, whole = [], []
         for word in words:
@@ -224,7 +228,12 @@ class Questions:
             asked.append(_quoted(word[:size]) + " *" if size else _quoted(word))
             if size and len(word) > size:
                 whole.append(word)
-        return self._matching(" ".join(asked), whole, before)
+        return self._matching(" ".join(asked), whole, before, _FIRST_SECONDS if whole else _PATIENCE_SECONDS)
+
+    def _by_all_words_beginning_so(self, words: list[str], before: int | None) -> list[sqlite3.Row]:
+        """Goes through every word of the index that begins so."""
+        asked = (_quoted(word) + (" *" if len(word) >= _PREFIXES[-1] else "") for word in words)
+        return self._matching(" ".join(asked), [], before, _PATIENCE_SECONDS)
 
 
 def _quoted(word: str) -> str:

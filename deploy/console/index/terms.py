@@ -18,7 +18,7 @@ def folded(text: str) -> str:
     """Lower case without accents, full width and ligatures, so that "MÜLLER" and "muller" are the same."""
     if text.isascii():
         return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 

@@ -15,9 +15,11 @@ from deploy.console.people.roles import Right
 from deploy.console.people.sessions import Session
 from deploy.console.people.users import User
 from deploy.console.web.service import Service
+from schemas.errors import ConfigurationError
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 1_200
+_LONGEST_REASON: Final = 500
 TOKEN: Final = "form_token"
 
 
@@ -140,6 +142,14 @@ async def form_of(request: Request) -> Mapping[str, list[str]]:
 def one(fields: Mapping[str, list[str]], name: str) -> str:
     """The last value of a field, empty where there is none."""
     return fields.get(name, [""])[-1]
+
+
+def reason_in(fields: Mapping[str, list[str]]) -> str:
+    """Why a deed is done, as the person wrote it. Raises `ConfigurationError` where nothing is said, or too much."""
+    reason = " ".join(one(fields, "reason").split())
+    if not 3 <= len(reason) <= _LONGEST_REASON or not reason.isprintable():
+        raise ConfigurationError(f"say why, in 3 to {_LONGEST_REASON} characters: the audit keeps it")
+    return reason
 
 
 def local_page(path: str) -> str:

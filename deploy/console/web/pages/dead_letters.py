@@ -12,7 +12,7 @@ from deploy.console.index.questions import ListedLetter
 from deploy.console.letters import Workbench
 from deploy.console.people.roles import Right
 from deploy.console.web.rendering import pages_of
-from deploy.console.web.visits import Refusal, Visit, form_of, one, wanting
+from deploy.console.web.visits import Refusal, Visit, form_of, one, reason_in, wanting
 from schemas.errors import ConfigurationError
 from schemas.models import Rejection
 
@@ -21,7 +21,6 @@ Seeing = Annotated[Visit, Depends(wanting())]
 Replaying = Annotated[Visit, Depends(wanting(Right.REPLAY))]
 Form = Annotated[Mapping[str, list[str]], Depends(form_of)]
 _MOST_AT_ONCE = 500
-_LONGEST_REASON = 500
 
 
 @router.get("/dead-letters")
@@ -67,7 +66,7 @@ def check_many(request: Request, visit: Replaying, form: Form) -> Response:
 @router.post("/dead-letters/replay")
 def replay_many(request: Request, visit: Replaying, form: Form) -> Response:
     """Put the chosen ones back as they came, in the order of their coming."""
-    bench, reason = Workbench(visit.service), _reason(form)
+    bench, reason = Workbench(visit.service), reason_in(form)
     rejections = bench.read(_chosen(visit, form))
     for rejection in rejections:
         bench.event(rejection, None)
@@ -87,7 +86,7 @@ def check(request: Request, visit: Replaying, rejection_id: str, form: Form) -> 
 @router.post("/dead-letters/{rejection_id}/replay")
 def replay(request: Request, visit: Replaying, rejection_id: str, form: Form) -> Response:
     """Put the event back, edited or as it came; the same again changes nothing."""
-    bench, reason = Workbench(visit.service), _reason(form)
+    bench, reason = Workbench(visit.service), reason_in(form)
     [rejection] = bench.read([_listed(visit, rejection_id)])
     done = bench.put_back(rejection, bench.event(rejection, _document(form)), visit.user.name, reason)
     return pages_of(request).page(request, visit, "part_replayed.html", done=int(done is not None), asked=1)
@@ -105,13 +104,6 @@ def _chosen(visit: Visit, form: Mapping[str, list[str]]) -> list[ListedLetter]:
     if not 0 < len(chosen) <= _MOST_AT_ONCE:
         raise ConfigurationError(f"choose at least one dead letter, and at most {_MOST_AT_ONCE} at once")
     return [_listed(visit, rejection_id) for rejection_id in chosen]
-
-
-def _reason(form: Mapping[str, list[str]]) -> str:
-    reason = " ".join(one(form, "reason").split())
-    if not 3 <= len(reason) <= _LONGEST_REASON or not reason.isprintable():
-        raise ConfigurationError(f"say why, in 3 to {_LONGEST_REASON} characters: the audit keeps it")
-    return reason
 
 
 def _document(form: Mapping[str, list[str]]) -> str | None:
