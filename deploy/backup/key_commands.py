@@ -56,11 +56,18 @@ def root() -> None:
 @click.option("--creator", type=FILE, required=True, help="Public key.")
 @click.option("--keeper", type=FILE, required=True, help="Public key.")
 @click.option("--restorer", "restorers", type=FILE, multiple=True, required=True, help="Public key.")
+@click.option("--promoter", "promoters", type=FILE, multiple=True, help="Public key.")
 @click.option(
     "--version", type=click.IntRange(min=1), default=1, show_default=True, help="One more than the last root."
 )
 def draft(
-    path: Path, officers: tuple[Path, ...], creator: Path, keeper: Path, restorers: tuple[Path, ...], version: int
+    path: Path,
+    officers: tuple[Path, ...],
+    creator: Path,
+    keeper: Path,
+    restorers: tuple[Path, ...],
+    promoters: tuple[Path, ...],
+    version: int,
 ) -> None:
     """Write an unsigned root to PATH."""
     plan = RootPlan(
@@ -68,6 +75,7 @@ def draft(
         creator=read_public(creator),
         keeper=read_public(keeper),
         restorers=[read_public(one) for one in restorers],
+        promoters=[read_public(one) for one in promoters],
         expires_at=default_expiry(datetime.now(UTC)),
         version=version,
     )

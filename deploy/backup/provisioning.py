@@ -96,7 +96,7 @@ def provision(home: Path) -> LocalBackup:
 
 def _make(fresh: LocalBackup, final: LocalBackup) -> None:
     officers = [new_signer() for _ in range(OFFICERS)]
-    signers = {role: new_signer() for role in ("creator", "keeper", "restorer")}
+    signers = {role: new_signer() for role in ("creator", "keeper", "restorer", "promoter")}
     for number, officer in enumerate(officers, 1):
         write_key(officer, fresh.key(f"officer-{number}"))
     for role, signer in signers.items():
@@ -109,6 +109,7 @@ def _make(fresh: LocalBackup, final: LocalBackup) -> None:
             creator=public["creator"],
             keeper=public["keeper"],
             restorers=[public["restorer"]],
+            promoters=[public["promoter"]],
             expires_at=default_expiry(now),
         )
     )

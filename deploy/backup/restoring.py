@@ -18,7 +18,7 @@ from deploy.backup.rebuilding import ERP, WAREHOUSE, Rebuilding, new_database
 from deploy.commands.options import Cluster
 from schemas.errors import BackupRefused, ConfigurationError
 from schemas.registry import SchemaRegistry
-from schemas.settings import DatabaseSettings, WorkerSettings
+from schemas.settings import DatabaseSettings, KafkaSettings, WorkerSettings
 
 
 class DatabaseServers(WorkerSettings):
@@ -86,6 +86,13 @@ class Restoring:
                 reason="restore_differs",
             )
         return places, proof
+
+
+def restored_places(kafka: KafkaSettings, servers: DatabaseServers, prefix: str) -> RestoredPlaces:
+    """Where a restore with databases to a prefix is."""
+    erp = servers.erp.model_copy(update={"dbname": _database(prefix, ERP)})
+    ledger = servers.ledger.model_copy(update={"dbname": _database(prefix, WAREHOUSE)})
+    return RestoredPlaces(kafka, erp, ledger, prefix)
 
 
 def _database(prefix: str, name: str) -> str:

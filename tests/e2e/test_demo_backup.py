@@ -56,7 +56,7 @@ def test_every_version_of_both_runs_is_in_the_backup(at_home: Demonstrated, caps
 def test_nobody_else_reads_the_keys(at_home: Demonstrated) -> None:
     backup = local_backup(at_home.home)
     secrets = [*backup.directory.glob("*.pem"), *backup.directory.glob("*.age")]
-    assert len(secrets) == 7
+    assert len(secrets) == 8
     assert {stat.S_IMODE(secret.stat().st_mode) for secret in secrets} == {0o600}
 
 
@@ -90,6 +90,31 @@ def test_a_restore_to_the_middle_of_the_trade_has_every_system_at_one_position(
     # What was restored is never written over.
     assert run(["backup", "restore", "--with-databases", "--at", at.isoformat()]) == 2
     assert "a restore writes to new topics only" in capsys.readouterr().err
+    key = local_backup(at_home.home).key
+    assert run(["backup", "promote", "--with-databases", "--key", str(key("restorer"))]) == 2
+    assert "is no promoter's key" in capsys.readouterr().err
+    assert run(["backup", "promote", "--prefix", "other.", "--key", str(key("promoter"))]) == 2
+    assert "the audit log knows no restore to 'other.'" in capsys.readouterr().err
+    assert run(["backup", "promote", "--with-databases", "--key", str(key("promoter"))]) == 2
+    assert "no restore that has ended" in capsys.readouterr().err
+
+
+def test_a_restore_is_put_into_use_by_somebody_else(at_home: Demonstrated, capsys: pytest.CaptureFixture[str]) -> None:
+    at = middle_of_the_trade(at_home)
+    prefix = ["--prefix", "second."]
+    assert run(["backup", "restore", "--with-databases", "--at", at.isoformat(), *prefix, "--json"]) == 0
+    restored = json.loads(capsys.readouterr().out)
+    promote = ["backup", "promote", "--with-databases", *prefix]
+    promoter = ["--key", str(local_backup(at_home.home).key("promoter"))]
+    assert run([*promote, *promoter]) == 0, capsys.readouterr().err
+    told = capsys.readouterr().out
+    assert f"{restored['orders']:,} orders of the restored state, ERP and ledger agree" in told
+    assert "second_erp is erp now; what was there is erp_before_" in told
+    assert "ORDERSYNC_TOPIC_PREFIX=second." in told
+    assert run([*promote, *promoter]) == 2
+    assert "was put into use at" in capsys.readouterr().err
+    assert run(["backup", "audit"]) == 0
+    assert "promoter" in capsys.readouterr().out
 
 
 def middle_of_the_trade(demonstrated: Demonstrated) -> datetime:

@@ -56,7 +56,7 @@ class BackupWorld:
         self.policy_path = directory / "policy.toml"
         self.root_path = directory / "root.json"
         self.places = [directory / f"copy-{number}" for number in range(copies)]
-        for name in ("creator", "keeper", "restorer"):
+        for name in ("creator", "keeper", "restorer", "promoter"):
             write_signer(getattr(self.people, name), directory / f"{name}.pem")
         for name, holder in self.people.holders.items():
             (directory / f"{name}.age").write_text(f"{holder}\n")

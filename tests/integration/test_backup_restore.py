@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.restore.reader import ArchiveReader
@@ -175,6 +175,36 @@ def test_a_restore_overwrites_nothing_and_goes_on_where_it_was_interrupted(
     begun.write(partition, reader.read(partition, 5))
     assert run(["backup", "restore", *world.arguments("--prefix", half, "--at", at, "--resume", *restored.keys)]) == 0
     assert restored.read(half) == restored.expected(at_ms)
+
+
+def test_a_restore_is_put_into_use_by_somebody_else(
+    restored: Restored, topic_prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, prefix = restored.world, f"{topic_prefix}r."
+    options, restorer = ["--prefix", prefix], ["--key", str(world.directory / "restorer.pem")]
+    promote = ["backup", "promote", *world.arguments(*options), "--key", str(world.directory / "promoter.pem")]
+    assert run(promote) == 2
+    assert "knows no restore to" in capsys.readouterr().err
+    assert run(["backup", "restore", *world.arguments(*options, *restored.keys)]) == 0
+    assert _retention(restored, prefix + ORDER_EVENTS) == "-1"
+    assert run(["backup", "promote", *world.arguments(*options), *restorer]) == 2
+    assert "is no promoter's key" in capsys.readouterr().err
+    assert run(promote) == 0
+    assert f"ORDERSYNC_TOPIC_PREFIX={prefix}" in capsys.readouterr().out
+    # As the catalogue says, or as the cluster where it says nothing.
+    assert _retention(restored, prefix + ORDER_EVENTS) == "-1"
+    assert _retention(restored, prefix + ORDER_STATE) != "-1"
+    assert run(promote) == 2
+    assert "was put into use at" in capsys.readouterr().err
+    assert run(["backup", "audit", *world.arguments()]) == 0
+    told = capsys.readouterr().out
+    assert "promoter" in told and "RestorePromoted" in told
+
+
+def _retention(restored: Restored, topic: str) -> str | None:
+    admin = AdminClient(restored.world.stack.kafka().client_config())
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    return str(admin.describe_configs([resource])[resource].result()["retention.ms"].value)
 
 
 def test_what_is_not_the_archives_is_told(restored: Restored, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,13 +56,14 @@ class People:
     creator: CryptoSigner
     keeper: CryptoSigner
     restorer: CryptoSigner
+    promoter: CryptoSigner
     holders: dict[str, Identity]
 
     @classmethod
     def hired(cls) -> People:
         """With fresh keys."""
         holders = {name: Identity.generate() for name in ("restorer", "escrow")}
-        return cls([new_signer(), new_signer()], new_signer(), new_signer(), new_signer(), holders)
+        return cls([new_signer(), new_signer()], new_signer(), new_signer(), new_signer(), new_signer(), holders)
 
     def root(self, *, version: int = 1, signed_by: int = 2, **changes: Any) -> Metadata[Root]:
         """The root, signed by so many officers."""
@@ -71,6 +72,7 @@ class People:
             "creator": self.creator.public_key,
             "keeper": self.keeper.public_key,
             "restorers": [self.restorer.public_key],
+            "promoters": [self.promoter.public_key],
             "expires_at": NOW + timedelta(days=365),
             "version": version,
         }

@@ -14,6 +14,7 @@ from consumers.backup.archive.segments import ArchivedRecord, OpenSegment, exten
 from consumers.backup.vault.audit import AuditEntry, Deed, SignedEntry, entries, record, verify_audit
 from consumers.backup.vault.catalogue import Catalogue, load_onto, verified_file
 from consumers.backup.vault.commits import START, Commit, sign_commit
+from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.creator import Creator, Progress
 from consumers.backup.vault.encryption import unseal, unwrap, wrap_name
 from consumers.backup.vault.keeper import Keeper
@@ -211,6 +212,25 @@ def test_an_old_state_is_noticed_by_who_has_seen_a_newer_one(vault: Vault) -> No
     refused("rolled_back", lambda: vault.new_keeper())
     vault.overwrite({})
     refused("rolled_back", lambda: vault.new_keeper())
+
+
+def test_a_commit_costs_as_much_as_the_first_however_many_there_are(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creator = vault.new_creator()
+    asked: list[str] = []
+    get, names = Copies.get, Copies.names
+    monkeypatch.setattr(Copies, "get", lambda self, path: asked.append(path) or get(self, path))
+    monkeypatch.setattr(Copies, "names", lambda self, *folder: asked.append("list") or names(self, *folder))
+    costs = []
+    for number in range(40):
+        vault.commit(creator, records(5 * number, 5 * number + 5))
+        asked.clear()
+        assert vault.keeper.publish(NOW + timedelta(seconds=number)) is not None
+        costs.append(len(asked))
+        # Every list of a folder that only grows would be longer each time.
+        assert "list" not in asked
+    assert len(set(costs[2:])) == 1, costs
 
 
 def test_a_frozen_state_expires(vault: Vault) -> None:

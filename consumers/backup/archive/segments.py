@@ -45,6 +45,17 @@ _SCHEMA: Schema = fastavro.parse_schema(
 )
 
 
+def _as_written() -> Schema | None:
+    """Our schema as a file's reader tells it."""
+    buffer = BytesIO()
+    fastavro.writer(buffer, _SCHEMA, [])
+    buffer.seek(0)
+    return fastavro.reader(buffer).writer_schema
+
+
+_WRITTEN = _as_written()
+
+
 class ArchivedRecord(NamedTuple):
     """One record as it came."""
 
@@ -185,19 +196,13 @@ def read_segment(content: bytes, holds: Extent) -> Iterator[ArchivedRecord]:
     what = f"{holds.partition.topic}/{holds.partition.number}"
     seen, last = 0, holds.first_offset - 1
     try:
-        for row in fastavro.reader(BytesIO(content), _SCHEMA):
-            assert isinstance(row, dict)
-            if not last < row["offset"] < holds.end_offset:
-                raise BackupRefused(f"offset {row['offset']} is out of its order in a segment", reason="swapped")
-            seen, last = seen + 1, row["offset"]
-            yield ArchivedRecord(
-                last,
-                row["timestamp"],
-                row["timestamp_type"],
-                row["key"],
-                row["value"],
-                tuple((header["key"], header["value"]) for header in row["headers"]),
-            )
+        for row in _rows(content):
+            offset, timestamp_ms, timestamp_type, key, value, headers = row.values()
+            if not last < offset < holds.end_offset:
+                raise BackupRefused(f"offset {offset} is out of its order in a segment", reason="swapped")
+            seen, last = seen + 1, offset
+            named = tuple((header["key"], header["value"]) for header in headers) if headers else ()
+            yield ArchivedRecord(offset, timestamp_ms, timestamp_type, key, value, named)
     except (ValueError, EOFError, KeyError, IndexError, TypeError) as exc:
         raise BackupRefused(f"a segment of {what} cannot be read: {exc}", reason="altered") from exc
     if seen != holds.records:
@@ -205,3 +210,14 @@ def read_segment(content: bytes, holds: Extent) -> Iterator[ArchivedRecord]:
             f"a segment of {what} has {seen} records, the catalogue says {holds.records}",
             reason="truncated",
         )
+
+
+def _rows(content: bytes) -> Iterator[dict[str, Any]]:
+    """The rows with their fields in our order."""
+    reader = fastavro.reader(BytesIO(content))
+    if reader.writer_schema != _WRITTEN:
+        # Resolving two schemas costs twice the reading; files of this version need none.
+        reader = fastavro.reader(BytesIO(content), _SCHEMA)
+    for row in reader:
+        assert isinstance(row, dict)
+        yield row

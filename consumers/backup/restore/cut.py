@@ -9,25 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from io import BytesIO
-from typing import Any
-
-import fastavro
-from fastavro.read import SchemaResolutionError
-from fastavro.types import Schema
 
 from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.schemas import ArchivedSchemas
+from consumers.backup.restore.telling import Telling
 from consumers.backup.vault.needs import LONGEST_TRANSACTION, milliseconds
 from consumers.sink import Partition
 from schemas.codec.wire import HEADER_LENGTH
 from schemas.errors import InvalidMessage
 from schemas.topics import ORDER_EVENTS, ORDER_STATE, POSTINGS
-
-Projection = tuple[Schema, Schema]
-
-_TELLING = frozenset({"state", "order_id", "version", "order_version"})
 
 
 class Cut:
@@ -44,7 +35,7 @@ class Cut:
         self._at_ms = milliseconds(at)
         self._span_ms = int(LONGEST_TRANSACTION.total_seconds() * 1000)
         self._schemas = ArchivedSchemas(reader.surroundings(at).subjects)
-        self._projections: dict[int, Projection] = {}
+        self._tellings: dict[tuple[str, bytes], Telling] = {}
         self._versions = self._versions_near()
 
     def records(self, partition: Partition) -> Iterator[ArchivedRecord]:
@@ -58,6 +49,10 @@ class Cut:
         """The same and maybe some later ones, for who knows already which belong. Raises as `__init__`."""
         until = self.at + LONGEST_TRANSACTION if self._is_by_version(partition) else self.at
         return self._reader.records(partition, until)
+
+    def bytes(self, partition: Partition) -> int:
+        """How much of the copies is read for the partition, or a little more."""
+        return sum(one.file.length for one in self._reader.catalogue.segments.get(partition, ()))
 
     def _is_by_version(self, partition: Partition) -> bool:
         return partition.topic in (ORDER_STATE, POSTINGS) and bool(self._reader.partitions(ORDER_EVENTS))
@@ -77,23 +72,15 @@ class Cut:
         value = record.value
         if value is None or len(value) < HEADER_LENGTH:
             return None
-        try:
-            projection = self._projection(int.from_bytes(value[1:HEADER_LENGTH]))
-            found: Any = fastavro.schemaless_reader(BytesIO(value[HEADER_LENGTH:]), *projection)
-            part = found["state"] if topic == ORDER_EVENTS else found
-            return part["order_id"], part["order_version" if topic == POSTINGS else "version"]
-        except (InvalidMessage, ValueError, KeyError, EOFError, IndexError, SchemaResolutionError):
-            return None
-
-    def _projection(self, schema_id: int) -> Projection:
-        """The writer's schema, and what of it is read."""
-        if schema_id not in self._projections:
-            written = self._schemas.schema_of(schema_id)
-            self._projections[schema_id] = (
-                fastavro.parse_schema(written, named_schemas={}),
-                fastavro.parse_schema(_narrowed(written), named_schemas={}),
-            )
-        return self._projections[schema_id]
+        schema_id = value[1:HEADER_LENGTH]
+        telling = self._tellings.get((topic, schema_id))
+        if telling is None:
+            try:
+                telling = Telling(topic, self._schemas.schema_of(int.from_bytes(schema_id)))
+            except InvalidMessage:
+                return None
+            self._tellings[topic, schema_id] = telling
+        return telling.order_and_version(value)
 
     def _versions_near(self) -> dict[str, int]:
         """The version that each order had at the moment, of those with an event not long before it."""
@@ -107,10 +94,3 @@ class Cut:
                     order_id, version = found
                     versions[order_id] = max(version, versions.get(order_id, 0))
         return versions
-
-
-def _narrowed(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with the fields alone that tell order and version, of a nested state, too."""
-    kept = [field for field in schema["fields"] if field["name"] in _TELLING]
-    nested = {field["name"]: field | {"type": _narrowed(field["type"])} for field in kept if field["name"] == "state"}
-    return schema | {"fields": [nested.get(field["name"], field) for field in kept]}

@@ -29,6 +29,7 @@ from schemas.settings import KafkaSettings
 _SECONDS = 60.0
 _LEADER_PAUSE_SECONDS = 0.2
 _NUMBER = Struct(">q")
+_RECORD = Struct(">qqqq")
 
 
 class RestoreTarget:
@@ -228,11 +229,10 @@ class Digest:
 
     def _take(self, record: ArchivedRecord) -> None:
         _, timestamp_ms, _, key, value, headers = record
-        pack = _NUMBER.pack
-        parts = [pack(timestamp_ms), pack(len(headers)), *_sized(key), *_sized(value)]
+        sizes = -1 if key is None else len(key), -1 if value is None else len(value)
+        self._hashed.update(_RECORD.pack(timestamp_ms, len(headers), *sizes) + (key or b"") + (value or b""))
         for name, content in headers:
-            parts += (*_sized(name.encode()), *_sized(content))
-        self._hashed.update(b"".join(parts))
+            self._hashed.update(b"".join((*_sized(name.encode()), *_sized(content))))
         self.records += 1
 
 

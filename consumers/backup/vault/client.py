@@ -60,8 +60,8 @@ class Client:
         self._root = root
         self._dir = state_dir
 
-    def refresh(self) -> Trusted:
-        """The newest state, after all of TUF's checks.
+    def refresh(self, newest: int | None = None) -> Trusted:
+        """The newest state, after all of TUF's checks; `newest` is its number where the caller knows it.
 
         Raises:
             BackupRefused: the copies show something that was not signed so; `reason` says what.
@@ -69,7 +69,7 @@ class Client:
         """
         try:
             self._dir.mkdir(parents=True, exist_ok=True)
-            updater = Updater(str(self._dir), _BASE, fetcher=_Fetcher(self._source), bootstrap=self._root)
+            updater = Updater(str(self._dir), _BASE, fetcher=_Fetcher(self._source, newest), bootstrap=self._root)
             updater.refresh()
         except (tuf.RepositoryError, tuf.DownloadError, ValueError) as exc:
             raise _refusal(exc, self._source.name) from exc
@@ -100,13 +100,14 @@ class Client:
 class _Fetcher(FetcherInterface):
     """TUF's names of files -> ours. The timestamp has a number too, because nothing is ever overwritten."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, newest: int | None) -> None:
         self._source = source
+        self._newest = newest
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         name = urlsplit(url).path.lstrip("/")
         version, _, role = name.removesuffix(".json").rpartition(".")
-        number = int(version) if version else newest_version(self._source, TIMESTAMPS, 0)
+        number = int(version) if version else self._newest or newest_version(self._source, TIMESTAMPS, 0)
         if role == "timestamp" and number == 0:
             raise tuf.DownloadHTTPError("the keeper has not signed any state yet; is the worker `keeper` running?", 404)
         path = metadata_path(role, number)

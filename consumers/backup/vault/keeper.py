@@ -24,7 +24,7 @@ from consumers.backup.vault.drills import Rehearsals
 from consumers.backup.vault.encryption import wrap_name
 from consumers.backup.vault.holds import Holds
 from consumers.backup.vault.kept import AUDIT_FIELD, kept_state
-from consumers.backup.vault.layout import SNAPSHOTS, TIMESTAMPS, metadata_path, wrap_path
+from consumers.backup.vault.layout import AUDIT, SNAPSHOTS, TIMESTAMPS, metadata_path, numbered, wrap_path
 from consumers.backup.vault.removal import Removal
 from consumers.backup.vault.retention import kept_spans, require_lawful
 from consumers.backup.vault.targets import SetTarget
@@ -64,6 +64,8 @@ class Keeper:
         self.rehearsals = Rehearsals()
         """The last drills that the audit log tells of."""
         self._due_at: datetime | None = None
+        self._snapshot_version = self._timestamp_version = 0
+        """The last numbers that were used."""
 
     def open(self) -> None:
         """Find the last state that was signed.
@@ -87,6 +89,8 @@ class Keeper:
                     reason="rolled_back",
                 )
         load_onto(self._catalogue, self._copies, kept.head)
+        self._snapshot_version = newest_version(self._copies, SNAPSHOTS, 0)
+        self._timestamp_version = newest_version(self._copies, TIMESTAMPS, 0)
         if kept.expires_at is not None:
             # What was signed then was known then.
             self._known_at = kept.expires_at - timedelta(hours=self._policy.trust.timestamp_valid_hours)
@@ -104,7 +108,9 @@ class Keeper:
         """
         grown = self._take_commits(now)
         self._known_at = now
-        audit = verify_audit(self._copies, self._audit, self._root, told=self._note)
+        audit = self._audit
+        if self._copies.get(numbered(AUDIT, audit.version + 1)) is not None:
+            audit = verify_audit(self._copies, audit, self._root, told=self._note)
         if not (grown or audit != self._audit or self._due_at is None or now >= self._due_at):
             return None
         if self._catalogue.head == START:
@@ -170,10 +176,13 @@ class Keeper:
         head = self._catalogue.head
         content = self._copies.get(metadata_path("targets", head.version)) or b""
         targets = MetaFile.from_data(head.version, content, ["sha256"])
-        snapshot = Snapshot(newest_version(self._copies, SNAPSHOTS, 0) + 1, None, expires, {"targets.json": targets})
+        # Each attempt takes numbers of its own: one that failed half-way may have left a file.
+        self._snapshot_version += 1
+        self._timestamp_version += 1
+        snapshot = Snapshot(self._snapshot_version, None, expires, {"targets.json": targets})
         snapshot_bytes = self._put("snapshot", Metadata(snapshot))
         timestamp = Timestamp(
-            newest_version(self._copies, TIMESTAMPS, 0) + 1,
+            self._timestamp_version,
             None,
             expires,
             MetaFile.from_data(snapshot.version, snapshot_bytes, ["sha256"]),
@@ -181,7 +190,7 @@ class Keeper:
         )
         self._put("timestamp", Metadata(timestamp))
         # What it has signed it must see again; and it is remembered with that.
-        self._root, self._audit = self._client.refresh().root, audit
+        self._root, self._audit = self._client.refresh(timestamp.version).root, audit
         self._due_at = now + valid / 2
         return Published(head, timestamp.version, now)
 
