@@ -50,8 +50,10 @@ def with_cause(mismatch: Mismatch, evidence: Evidence) -> Mismatch:
     return mismatch.model_copy(update={"cause": cause, "explanation": explanation, "remedy": remedy})
 
 
-def _cause(mismatch: Mismatch, evidence: Evidence) -> tuple[str, str, str]:
+def _cause(mismatch: Mismatch, evidence: Evidence) -> tuple[str, str, str | None]:
     system = mismatch.system
+    if mismatch.kind == "invariant":
+        return Cause.UNKNOWN, "both systems say what they were told; a rule of the business does not hold", None
     if system == "state":
         return (
             Cause.LOST_EVENT,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
-from consumers.reconcile.attributes import Attributes, model_attributes
+from consumers.reconcile.attributes import Attributes, model_attributes, text_of
 from consumers.reconcile.causes import Cause, Remedy
+from consumers.reconcile.cross_checks import broken_rules
 from consumers.reconcile.erp_image import expected_erp
 from consumers.reconcile.facts import DELETED, OWNED, FoundState, OrderFacts, facts_of
 from consumers.reconcile.fingerprint import Section
@@ -19,7 +20,7 @@ from schemas.errors import UndecodableMessage
 from schemas.models import Mismatch, OrderState, SalesOrder, Settlement
 
 SOURCE, STATE, ERP, LEDGER = "source", "state", "erp", "ledger"
-MISSING, EXTRA, DIFFERENT = "missing", "extra", "different"
+MISSING, EXTRA, DIFFERENT, INVARIANT = "missing", "extra", "different", "invariant"
 
 _MAIN_AMOUNTS = ("payable_amount", "paid_amount", "line_extension_amount")
 _SHOWN_CHARACTERS = 500
@@ -77,7 +78,20 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
     ledger = (expected_ledger(state) or None) if state is not None else None
     refused = any(isinstance(one, RefusedEntry) for one in content.refusals)
     _judge(verdict, _Differences(content, LEDGER, STATE, detected_at).all(ledger, content.ledger), refused=refused)
+    if state is not None and not verdict.is_rejected:
+        verdict.mismatches += list(_broken(content, state, verdict.mismatches, detected_at))
     return verdict
+
+
+def _broken(
+    content: OrderContent, state: OrderState, found: list[Mismatch], detected_at: datetime
+) -> Iterator[Mismatch]:
+    """Broken rules, where no difference of attributes says already that something is wrong with the order."""
+    for rule in broken_rules(state, content.erp, content.ledger) if not found else ():
+        differences = _Differences(content, rule.system, ERP if rule.system == LEDGER else STATE, detected_at)
+        amount = abs(rule.expected - rule.actual)
+        broken = differences.one(INVARIANT, rule.name, text_of(rule.expected), text_of(rule.actual), amount)
+        yield broken.model_copy(update={"currency_code": rule.currency_code})
 
 
 def _judge(verdict: Verdict, differences: list[Mismatch], *, refused: bool) -> None:

@@ -72,7 +72,8 @@ def planned(mismatches: Iterable[Mismatch], sources: Sequence[SourceReader]) -> 
     from_source = {order_id for order_id, system in grouped if system == STATE}
     steps = []
     for (order_id, system), found in sorted(grouped.items(), key=lambda one: (one[0][1] != STATE, one[0])):
-        remedy = found[0].remedy or Remedy.RESTORE
+        # A broken rule has no remedy: each system says what it was told.
+        remedy = next((one.remedy for one in found if one.remedy is not None), Remedy.WAIT)
         if system != STATE and order_id in from_source and remedy == Remedy.RESTORE:
             # What the state does not know yet must not be taken away from a sink.
             remedy = Remedy.WAIT

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.reconcile.attributes import text_of
-from consumers.reconcile.comparison import DIFFERENT, EXTRA, MISSING
+from consumers.reconcile.comparison import DIFFERENT, EXTRA, INVARIANT, MISSING
 from schemas.attributes import Instant
 from schemas.models import Mismatch
 
@@ -74,7 +74,8 @@ class Report:
             kinds[key] = mismatch.kind if mismatch.kind != DIFFERENT else kinds.get(key, DIFFERENT)
         counted = Counter((system, kind) for (system, _), kind in kinds.items())
         systems = sorted({system for system, _ in counted})
-        return {system: {kind: counted[system, kind] for kind in (MISSING, EXTRA, DIFFERENT)} for system in systems}
+        kinds_shown = (MISSING, EXTRA, DIFFERENT, *((INVARIANT,) if INVARIANT in kinds.values() else ()))
+        return {system: {kind: counted[system, kind] for kind in kinds_shown} for system in systems}
 
     @property
     def mismatching_orders(self) -> int:
