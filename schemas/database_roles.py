@@ -52,6 +52,7 @@ ROLES: dict[str, DatabaseRole] = {
         DatabaseRole("registry", "keeps the schemas", owns=(REGISTRY,)),
         DatabaseRole("reconcile", "compares all systems", selects=(*SOURCES, ERP, LEDGER)),
         DatabaseRole("archive", "copies the server's files, and queries nothing", replicates=True, copies_files=True),
+        DatabaseRole("figures", "shows figures of the general ledger", selects=(LEDGER,)),
         DatabaseRole("auditor", "reads the general ledger", selects=(LEDGER,)),
     )
 }

@@ -85,6 +85,8 @@ class Principal:
     groups: tuple[str, ...] = ()
     transactional_ids: tuple[str, ...] = ()
     further: tuple[tuple[ResourceKind, str, Operation], ...] = field(default=())
+    for_people: bool = False
+    """It acts for people whom it makes sign in, and keeps their duties apart itself."""
 
     def grants(self) -> Iterator[Grant]:
         """Each of its rights."""
@@ -211,9 +213,10 @@ _WORKERS = (
         "console",
         "shows orders, refusals and differences to people in the browser, and records what they do",
         writes=written_by("console"),
-        reads=tuple(name for name in CATALOGUE if name not in (topics.AUDIT, topics.BACKUP)),
+        reads=read_by("console"),
         groups=("ordersync-console", "ordersync-cli"),
         further=((ResourceKind.GROUP, EVERY, Operation.DESCRIBE),),
+        for_people=True,
     ),
     Principal(
         "documents",

@@ -69,7 +69,7 @@ def worker_plan(
     }
     own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": _database(endpoints, ERP, "erp")}
     own |= {"warehouse": _database(endpoints, LEDGER, "warehouse")}
-    own |= {RECONCILE: _compared_systems(endpoints), FIGURES: _database(endpoints, LEDGER, "warehouse")}
+    own |= {RECONCILE: _compared_systems(endpoints), FIGURES: _database(endpoints, LEDGER, FIGURES)}
     backup = local_backup(home)
     own |= {worker: backup.environment(role) for worker, role in BACKUP_WORKERS.items()}
     ports = Ports(home / "worker-ports.json")

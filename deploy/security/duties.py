@@ -62,10 +62,11 @@ CONFLICTS = (
 
 
 def broken_duties(principals: Iterable[Principal]) -> list[str]:
-    """Each conflict that a principal breaks, said in words."""
+    """Each conflict that a principal breaks, said in words; who acts for people keeps their duties apart itself."""
     return [
         f"{principal.name} {conflict.one.name} and {conflict.other.name}: it {conflict.why}"
         for principal in principals
         for conflict in CONFLICTS
+        if not principal.for_people
         if conflict.one.of(principal) and conflict.other.of(principal)
     ]

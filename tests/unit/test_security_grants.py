@@ -58,6 +58,7 @@ def test_no_right_is_for_everybody_and_no_worker_is_the_administrator() -> None:
 
 def test_no_principal_holds_two_conflicting_duties() -> None:
     assert broken_duties(PRINCIPALS.values()) == []
+    assert [principal.name for principal in PRINCIPALS.values() if principal.for_people] == ["console"]
 
 
 @pytest.mark.parametrize("conflict", CONFLICTS, ids=lambda conflict: conflict.why)
