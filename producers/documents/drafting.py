@@ -100,14 +100,22 @@ class Drafting:
             self._doubt("date.missing", "the document names no date", "issue_date")
         currency = self._currency(customer)
         self._confidence()
-        lines = [self._line(line, place, currency) for place, line in enumerate(read.lines)]
+        lines = [self._sound_line(line, place, currency) for place, line in enumerate(read.lines)]
         if not lines:
             self._doubt("lines.missing", "no line was found", "lines")
         order = None
         known = [line for line in lines if line is not None]
         if order_id and customer_id and currency and read.issue_date and known and len(known) == len(lines):
-            order = self._order(order_id, customer_id, currency, read.issue_date, known)
+            order = self._calculated(order_id, customer_id, currency, known)
         return Draft(order_id, customer_id, order, self._doubts)
+
+    def _calculated(self, order_id: OrderId, customer_id: str, currency: str, lines: list[_Line]) -> NewOrder | None:
+        assert self._read.issue_date is not None
+        try:
+            return self._order(order_id, customer_id, currency, self._read.issue_date, lines)
+        except (ArithmeticError, ValueError) as exc:
+            self._doubt("order.amounts", f"the amounts cannot be calculated: {exc}", "order")
+            return None
 
     def _doubt(
         self, rule: str, message: str, where: str, match: Match[KnownProduct] | Match[KnownCustomer] | None = None
@@ -225,6 +233,13 @@ class Drafting:
                 told = f"the code belongs to {product.id}, and the name {line.name!r} to {match.record.id}"
                 self._doubt("product.contradiction", told, where, match)
         return product
+
+    def _sound_line(self, line: ReadLine, place: int, currency: str | None) -> _Line | None:
+        try:
+            return self._line(line, place, currency)
+        except ArithmeticError as exc:
+            self._doubt("line.amounts", f"line {line.line_id} cannot be calculated: {exc}", f"lines.{place}.amount")
+            return None
 
     def _line(self, line: ReadLine, place: int, currency: str | None) -> _Line | None:
         where = f"lines.{place}"

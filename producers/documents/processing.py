@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from producers.api.documents import ChangedOrder, NewOrder
 from producers.documents import mail
@@ -18,11 +19,16 @@ from producers.documents.masters import Masters
 from producers.documents.order import Kind, ReadOrder
 from producers.documents.originals import DocumentId, Originals
 from producers.documents.reading import Reader, Readings, media_of
-from producers.documents.reasons import Reason, RefusedDocument
+from producers.documents.reasons import Reason, RefusedDocument, refused
 from producers.documents.register import Outcome, QueueEntry, Received, Register, Review
 from producers.documents.source import Source
 from schemas.attributes import OrderId
+from schemas.errors import OrdersyncError
 from schemas.models import SalesOrder
+
+_log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,7 @@ class Processing:
             elif media == "mail":
                 await self._mail(document_id, one)
             else:
-                readings = await asyncio.to_thread(self._reader.read, one.content)
+                readings = await _read(self._reader.read, one.content)
                 media = readings.media
                 await self._decide(document_id, one.content, readings)
         except RefusedDocument as exc:
@@ -165,7 +171,7 @@ class Processing:
             await self.take(Delivered(content, f"{box.name}#{number}", parent=document_id))
 
     async def _mail(self, document_id: DocumentId, delivered: Delivered) -> None:
-        message = await asyncio.to_thread(mail.read, delivered.content, self._places.limits)
+        message = await _read(mail.read, delivered.content, self._places.limits)
         if not self._source.may_send(message.sender):
             reason = Reason("mail.sender", f"{message.sender!r} may not send here; see `senders`", "From")
             raise RefusedDocument([reason])
@@ -177,9 +183,7 @@ class Processing:
             return
         if not message.body:
             raise RefusedDocument(ignored or [Reason("mail.empty", "neither text nor a file to read", "e-mail")])
-        reading = await asyncio.to_thread(
-            self._reader.read_text, message.body, message.subject, message.sender, message.sent_on
-        )
+        reading = await _read(self._reader.read_text, message.body, message.subject, message.sender, message.sent_on)
         await self._decide(document_id, delivered.content, reading)
 
     def _attachments(self, message: mail.Mail) -> tuple[list[mail.Attachment], list[Reason]]:
@@ -306,6 +310,18 @@ class Processing:
 
     def _draft(self, read: ReadOrder) -> Draft:
         return Drafting(read, self._source, self._places.masters, self._places.register.alias).draft()
+
+
+async def _read(reading: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Have something read in a thread; what a reader stumbles over makes the document a dead letter, not the worker."""
+    try:
+        return await asyncio.to_thread(reading, *given, **named)
+    except (OrdersyncError, MemoryError):
+        raise
+    except Exception as exc:
+        _log.exception("a document could not be read")
+        told = f"reading it failed with {type(exc).__name__}: {exc}"[:500]
+        raise refused("document.unreadable", told, "document") from exc
 
 
 def _is_same(known: SalesOrder, asked: SalesOrder) -> bool:

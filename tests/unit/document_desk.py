@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +67,10 @@ class DocumentDesk:
                 lambda source, outcome: self.heard.append((source, outcome)),
             ),
         )
+
+    def read_with(self, reading: Callable[[bytes], Any]) -> None:
+        """Have documents read by something else."""
+        self._processing._reader.read = reading  # type: ignore[method-assign]
 
     def close(self) -> None:
         self.register.close()

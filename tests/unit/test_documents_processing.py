@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from email.message import EmailMessage
@@ -232,3 +234,31 @@ def test_numbers_never_meet_in_one_id() -> None:
     made = [native_id(number) for number in numbers]
     assert None not in made and len(set(made)) == len(numbers)
     assert native_id("") is None and native_id("9" * 65) is None
+
+
+def test_a_reader_that_stumbles_makes_a_dead_letter_and_no_dead_worker(desk: DocumentDesk) -> None:
+    desk.read_with(lambda _: 1 // 0)
+    record = desk.take(b"a document that nobody has thought of")
+    assert record.state == "refused" and desk.letters.kept[0][1].rule == "document.unreadable"
+
+
+def test_structured_forms_are_read_without_the_extra() -> None:
+    """In a process of its own, where none of the libraries of the extra can be imported."""
+    program = """
+import sys
+for name in ("pypdf", "pdfplumber", "pypdfium2", "rapidocr", "onnxruntime", "rapidfuzz", "babel", "openpyxl", "PIL"):
+    sys.modules[name] = None
+from pathlib import Path
+from producers.documents.limits import Limits
+from producers.documents.reading import Reader
+from producers.documents.source import Source
+from tests.unit import document_samples as samples
+source = Source(name="edi", kind="folder", system="shop", path=Path("/nowhere"))
+read = Reader(source, Limits()).read
+for content in (samples.ubl_order().encode(), samples.edifact_order(), samples.x12_order()):
+    assert len(read(content).orders) == 1
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
