@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "backup": "Policy and keys of the backup; list, verify, compare and restore it.",
     "vendors": "How each vendor is told, what is open for it, and delivering again.",
     "security": "Show and check who may do what; change passwords and certificates.",
+    "capacity": "Reckon what an installation of a given size needs.",
     "stack": "Download beforehand what `up` needs.",
 }
 
