@@ -158,8 +158,8 @@ class Scene:
         self._producer.produce(topic, value, key.encode())
 
     def flush(self) -> None:
-        """Wait until all is written."""
-        assert self._producer.flush(30) == 0
+        """Wait until all is written, also while brokers change."""
+        wait_until(lambda: self._producer.flush(1) == 0, 120, "the brokers take every record")
 
     def committed(self) -> int:
         """How many captured events the group has committed."""
