@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.restoration import Restoration, RestorePlan
@@ -20,9 +21,9 @@ from deploy.local.endpoints import Endpoints
 from deploy.local.server import await_condition
 from deploy.local.stack import EmbeddedStack
 from schemas.registry import SchemaRegistry
-from schemas.topics import ORDER_EVENTS, ORDER_STATE
+from schemas.topics import ORDER_EVENTS, ORDER_STATE, POSTINGS
 from tests.benchmarks.report import Figure, publish
-from tests.contract.sink_samples import order_event
+from tests.contract.sink_samples import journal_entry, order_event
 from tests.contract.sink_workbench import PARTITIONS, Cluster, Sent
 from tests.integration.backup_world import BackupWorld
 
@@ -39,12 +40,14 @@ def main() -> None:
     """Print the table and write `build/bench/backup.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300_000, help="events in the topic")
+    parser.add_argument("--orders", type=int, default=60_000, help="orders with event, state and entry, restored")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ordersync-bench-") as directory:
         home = Path(directory)
         home.chmod(0o711)
         with EmbeddedStack(home / "stack") as stack:
-            publish("backup", _figures(stack.endpoints, home, arguments.events))
+            figures = _figures(stack.endpoints, home, arguments.events)
+            publish("backup", [*figures, *_whole_orders(stack.endpoints, home / "orders", arguments.orders)])
 
 
 def _figures(stack: Endpoints, home: Path, events: int) -> list[Figure]:
@@ -107,6 +110,49 @@ def _restore(world: BackupWorld) -> list[Figure]:
         restored = Restoration(reader, target, registry, RestorePlan(at, (), f"{world.prefix}r.")).run()
         seconds = time.monotonic() - began
     return [Figure("restored and compared to the byte", restored.records / seconds, "records/s")]
+
+
+def _whole_orders(stack: Endpoints, home: Path, orders: int) -> list[Figure]:
+    """Event, state and journal entry of each order, restored and compared to the byte: clock and processor time.
+
+    The goal is for a million orders, with ERP and ledger written anew and reconciled; what is shown here is its first
+    part, scaled to a million. Processor time of this process alone, not of the brokers.
+    """
+    home.mkdir()
+    prefix = f"bench{uuid.uuid4().hex[:6]}."
+    topics = (ORDER_EVENTS, ORDER_STATE, POSTINGS)
+    with closing(Cluster(stack, prefix, topics)) as cluster, closing(SchemaRegistry(stack.registry())) as registry:
+        world = BackupWorld(stack, prefix, home, topics)
+        world.write_policy(segments={"max_age_seconds": 2})
+        events = [order_event(number) for number in range(_SAMPLES)]
+        made: dict[str, list[Any]] = {
+            ORDER_EVENTS: events,
+            ORDER_STATE: [event.state for event in events],
+            POSTINGS: [journal_entry(number) for number in range(_SAMPLES)],
+        }
+        for topic, values in made.items():
+            encoded = [cluster.codec(topic).encode(value) for value in values]
+            for start in range(0, orders, _BLOCK):
+                cluster.produce(
+                    Sent(topic, b"crm:%d" % number, encoded[number % _SAMPLES], number % PARTITIONS)
+                    for number in range(start, min(start + _BLOCK, orders))
+                )
+        with world.archiving() as archive:
+            archive.until(lambda: archive.written() >= len(topics) * orders, "every record in a commit")
+        with world.keeping() as keeper:
+            keeper.until(lambda: newest_version(world.copies(), TIMESTAMPS, 0) > 0, "signed")
+        catalogue = _published(world)
+        reader = ArchiveReader(world.copies(), catalogue, world.people.holders["restorer"])
+        at = catalogue.complete_through_at or datetime.now(UTC)
+        target = RestoreTarget(stack.kafka(), f"{prefix}r.")
+        began, used = time.monotonic(), time.process_time()
+        restored = Restoration(reader, target, registry, RestorePlan(at, (), f"{prefix}r.")).run()
+        seconds, used = time.monotonic() - began, time.process_time() - used
+    assert restored.records == len(topics) * orders
+    return [
+        Figure("topics of 1,000,000 orders restored and compared", seconds / orders * 1e6, "s", 60.0, is_cost=True),
+        Figure("the same, processor time", used / orders * 1e6, "s", is_cost=True),
+    ]
 
 
 def _published(world: BackupWorld) -> Catalogue:

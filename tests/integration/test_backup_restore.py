@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from deploy.local.endpoints import Endpoints
 from schemas.codec import TopicCodec
 from schemas.codec.wire import HEADER_LENGTH
 from schemas.errors import BackupRefused
-from schemas.models import OrderState
+from schemas.models import OrderEvent, OrderState
 from schemas.registry import SchemaRegistry
 from schemas.topics import ORDER_EVENTS, ORDER_STATE
 from tests.contract.sink_samples import order_event
@@ -36,6 +36,10 @@ TOPICS = (ORDER_EVENTS, ORDER_STATE)
 # when its times are a day apart.
 START_MS = int(time.time() - 3600) * 1000
 LAST = 150
+FORMS: list[tuple[str, Callable[[OrderEvent], Any]]] = [
+    (ORDER_EVENTS, lambda event: event),
+    (ORDER_STATE, lambda event: event.state),
+]
 
 
 def body(value: bytes | None) -> bytes | None:
@@ -95,12 +99,12 @@ def restored(
         for start in range(0, LAST, 50):
             rows = list(enumerate(numbers))[start : start + 50]
             events = [(version, number, order_event(number, version + 1)) for version, number in rows]
-            for topic, value in ((ORDER_EVENTS, lambda event: event), (ORDER_STATE, lambda event: event.state)):
+            for topic, made in FORMS:
                 codec = cluster.codec(topic)
                 trade.produce(
                     topic,
                     [
-                        (number % 3, b"crm:%d" % number, codec.encode(value(event)), START_MS + 1000 * version)
+                        (number % 3, b"crm:%d" % number, codec.encode(made(event)), START_MS + 1000 * version)
                         for version, number, event in events
                     ],
                     abort=False,

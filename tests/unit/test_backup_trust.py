@@ -220,8 +220,17 @@ def test_a_commit_costs_as_much_as_the_first_however_many_there_are(
     creator = vault.new_creator()
     asked: list[str] = []
     get, names = Copies.get, Copies.names
-    monkeypatch.setattr(Copies, "get", lambda self, path: asked.append(path) or get(self, path))
-    monkeypatch.setattr(Copies, "names", lambda self, *folder: asked.append("list") or names(self, *folder))
+
+    def counted_get(self: Copies, path: str) -> bytes | None:
+        asked.append(path)
+        return get(self, path)
+
+    def counted_names(self: Copies, folder: str, after: str = "") -> list[str]:
+        asked.append("list")
+        return names(self, folder, after)
+
+    monkeypatch.setattr(Copies, "get", counted_get)
+    monkeypatch.setattr(Copies, "names", counted_names)
     costs = []
     for number in range(40):
         vault.commit(creator, records(5 * number, 5 * number + 5))
