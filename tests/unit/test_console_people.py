@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.cli import run
 from deploy.console.people.passwords import NOBODYS, check_fitness, hashed, matches, one_time_password
 from deploy.console.people.roles import RIGHTS, Right, Role
 from deploy.console.people.sessions import Lifetimes, Session, Sessions
 from deploy.console.people.throttle import SignInThrottle
 from deploy.console.people.users import Users
+from deploy.console.provisioning import announcement
 from schemas.errors import ConfigurationError
 
 GOOD = "four words of no order"
@@ -171,3 +173,29 @@ def test_many_names_from_one_address_and_one_name_from_many_are_slowed_down() ->
     for number in range(30_000):
         throttle.failed(f"user{number}", f"10.1.{number // 250}.{number % 250}")
     assert len(throttle._failures) <= 10_000, "memory is bounded"
+
+
+def test_users_are_added_listed_and_removed_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ORDERSYNC_USERS", raising=False)
+    console = ["console", "--home", str(tmp_path)]
+    assert run([*console, "user", "add", "ada", "--role", "operator"]) == 0
+    password = capsys.readouterr().out.split()[-1]
+    user = Users(tmp_path / "console" / "users.json").of("ada")
+    assert user is not None and user.must_change and matches(password, user.password)
+    assert run([*console, "user", "list", "--json"]) == 0
+    [listed] = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["role"], "password" in listed) == ("ada", "operator", False)
+    assert run([*console, "user", "remove", "ada"]) == 0
+    assert run([*console, "user", "remove", "ada"]) == 2
+    assert run([*console, "user", "add", "Ada Lovelace"]) == 2
+    assert run([*console, "user", "add", "ada", "--role", "king"]) == 2
+
+
+def test_first_user_is_made_once_and_told_once(tmp_path: Path) -> None:
+    first, again = announcement(tmp_path), announcement(tmp_path)
+    assert first.startswith(f"{again}  first sign-in: admin / ")
+    user = Users(tmp_path / "console" / "users.json").of("admin")
+    assert user is not None and user.role is Role.ADMIN and user.must_change
+    assert matches(first.split()[-1], user.password)
