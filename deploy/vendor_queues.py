@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from consumers.postgres.database import Database, Rows
 from consumers.postgres.text import copied
-from consumers.vendors.deliveries.book import unacknowledged
+from consumers.vendors.deliveries.book import acknowledge, unacknowledged
 from consumers.vendors.deliveries.queue import DELIVERY, QUEUE, rows_of
 from consumers.vendors.deliveries.settings import DeliveriesSettings
 from consumers.vendors.deliveries.sink import NAME
@@ -76,6 +76,12 @@ class VendorQueues:
         }
         with self._database.transaction("looking for what was not acknowledged") as cursor:
             return [one._asdict() for one in unacknowledged(cursor, patience)]
+
+    def acknowledge(self, vendor: str, updates: Sequence[str]) -> int:
+        """Note that a vendor has updates in its system, as it told by another way; gives how many deliveries."""
+        self._profiles.of(vendor)
+        with self._database.transaction("noting acknowledgements") as cursor:
+            return acknowledge(cursor, vendor, updates)
 
     def retry(self, vendor: str) -> int:
         """Try at once what was given up or waits for its next attempt; gives how many."""

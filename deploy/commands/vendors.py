@@ -104,6 +104,15 @@ def unacknowledged(as_json: bool) -> None:
     _show(rows, "Every update was acknowledged in time.")
 
 
+@command.command("acknowledge")
+@vendor_option
+@click.argument("updates", nargs=-1, required=True)
+def acknowledge(vendor: str, updates: tuple[str, ...]) -> None:
+    """Note that a vendor has UPDATES (update_id) in its system, as it told you by another way."""
+    with closing(_queues()) as queues:
+        click.echo(f"{queues.acknowledge(vendor, updates)} deliveries are ticked off")
+
+
 @command.command("retry")
 @vendor_option
 def retry(vendor: str) -> None:

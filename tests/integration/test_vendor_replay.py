@@ -102,6 +102,8 @@ def test_the_whole_way_and_again(
             until(lambda: states(database) == {"delivered": 3}, "all are delivered")
             assert [one.data["sequence"] for one in server.delivered()] == [1, 2, 3]
             assert len(told("unacknowledged")) == 3
+            assert "1 deliveries" in done("acknowledge", "--vendor", ACME, server.delivered()[0].message_id, "unknown")
+            assert len(told("unacknowledged")) == 2
             _acknowledge(cluster, server)
             until(lambda: told("unacknowledged") == [], "all are acknowledged")
 

@@ -150,6 +150,17 @@ def test_an_answer_without_end_is_cut_off(database: DatabaseSettings, tmp_path: 
             until(lambda: states(database) == {"delivered": 1}, "the status counts")
 
 
+def test_an_answer_may_acknowledge(database: DatabaseSettings, tmp_path: Path) -> None:
+    with VendorServer(lambda data, _: "taken" if data["sequence"] == 1 else "ok") as server:
+        vendors = profiles_file(tmp_path, {ACME: server.url}, **QUICK, **LOOPBACK)
+        queue(database, vendors, [update(1), update(1, 2)])
+        with worker(settings_of(database, vendors)) as until:
+            until(lambda: states(database) == {"delivered": 2}, "both are delivered")
+    book = DeliveryBook(database, "webhook", "test")
+    assert [one.message_id for one in book.unacknowledged({ACME: 0})] == ["1-2"]
+    book.close()
+
+
 def test_who_is_gone_gets_nothing_more_until_it_is_opened(database: DatabaseSettings, tmp_path: Path) -> None:
     answers = ["gone"]
     with VendorServer(lambda *_: answers[-1]) as server:

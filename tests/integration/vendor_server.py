@@ -18,6 +18,7 @@ _PATIENCE_SECONDS = 60.0
 ANSWERS: dict[str, bytes] = {
     "ok": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
     "accepted": b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n",
+    "taken": b"HTTP/1.1 204 No Content\r\nwebhook-acknowledged: true\r\n\r\n",
     "error": b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops",
     "unknown": b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
     "busy": b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n",
@@ -84,7 +85,7 @@ class VendorServer:
     def delivered(self) -> list[Received]:
         """What it took, each message only the first time."""
         with self._lock:
-            taken = [one for one in self.received if one.answer in ("ok", "accepted")]
+            taken = [one for one in self.received if one.answer in ("ok", "accepted", "taken")]
         return list({one.message_id: one for one in reversed(taken)}.values())[::-1]
 
     def serve(self, connection: socket.socket) -> None:
@@ -125,5 +126,5 @@ class VendorServer:
                 connection.sendall(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
         else:
             connection.sendall(ANSWERS[answer])
-            return answer in ("ok", "accepted", "error", "unknown", "busy", "gone")
+            return answer in ("ok", "accepted", "taken", "error", "unknown", "busy", "gone")
         return False

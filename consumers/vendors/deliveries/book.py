@@ -60,6 +60,16 @@ WHERE held.delivery_id = said.delivery_id AND held.state = 'waiting' AND EXISTS 
 )
 RETURNING held.subscriber, held.state
 """
+_ACKNOWLEDGE = """
+WITH heard AS (
+    INSERT INTO acknowledgement (subscriber, message_id, acknowledged_at)
+    SELECT %(name)s, message_id, clock_timestamp() FROM unnest(%(messages)s::text[]) AS said (message_id)
+    WHERE EXISTS (SELECT FROM delivery WHERE subscriber = %(name)s AND delivery.message_id = said.message_id)
+    ON CONFLICT DO NOTHING
+)
+UPDATE delivery SET acknowledged_at = clock_timestamp()
+WHERE subscriber = %(name)s AND message_id = ANY (%(messages)s) AND acknowledged_at IS NULL
+"""
 _CLOSE = "UPDATE subscriber SET closed_at = now(), closed_because = %s WHERE name = %s AND channel = %s AND owner = %s"
 _TIDY = """
 DELETE FROM delivery WHERE delivery_id IN (
@@ -155,14 +165,20 @@ class DeliveryBook:
             values = {"names": list(free), "free": list(free.values()), "channel": self._channel, "busy": list(busy)}
             return [Waiting(*row) for row in cursor.execute(_DUE, values)]
 
-    def settle(self, settled: Sequence[Settled], closed: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Note what became of attempts, and who wants no more; gives subscriber and state of what was noted.
+    def settle(
+        self, settled: Sequence[Settled], closed: Mapping[str, str], heard: Mapping[str, Sequence[str]]
+    ) -> list[tuple[str, str]]:
+        """Note what became of attempts, who wants no more, and which messages each has in its system.
+
+        Gives subscriber and state of what was noted.
 
         What another worker has taken over meanwhile stays as that one has it.
         """
         with self.database.transaction("noting what was delivered") as cursor:
             for name, reason in closed.items():
                 cursor.execute(_CLOSE, (reason, name, self._channel, self._owner))
+            for name, messages in heard.items():
+                acknowledge(cursor, name, messages)
             return cursor.execute(_SETTLE, self._columns(settled)).fetchall()
 
     def tidy(self, keep_seconds: float) -> None:
@@ -193,6 +209,11 @@ class DeliveryBook:
             "problems": [one.problem for one in settled],
             "owner": self._owner,
         }
+
+
+def acknowledge(cursor: Rows, subscriber: str, messages: Sequence[str]) -> int:
+    """Note that a subscriber has these messages in its system; gives how many deliveries that ticks off."""
+    return cursor.execute(_ACKNOWLEDGE, {"name": subscriber, "messages": list(messages)}).rowcount
 
 
 def unacknowledged(cursor: Rows, patience: Mapping[str, float]) -> list[Unacknowledged]:

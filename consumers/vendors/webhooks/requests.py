@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from importlib.metadata import version
@@ -19,6 +19,8 @@ from schemas.errors import ConfigurationError
 
 _MOST_ANSWER_BYTES = 65_536
 _LONGEST_REST_SECONDS = 86_400.0
+ACKNOWLEDGED = b"webhook-acknowledged"
+"""Header of an answer: `true` where the receiver has the message in its system."""
 _GONE = 410
 _TOO_MANY = 429
 
@@ -42,6 +44,8 @@ class Attempt:
     outcome: Outcome
     problem: str | None = None
     rest_seconds: float = 0.0
+    acknowledged: bool = False
+    """The receiver has not only taken it, but has it in its system."""
 
 
 class WebhookClient:
@@ -93,7 +97,9 @@ class WebhookClient:
                 if received > _MOST_ANSWER_BYTES:
                     # The status has been said; what follows is of no interest.
                     break
-        return attempt_of(response.status, _header(response, b"retry-after"))
+        attempt = attempt_of(response.status, _header(response, b"retry-after"))
+        said = (_header(response, ACKNOWLEDGED) or b"").strip().lower() == b"true"
+        return replace(attempt, acknowledged=said and attempt.outcome is Outcome.DELIVERED)
 
 
 def attempt_of(status: int, retry_after: bytes | None, *, now: float | None = None) -> Attempt:

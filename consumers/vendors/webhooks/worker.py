@@ -80,6 +80,7 @@ class WebhooksWorker:
         self._in_hand: dict[int, Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._done: list[tuple[Waiting, Attempt]] = []
+        self._fault: BaseException | None = None
         self._ready = False
 
     def ready(self) -> bool:
@@ -130,6 +131,9 @@ class WebhooksWorker:
 
     async def _turn(self, woken: asyncio.Event) -> None:
         """Note what was delivered, keep the leases, and send what is due."""
+        if self._fault is not None:
+            # No receiver's doing: the process ends, and what it had in hand stays in the queue.
+            raise self._fault
         await self._settle()
         now = monotonic()
         if now >= self._renew_at:
@@ -156,7 +160,12 @@ class WebhooksWorker:
         self._in_hand[waiting.delivery_id] = waiting
         task = asyncio.create_task(self._deliver(subscriber, waiting, woken))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._fault = fault
 
     async def _deliver(self, subscriber: _Subscriber, waiting: Waiting, woken: asyncio.Event) -> None:
         attempt = await subscriber.client.deliver(waiting.message_id, waiting.body.encode())
@@ -175,7 +184,11 @@ class WebhooksWorker:
             return
         closed = {one.subscriber: attempt.problem or "" for one, attempt in done if attempt.outcome is Outcome.GONE}
         settled = [self._settled(waiting, attempt) for waiting, attempt in done]
-        noted = await asyncio.to_thread(self._book.settle, settled, closed)
+        heard: dict[str, list[str]] = {}
+        for one, attempt in done:
+            if attempt.acknowledged:
+                heard.setdefault(one.subscriber, []).append(one.message_id)
+        noted = await asyncio.to_thread(self._book.settle, settled, closed, heard)
         self._done = self._done[len(done) :]
         self._open -= closed.keys()
         for waiting, _ in done:
