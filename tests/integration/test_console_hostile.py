@@ -136,6 +136,16 @@ ATTEMPTS = [
     *reading("page of admins", "/audit", status=(403,), role=Role.FINANCE),
     *(posting(path, role, form=DEED) for path in (TRY, PUT_BACK) for role in (Role.VIEWER, Role.FINANCE)),
     *(posting(path, Role.VIEWER, form=DEED) for path in ("/dead-letters/check", "/dead-letters/replay")),
+    *(
+        posting(f"/mismatches/{deed}", role, form={"order": "crm:1", "reason": "because"})
+        for deed in ("check", "repair")
+        for role in (Role.VIEWER, Role.FINANCE)
+    ),
+    posting("/mismatches/repair", Role.OPERATOR, form={"order": "crm:1"}, token=False, what="repair without a token"),
+    posting(
+        "/mismatches/repair", Role.OPERATOR, form={"order": "crm:1"}, status=(400,), what="repair without a reason"
+    ),
+    posting("/mismatches/repair", Role.OPERATOR, form={"reason": "because"}, status=(400,), what="repair of nothing"),
     posting(PUT_BACK, None, form=DEED, status=(303, 403)),
     posting(PUT_BACK, Role.OPERATOR, form=DEED, token=False, what="no token"),
     posting(PUT_BACK, Role.OPERATOR, form=DEED | {"form_token": "0" * 64}, token=False, what="token of nobody"),
