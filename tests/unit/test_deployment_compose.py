@@ -19,6 +19,7 @@ from consumers.reconcile.settings import ContinuousSettings
 from consumers.registry import PARTNER_SINKS, SINKS
 from deploy.compose import provisioning
 from deploy.telemetry.lag.worker import LagSettings
+from deploy.telemetry.ledger_figures import FiguresSettings
 from deploy.worker_kinds import kind_of
 from producers.api.clients import Clients
 from producers.api.settings import ApiSettings
@@ -44,6 +45,7 @@ SETTINGS: dict[str, type[WorkerSettings]] = {
     "documents": DocumentsSettings,
     "reconcile": ContinuousSettings,
     "lag": LagSettings,
+    "figures": FiguresSettings,
     **{name: one.settings for name, one in (SINKS | PARTNER_SINKS).items()},
 }
 
@@ -148,7 +150,7 @@ def test_what_is_mounted_is_declared_and_what_is_declared_is_mounted(secrets: Pa
         assert made.stat().st_size > 0, secret
     principals = {one["environment"]["ORDERSYNC_KAFKA__USERNAME"] for one in WORKERS.values()}
     for name in PREPARING:
-        assert principals | set(ROLES) | {"admin", "deployer"} <= set(SERVICES[name]["secrets"])
+        assert principals | {"admin", "deployer", "registry"} <= set(SERVICES[name]["secrets"])
 
 
 def test_secrets_are_made_once_and_fit_what_reads_them(secrets: Path) -> None:
