@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from deploy.console.people.roles import Role
 from deploy.local.endpoints import Endpoints
 from schemas.attributes import CustomerId, OrderId
-from schemas.topics import ORDER_STATE
+from schemas.models import Mismatch
+from schemas.topics import MISMATCHES, ORDER_STATE
 from tests.integration.console_world import PASSWORD, ConsoleWorld, console_world, wait_for
 from tests.integration.streams_harness import Scene
 from tests.unit.order_lives import Item, Life, customer, order, product
@@ -155,6 +158,33 @@ def test_parked_order_names_what_it_waits_for(page: Any, world: ConsoleWorld) ->
     reloaded_until(page, f"text={WAITING}")
     assert "C-unknown" in page.inner_text("tbody")
     is_fit(page)
+
+
+def test_difference_is_named_with_its_cause(page: Any, world: ConsoleWorld) -> None:
+    mismatch = Mismatch(
+        mismatch_id=f"{ORDER}/erp/payable_amount",
+        order_id=ORDER,
+        system="erp",
+        reference="state",
+        kind="different",
+        field="payable_amount",
+        expected="35.66",
+        actual="36.66",
+        amount=Decimal("1.00"),
+        currency_code="EUR",
+        detected_at=datetime.now(UTC),
+        cause="manual_change",
+        remedy="restore",
+    )
+    world.produce(MISMATCHES, mismatch.mismatch_id, mismatch)
+    sign_in(page, world, Role.OPERATOR, "/mismatches")
+    reloaded_until(page, f"tbody >> text={ORDER}")
+    told = page.inner_text("tbody")
+    assert all(word in told for word in ("payable amount", "35.66", "36.66", "1.00 EUR", "manual change"))
+    assert page.locator("button:has-text('Repair')").count() == 0, "this console does not know the systems"
+    is_fit(page)
+    world.produce(MISMATCHES, mismatch.mismatch_id, None)
+    reloaded_until(page, "text=No difference is known")
 
 
 def test_text_of_an_order_is_never_a_part_of_the_page(page: Any, world: ConsoleWorld) -> None:
