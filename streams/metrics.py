@@ -16,6 +16,9 @@ from streams.processing.waiting import WaitingRoom
 STAGE = "streams"
 
 _EVENTS = Counter(metrics.EVENTS_TOTAL.name, metrics.EVENTS_TOTAL.help, metrics.EVENTS_TOTAL.labels)
+for _outcome in ("accepted", "superseded", "parked", "released", "rejected"):
+    # From the start, so that the first of a kind is an increase, and an alert sees it.
+    _EVENTS.labels(STAGE, _outcome)
 _LATENCIES = Latencies(STAGE)
 _DEAD_LETTERS = Counter(
     metrics.DEAD_LETTERS_TOTAL.name, metrics.DEAD_LETTERS_TOTAL.help, metrics.DEAD_LETTERS_TOTAL.labels
