@@ -22,7 +22,7 @@ class GroupOffsets:
     def groups(self) -> list[str]:
         """Every group that the cluster knows."""
         try:
-            listed = self._admin.list_consumer_groups(request_timeout=_TIMEOUT_SECONDS).result(_TIMEOUT_SECONDS)
+            listed = self._admin.list_consumer_groups(request_timeout=_TIMEOUT_SECONDS).result()
         except KafkaException as exc:
             raise _away(exc, "listing consumer groups") from exc
         return sorted(one.group_id for one in listed.valid)
@@ -35,7 +35,7 @@ class GroupOffsets:
         request = [ConsumerGroupTopicPartitions(group, asked)]
         try:
             future = self._admin.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_SECONDS)[group]
-            found = future.result(_TIMEOUT_SECONDS).topic_partitions
+            found = future.result().topic_partitions
         except KafkaException as exc:
             raise _away(exc, f"asking for the offsets of group {group}") from exc
         return {(part.topic, part.partition): part.offset for part in found if part.error is None and part.offset >= 0}

@@ -141,6 +141,6 @@ def _cluster_id(settings: ConsoleSettings) -> str:
     try:
         # Kept in a variable: an admin client that goes away takes its questions with it.
         admin = AdminClient(settings.kafka.client_config())
-        return str(admin.describe_cluster(request_timeout=_ANSWER_SECONDS).result(_ANSWER_SECONDS).cluster_id)
+        return str(admin.describe_cluster(request_timeout=_ANSWER_SECONDS).result().cluster_id)
     except KafkaException as exc:
         raise Transient(f"Kafka does not answer ({exc.args[0].str()}); is the broker running?") from exc

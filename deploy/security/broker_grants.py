@@ -95,20 +95,22 @@ class BrokerGrants:
         if not drift:
             return drift
         if drift.missing:
-            given = self._admin.create_acls([_binding(grant) for grant in drift.missing])
+            given = self._admin.create_acls(
+                [_binding(grant) for grant in drift.missing], request_timeout=_TIMEOUT_SECONDS
+            )
             if _has_no_authorizer(given.values()):
                 # Some brokers answer the question for rights with an empty list instead of a refusal.
                 return None
             _wait(given, "giving a right")
         if drift._withdrawn:
-            _wait(self._admin.delete_acls(list(drift._withdrawn)), "withdrawing a right")
+            _wait(
+                self._admin.delete_acls(list(drift._withdrawn), request_timeout=_TIMEOUT_SECONDS), "withdrawing a right"
+            )
         return drift
 
     def _bindings(self) -> list[AclBinding] | None:
         try:
-            found: list[AclBinding] = self._admin.describe_acls(_every(), request_timeout=_TIMEOUT_SECONDS).result(
-                _TIMEOUT_SECONDS
-            )
+            found: list[AclBinding] = self._admin.describe_acls(_every(), request_timeout=_TIMEOUT_SECONDS).result()
         except KafkaException as exc:
             if exc.args[0].code() == KafkaError.SECURITY_DISABLED:
                 return None
@@ -175,14 +177,14 @@ def _told(binding: AclBinding) -> str:
 
 
 def _has_no_authorizer(given: Iterable[Future[Any]]) -> bool:
-    told = (future.exception(_TIMEOUT_SECONDS) for future in given)
+    told = (future.exception() for future in given)
     return any(isinstance(exc, KafkaException) and exc.args[0].code() == KafkaError.SECURITY_DISABLED for exc in told)
 
 
 def _wait(futures: dict[Any, Future[Any]], doing: str) -> None:
     for subject, future in futures.items():
         try:
-            future.result(_TIMEOUT_SECONDS)
+            future.result()
         except KafkaException as exc:
             raise _error(exc, f"{doing} ({subject.principal} on {subject.name})") from exc
 

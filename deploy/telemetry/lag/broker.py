@@ -54,7 +54,7 @@ class BrokerOffsets:
         """Every group with what it has committed, by name. Ask before `extents`, so that no end is before a commit."""
         doing = "listing consumer groups"
         try:
-            listed = self._admin.list_consumer_groups(request_timeout=_ANSWER_SECONDS).result(_ANSWER_SECONDS)
+            listed = self._admin.list_consumer_groups(request_timeout=_ANSWER_SECONDS).result()
         except KafkaException as exc:
             raise _error(exc, doing) from exc
         for error in listed.errors:
@@ -87,7 +87,7 @@ class BrokerOffsets:
             }
             for group, future in asked.items():
                 try:
-                    answer = future.result(_ANSWER_SECONDS).topic_partitions
+                    answer = future.result().topic_partitions
                 except KafkaException as exc:
                     raise _error(exc, f"asking for the offsets of group {group}") from exc
                 found[group] = {
@@ -118,7 +118,7 @@ class BrokerOffsets:
             for one, future in asked.items():
                 doing = f"asking for the offsets of {one.topic}/{one.partition}"
                 try:
-                    offset = future.result(_ANSWER_SECONDS).offset
+                    offset = future.result().offset
                 except KafkaException as exc:
                     if exc.args[0].code() == Refused.UNKNOWN_TOPIC_OR_PART:
                         # Deleted since the topics were listed.
