@@ -149,6 +149,7 @@ def test_every_panel_shows_something_and_what_was_planted(observed: Observed) ->
     mismatches = observed.prometheus.ask("sum by (system, kind) (ordersync_mismatches)")
     assert mismatches.get((("kind", "different"), ("system", "erp"))) == 1
     observed.await_value('sum(ordersync_dead_letters_total{rule="order.currency_known"}) == 1', bool)
+    observed.await_value('ALERTS{alertname="OrdersyncDeadLetters",alertstate="firing"}', bool)
 
 
 def every_query() -> list[tuple[str, Query]]:
