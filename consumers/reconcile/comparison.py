@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from consumers.reconcile.attributes import Attributes, model_attributes, text_of
 from consumers.reconcile.causes import Cause, Remedy
 from consumers.reconcile.cross_checks import broken_rules
+from consumers.reconcile.differing import currency_in, differing_attributes
 from consumers.reconcile.erp_image import expected_erp
 from consumers.reconcile.facts import DELETED, OWNED, FoundState, OrderFacts, facts_of
 from consumers.reconcile.fingerprint import Section
@@ -21,9 +22,6 @@ from schemas.models import Mismatch, OrderState, SalesOrder, Settlement
 
 SOURCE, STATE, ERP, LEDGER = "source", "state", "erp", "ledger"
 MISSING, EXTRA, DIFFERENT, INVARIANT = "missing", "extra", "different", "invariant"
-
-_MAIN_AMOUNTS = ("payable_amount", "paid_amount", "line_extension_amount")
-_SHOWN_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,24 +161,15 @@ class _Differences:
 
     def attributes(self, expected: Attributes, actual: Attributes, prefix: str = "") -> Iterator[Mismatch]:
         """Each differing attribute; an element of a list that only one side has is one difference."""
-        lone = _lone_elements(expected, actual)
-        for element in sorted(lone):
-            left, right = _within(expected, element), _within(actual, element)
-            stake = next(
-                (_number(side.get(name)) for side in (left, right) for name in _MAIN_AMOUNTS if name in side), None
-            )
-            yield self.one(DIFFERENT, prefix + element, _shown(left), _shown(right), stake)
-        for path in sorted(expected.keys() | actual.keys()):
-            if expected.get(path) != actual.get(path) and not any(path.startswith(f"{element}.") for element in lone):
-                left_text, right_text = expected.get(path), actual.get(path)
-                yield self.one(DIFFERENT, prefix + path, left_text, right_text, _stake(path, left_text, right_text))
+        for found in differing_attributes(expected, actual):
+            yield self.one(DIFFERENT, prefix + found.path, found.left, found.right, found.stake)
 
     def one(
         self, kind: str, path: str | None, expected: str | None, actual: str | None, stake: Decimal | None = None
     ) -> Mismatch:
         """One mismatch; a missing or extra order is worth all of it."""
         amount = self._payable if path is None else stake
-        currency = path[path.rindex("[") + 1 : -1] if path and path.endswith("]") and "_amount[" in path else None
+        currency = currency_in(path)
         return Mismatch(
             mismatch_id=f"{self._order_id}/{self._system}/{path or ''}",
             order_id=self._order_id,
@@ -210,46 +199,3 @@ def _worth(content: OrderContent) -> tuple[str | None, Decimal | None]:
     if content.erp is not None and "payable_amount" in content.erp:
         return content.erp.get("document_currency_code"), Decimal(content.erp["payable_amount"])
     return None, None
-
-
-def _lone_elements(expected: Attributes, actual: Attributes) -> set[str]:
-    """Outermost elements of lists that only one side has."""
-    left, right = _elements(expected), _elements(actual)
-    lone = left ^ right
-    return {element for element in lone if not any(element.startswith(f"{other}.") for other in lone)}
-
-
-def _elements(attributes: Attributes) -> set[str]:
-    found = set()
-    for path in attributes:
-        end = path.find("].")
-        while end >= 0:
-            found.add(path[: end + 1])
-            end = path.find("].", end + 1)
-    return found
-
-
-def _within(attributes: Attributes, element: str) -> dict[str, str]:
-    start = f"{element}."
-    return {path.removeprefix(start): text for path, text in attributes.items() if path.startswith(start)}
-
-
-def _shown(attributes: Attributes) -> str | None:
-    if not attributes:
-        return None
-    text = "; ".join(f"{path}={value}" for path, value in attributes.items())
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ..."
-
-
-def _stake(path: str, expected: str | None, actual: str | None) -> Decimal | None:
-    if not path.partition("[")[0].endswith("_amount") and not path.endswith("_amount"):
-        return None
-    left, right = _number(expected or "0"), _number(actual or "0")
-    return None if left is None or right is None else abs(left - right)
-
-
-def _number(text: str | None) -> Decimal | None:
-    try:
-        return None if text is None else Decimal(text)
-    except InvalidOperation:
-        return None

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from consumers.reconcile.attributes import Attributes, Elements, put, put_from
 from consumers.reconcile.facts import DELETED
-from schemas.models import Address, Fulfilment, OrderState, SalesOrder, Settlement
+from schemas.models import Address, Enrichment, Fulfilment, OrderState, SalesOrder, Settlement
 
 # What is compared, by the ERP's own names of its columns. How the last event was called is history, not state.
 STATE_COLUMNS = (
@@ -47,21 +47,37 @@ def expected_erp(state: OrderState) -> Attributes:
     if state.order_status == DELETED:
         expected["is_deleted"] = "true"
     if state.order is not None:
-        _put_order(expected, state, state.order)
+        _put_order(expected, state.order, state.fulfilment, state.enrichment)
     if state.fulfilment is not None:
         _put_fulfilment(expected, state.fulfilment)
     _put_settlement(expected, state.settlement)
     return expected
 
 
-def _put_order(expected: dict[str, str], state: OrderState, order: SalesOrder) -> None:
+def erp_of_facts(
+    order: SalesOrder | None, fulfilment: Fulfilment | None, settlement: Settlement | None
+) -> dict[str, str]:
+    """What the ERP should hold of what the sources say; without versions, times and master data."""
+    expected: dict[str, str] = {}
+    if order is not None:
+        expected["order_status"] = order.order_status
+        _put_order(expected, order, fulfilment, None)
+    if fulfilment is not None:
+        _put_fulfilment(expected, fulfilment)
+    _put_settlement(expected, settlement)
+    return expected
+
+
+def _put_order(
+    expected: dict[str, str], order: SalesOrder, fulfilment: Fulfilment | None, enrichment: Enrichment | None
+) -> None:
     put_from(expected, "", ORDER_COLUMNS, order)
     address = order.delivery_address or Address()
     put_from(expected, "delivery_", ADDRESS_COLUMNS, address)
-    master = {line.line_id: line for line in state.enrichment.lines} if state.enrichment is not None else {}
-    if state.enrichment is not None:
-        put_from(expected, "", ENRICHMENT_COLUMNS, state.enrichment)
-    handled = _handled_quantities(state.fulfilment)
+    master = {line.line_id: line for line in enrichment.lines} if enrichment is not None else {}
+    if enrichment is not None:
+        put_from(expected, "", ENRICHMENT_COLUMNS, enrichment)
+    handled = _handled_quantities(fulfilment)
     lines = Elements("lines")
     for number, line in enumerate(order.order_lines, 1):
         prefix = lines.next(line.line_id)

@@ -63,23 +63,39 @@ def expected_ledger(state: OrderState) -> Attributes:
     order, enrichment = state.order, state.enrichment
     if order is None or enrichment is None:
         return {}
-    currency, functional = order.document_currency_code, enrichment.functional_currency_code
-    moved = _moved(state.fulfilment, order)
-    revenue, shipping, tax = _earned(_transferred(order, moved), order, state.settlement)
-    paid = _paid(state.settlement)
+    functional = enrichment.functional_currency_code
     costs = {line.line_id: line.standard_cost_amount for line in enrichment.lines}
+    moved = _moved(state.fulfilment, order)
     cost = sum((rounded(costs.get(one.line.line_id, _ZERO) * one.kept, functional) for one in moved), _ZERO)
-    return attributes_of(
-        {
-            Balance(Measure.REVENUE, currency): revenue,
-            Balance(Measure.SHIPPING_REVENUE, currency): shipping,
-            Balance(Measure.TAX_PAYABLE, currency): tax,
-            Balance(Measure.CASH, currency): paid,
-            Balance(Measure.CUSTOMER, currency): revenue + shipping + tax - paid,
-            Balance(Measure.RECEIVABLE, currency): max(_due(state.settlement) - paid, _ZERO),
-            Balance(Measure.COST_OF_GOODS_SOLD, functional): cost,
-        }
-    )
+    balances = balances_of(order, state.fulfilment, state.settlement)
+    return attributes_of(balances | {Balance(Measure.COST_OF_GOODS_SOLD, functional): cost})
+
+
+def balances_of(
+    order: SalesOrder | None, fulfilment: Fulfilment | None, settlement: Settlement | None
+) -> dict[Balance, Decimal]:
+    """What the ledger should show of an order in its own currency, from the facts of its sources; without costs.
+
+    Without commercial facts only the money that moved is known.
+    """
+    currency = order.document_currency_code if order is not None else _currency_of(settlement)
+    revenue = shipping = tax = _ZERO
+    if order is not None:
+        revenue, shipping, tax = _earned(_transferred(order, _moved(fulfilment, order)), order, settlement)
+    paid = _paid(settlement)
+    return {
+        Balance(Measure.REVENUE, currency): revenue,
+        Balance(Measure.SHIPPING_REVENUE, currency): shipping,
+        Balance(Measure.TAX_PAYABLE, currency): tax,
+        Balance(Measure.CASH, currency): paid,
+        Balance(Measure.CUSTOMER, currency): revenue + shipping + tax - paid,
+        Balance(Measure.RECEIVABLE, currency): max(_due(settlement) - paid, _ZERO),
+    }
+
+
+def _currency_of(settlement: Settlement | None) -> str:
+    documents = [] if settlement is None else [*settlement.invoices, *settlement.payments]
+    return documents[0].document_currency_code if documents else ""
 
 
 class _MovedLine(NamedTuple):

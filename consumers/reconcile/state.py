@@ -34,6 +34,15 @@ class StateReader:
     def states(self) -> Iterator[tuple[str, FoundState]]:
         """The state of every order, as of the ends of the partitions at the start.
 
+        Raises:
+            ConfigurationError, Transient: as `values`.
+        """
+        for order_id, value in self.values():
+            yield order_id, self.decoded(value)
+
+    def values(self) -> Iterator[tuple[str, bytes]]:
+        """The encoded state of every order, as of the ends of the partitions at the start.
+
         A few partitions at a time are read twice, first for the place of each key's latest record: so one offset for
         each order of these is held in memory, and superseded states are never decoded.
 
@@ -45,7 +54,7 @@ class StateReader:
             latest = {message.key(): message.offset() for message in self._reader.scan({}, ends)}
             for message in self._reader.scan({}, ends):
                 if latest[message.key()] == message.offset() and (value := value_of(message)) is not None:
-                    yield key_of(message), self._decoded(value)
+                    yield key_of(message), value
 
     def watch(self, order_ids: Collection[str]) -> None:
         """Follow these orders instead of those before, and take in their states from the topic's beginning."""
@@ -64,9 +73,10 @@ class StateReader:
                 self._watched[order_id] = value_of(message)
         for order_id in order_ids:
             value = self._watched[order_id]
-            yield order_id, None if value is None else self._decoded(value)
+            yield order_id, None if value is None else self.decoded(value)
 
-    def _decoded(self, value: bytes) -> OrderState | UndecodableMessage:
+    def decoded(self, value: bytes) -> OrderState | UndecodableMessage:
+        """The state, or why it cannot be read. Raises Transient if the registry had to be asked and is away."""
         try:
             return self._codec.decode(value)
         except UndecodableMessage as exc:
