@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from producers.api.kafka import CLIENT_ID, kafka_error
 from producers.api.requests import HEADER
+from producers.kafka import kafka_error
 from schemas.errors import ConfigurationError, OrdersyncError, Transient
 from schemas.settings import KafkaSettings
 from schemas.topics import ORDERS_CAPTURED
 
+CLIENT_ID = "ordersync-api"
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 30.0
 

@@ -68,7 +68,7 @@ class ApiWorker:
         """Follow the orders, then serve until `stop`, then finish what is in hand."""
         try:
             self._feed.start()
-            while not stop.is_set() and not self._feed.is_caught_up():
+            while not stop.is_set() and not self._feed.is_caught_up:
                 self._check()
                 stop.wait(_LOOK_SECONDS)
             if not stop.is_set():
@@ -84,7 +84,7 @@ class ApiWorker:
 
     def ready(self) -> bool:
         """Whether it serves, and knows what there was when it began."""
-        return self.port is not None and self._feed.is_caught_up() and self._outlet.failure is None
+        return self.port is not None and self._feed.is_caught_up and self._outlet.failure is None
 
     async def _serve(self, listening: socket.socket, stop: threading.Event) -> None:
         loop = asyncio.get_running_loop()

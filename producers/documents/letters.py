@@ -9,9 +9,9 @@ from uuid import uuid5
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from producers.api.kafka import kafka_error
 from producers.documents.originals import DocumentId
 from producers.documents.reasons import RefusedDocument
+from producers.kafka import kafka_error
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import Transient

@@ -101,7 +101,7 @@ class DocumentsWorker:
         return self._is_caught_up() and self._outlet.failure is None
 
     def _is_caught_up(self) -> bool:
-        return self._feed.is_caught_up() and self._masters.is_caught_up()
+        return self._feed.is_caught_up and self._masters.is_caught_up
 
     async def _work(self, stop: threading.Event) -> None:
         loop = asyncio.get_running_loop()

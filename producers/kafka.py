@@ -1,4 +1,4 @@
-"""The API's Kafka errors mapped to ours, and what every of its clients shares."""
+"""The producers' Kafka errors mapped to ours; the capture has a mapping of its own, for its transactions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import OrdersyncError
 from schemas.kafka_codes import error_of_code
-
-CLIENT_ID = "ordersync-api"
 
 
 def kafka_error(problem: KafkaException | KafkaError, doing: str) -> OrdersyncError:
