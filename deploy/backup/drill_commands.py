@@ -121,7 +121,7 @@ def status(ctx: click.Context, access: Access, as_json: bool) -> None:
 
 def _rehearsals(backup: Backup) -> Rehearsals:
     found = Rehearsals()
-    for _, entry in entries(backup.copies, START, backup.trusted.root):
+    for _, entry, _ in entries(backup.copies, START, backup.trusted.roots):
         found = found.after(entry)
     return found
 

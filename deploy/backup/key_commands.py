@@ -9,7 +9,9 @@ import click
 from pyrage.x25519 import Identity
 
 from consumers.backup.policy import Policy
+from consumers.backup.vault.audit import ROOT_PUBLISHED, Deed, record
 from consumers.backup.vault.layout import root_path
+from consumers.backup.vault.roots import Roots
 from consumers.backup.vault.trust import (
     OFFICERS,
     RootPlan,
@@ -99,12 +101,27 @@ def sign(path: Path, key_path: Path) -> None:
 
 @root.command("publish")
 @click.argument("path", type=FILE)
+@click.option("--key", "key_path", type=FILE, help="Signing key of an officer; needed for every root but the first.")
 @policy_option
-def publish(path: Path, policy_path: Path) -> None:
-    """Put the signed root in PATH into every copy of the policy."""
+def publish(path: Path, key_path: Path | None, policy_path: Path) -> None:
+    """Put the signed root in PATH into every copy of the policy, and tell the audit log of it.
+
+    From that entry on, keys that the root no longer names write nothing into the log.
+    """
     content = read_file(path, "the root")
     metadata = read_root(content)
     require_signed(metadata)
-    for copy in copies_of(Policy.read(policy_path)).copies:
-        copy.keep(root_path(metadata.signed.version), content)
-        click.echo(f"{copy.name}: root {metadata.signed.version}")
+    version = metadata.signed.version
+    signer = None if key_path is None else read_signer(key_path)
+    if signer is None and version > 1:
+        raise ConfigurationError(
+            f"root {version} comes into force by an entry in the audit log; add --key of an officer"
+        )
+    if signer is not None and signer.public_key.keyid not in metadata.signed.roles["root"].keyids:
+        raise ConfigurationError(f"{key_path} is no officer's key: {path} names other officers")
+    copies = copies_of(Policy.read(policy_path))
+    for copy in copies.copies:
+        copy.keep(root_path(version), content)
+        click.echo(f"{copy.name}: root {version}")
+    if signer is not None:
+        record(copies, signer, Deed(ROOT_PUBLISHED, f"root {version}", datetime.now(UTC)), Roots(copies, content))

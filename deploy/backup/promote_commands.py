@@ -48,7 +48,7 @@ def promote(prefix: str, with_databases: bool, key_path: Path, access: Access, h
     """
     backup = access.load()
     signer = backup.require_role(key_path, (PROMOTER,))
-    log = [entry for _, entry in entries(backup.copies, START, backup.trusted.root)]
+    log = [entry for _, entry, _ in entries(backup.copies, START, backup.trusted.roots)]
     restored = require_restored(log, prefix, signer.public_key.keyid)
     cluster, now = cluster_of(home), datetime.now(UTC)
     servers = DatabaseServers.of(home) if with_databases else None

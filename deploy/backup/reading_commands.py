@@ -18,7 +18,6 @@ from consumers.backup.restore.verification import verify_copy
 from consumers.backup.vault.audit import entries
 from consumers.backup.vault.commits import START
 from consumers.backup.vault.encryption import read_identity
-from consumers.backup.vault.trust import keys_of
 from deploy.backup.options import FILE
 from deploy.backup.state import Access, Backup, Moment, access_options, identity_option
 from deploy.commands.options import json_option, print_json
@@ -150,9 +149,7 @@ def order(
 def audit(access: Access, as_json: bool) -> None:
     """Show who did what with the backup."""
     backup = access.load()
-    roles = {keyid: role for keyid, (role, _) in keys_of(backup.trusted.root).items()}
-    for _, entry in entries(backup.copies, START, backup.trusted.root):
-        role = roles[entry.keyid]
+    for _, entry, role in entries(backup.copies, START, backup.trusted.roots):
         if as_json:
             print_json(entry.model_dump(mode="json") | {"role": role})
         else:

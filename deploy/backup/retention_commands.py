@@ -16,7 +16,7 @@ from consumers.backup.vault.commits import START
 from consumers.backup.vault.holds import PLACED, RELEASED, HeldSpan, Holds
 from consumers.backup.vault.needs import is_whole
 from consumers.backup.vault.retention import Kept, expirable, kept_spans
-from consumers.backup.vault.trust import OFFICER, RESTORER, keys_of
+from consumers.backup.vault.trust import OFFICER, RESTORER
 from consumers.sink import Partition
 from deploy.backup.options import FILE
 from deploy.backup.state import Access, Backup, Moment, access_options, key_option
@@ -124,10 +124,9 @@ def list_(access: Access, as_json: bool) -> None:
 
 def holds_of(backup: Backup) -> Holds:
     """The open holds, by the audit log."""
-    roles = {keyid: role for keyid, (role, _) in keys_of(backup.trusted.root).items()}
     found = Holds()
-    for _, entry in entries(backup.copies, START, backup.trusted.root):
-        found = found.after(entry, roles[entry.keyid], entry.occurred_at)
+    for _, entry, role in entries(backup.copies, START, backup.trusted.roots):
+        found = found.after(entry, role, entry.occurred_at)
     return found
 
 

@@ -78,7 +78,7 @@ class Backup:
             ConfigurationError: the officers did not give this key such a role.
         """
         signer = self.require_role(key_path, roles)
-        record(self.copies, signer, Deed(action, subject, datetime.now(UTC)), self.trusted.root)
+        record(self.copies, signer, Deed(action, subject, datetime.now(UTC)), self.trusted.roots)
 
     def require_role(self, key_path: Path, roles: tuple[str, ...] = (RESTORER,)) -> Signer:
         """The key in a file, of one of these roles. Raises as `record`."""

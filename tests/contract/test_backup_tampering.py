@@ -18,7 +18,6 @@ from consumers.backup.vault.audit import Deed, record
 from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.client import Client
 from consumers.backup.vault.encryption import wrap_name
-from consumers.backup.vault.trust import follow_root
 from consumers.sink import Partition
 from schemas.errors import BackupRefused
 from tests.unit.backup_people import NOW, Vault
@@ -75,7 +74,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Attacked:
             vault.copies,
             vault.people.restorer,
             Deed("BackupRestored", str(number), NOW),
-            follow_root(vault.copies, vault.root),
+            vault.roots,
         )
         vault.keeper.publish(NOW + timedelta(seconds=number))
         offset += 5

@@ -21,6 +21,7 @@ from consumers.backup.vault.copies import Copies, Copy
 from consumers.backup.vault.creator import Creator, Progress
 from consumers.backup.vault.keeper import Keeper
 from consumers.backup.vault.layout import root_path
+from consumers.backup.vault.roots import Roots
 from consumers.backup.vault.trust import RootPlan, draft_root, new_signer
 from consumers.sink import Partition
 
@@ -101,6 +102,11 @@ class Vault:
         self.records: list[tuple[Partition, ArchivedRecord]] = []
         self._clients = 0
         self.keeper = self.new_keeper()
+
+    @property
+    def roots(self) -> Roots:
+        """The chain of roots, for somebody who has seen nothing but the first."""
+        return Roots(self.copies, self.root)
 
     def new_creator(self) -> Creator:
         """As after a start."""

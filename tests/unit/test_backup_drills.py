@@ -14,7 +14,6 @@ from consumers.backup.archive.settings import KeeperSettings
 from consumers.backup.restore.proof import Account, Proof, Turnover, differences
 from consumers.backup.vault.audit import Deed, record
 from consumers.backup.vault.drills import FAILED, PASSED, Rehearsals
-from consumers.backup.vault.trust import read_root
 from deploy.backup.drill import DrillReport
 from tests.integration.backup_world import RunningWorker
 from tests.unit.backup_people import NOW, Vault
@@ -77,10 +76,9 @@ def test_the_keeper_tells_of_drills(tmp_path: Path) -> None:
 
     with RunningWorker(KeeperWorker(settings, vault.policy, vault.keeper, metrics), metrics) as running:
         running.until(lambda: told("overdue") == 1, "an alarm before the first drill")
-        root = read_root(vault.root).signed
-        record(vault.copies, vault.people.restorer, Deed(PASSED, "all agree", NOW), root)
+        record(vault.copies, vault.people.restorer, Deed(PASSED, "all agree", NOW), vault.roots)
         running.until(lambda: told("overdue") == 0, "no alarm after a drill")
         assert told("timestamp_seconds", outcome="passed") == NOW.timestamp()
-        record(vault.copies, vault.people.restorer, Deed(FAILED, "orders differ", NOW + DAY), root)
+        record(vault.copies, vault.people.restorer, Deed(FAILED, "orders differ", NOW + DAY), vault.roots)
         running.until(lambda: told("overdue") == 1, "an alarm after a failed drill")
     assert told("timestamp_seconds", outcome="failed") == (NOW + DAY).timestamp()

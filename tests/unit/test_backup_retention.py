@@ -25,7 +25,6 @@ from consumers.backup.vault.layout import snapshot_path
 from consumers.backup.vault.needs import is_whole
 from consumers.backup.vault.retention import expirable, kept_spans
 from consumers.backup.vault.targets import ExpiredRange, Expiry, SnapshotTarget
-from consumers.backup.vault.trust import follow_root
 from consumers.sink import Partition
 from schemas.errors import BackupRefused, ConfigurationError
 from tests.unit.backup_people import NOW, Vault
@@ -135,7 +134,7 @@ class Quarter:
 
     def hold(self, name: str, since: datetime, until: datetime) -> None:
         deed = Deed(PLACED, HeldSpan(name=name, since=since, until=until).model_dump_json(), NOW)
-        record(self.vault.copies, self.vault.people.restorer, deed, follow_root(self.vault.copies, self.vault.root))
+        record(self.vault.copies, self.vault.people.restorer, deed, self.vault.roots)
 
 
 def refused(reason: str, attempt: Callable[[], object]) -> None:
@@ -263,13 +262,12 @@ def test_an_open_hold_is_above_the_creators_policy(tmp_path: Path) -> None:
 def test_holds_are_placed_and_released_by_those_who_may(tmp_path: Path) -> None:
     quarter = Quarter(tmp_path, days=60)
     vault, people = quarter.vault, quarter.vault.people
-    root = follow_root(vault.copies, vault.root)
     quarter.hold("inquiry", START, NOW)
     assert quarter.expire() == 0
-    record(vault.copies, people.officers[0], Deed(RELEASED, "inquiry", NOW), root)
+    record(vault.copies, people.officers[0], Deed(RELEASED, "inquiry", NOW), vault.roots)
     assert quarter.expire() > 0
     vault.keeper.publish(NOW)
-    record(vault.copies, people.restorer, Deed(RELEASED, "other", NOW), root)
+    record(vault.copies, people.restorer, Deed(RELEASED, "other", NOW), vault.roots)
     refused("wrong_role", quarter.expire)
     refused("wrong_role", lambda: vault.keeper.publish(NOW))
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tuf.api.metadata import Metadata, Root
 
 from consumers.backup.archive.segments import ArchivedRecord, OpenSegment, extent_of, read_segment
 from consumers.backup.vault.audit import AuditEntry, Deed, SignedEntry, entries, record, verify_audit
@@ -256,13 +255,14 @@ def test_a_frozen_state_expires(vault: Vault) -> None:
 
 
 def test_the_audit_log_is_chained_signed_and_its_end_is_the_keepers(vault: Vault) -> None:
-    root = Metadata[Root].from_bytes(vault.root).signed
     vault.commit(vault.new_creator(), records(0, 5))
     for number in range(3):
-        record(vault.copies, vault.people.restorer, Deed("BackupRestored", f"restore {number}", NOW), root)
+        record(vault.copies, vault.people.restorer, Deed("BackupRestored", f"restore {number}", NOW), vault.roots)
     vault.keeper.publish(NOW)
     vault.client().load(Catalogue())
-    assert [entry.subject for _, entry in entries(vault.copies, START, root)] == [f"restore {n}" for n in range(3)]
+    assert [one.entry.subject for one in entries(vault.copies, START, vault.roots)] == [
+        f"restore {n}" for n in range(3)
+    ]
     whole = vault.files()
     last = [path for path in whole if path.startswith("audit")][-1]
     vault.overwrite({path: content for path, content in whole.items() if path != last})
@@ -272,17 +272,23 @@ def test_the_audit_log_is_chained_signed_and_its_end_is_the_keepers(vault: Vault
     vault.overwrite(whole | {last: json.dumps(told).encode()})
     refused("audit", lambda: vault.client().load(Catalogue()))
     vault.overwrite(whole)
-    refused("audit", lambda: _record_as_stranger(vault, root))
+    refused("audit", lambda: _record_as_stranger(vault))
 
 
 def test_nobody_writes_into_the_audit_log_in_anothers_name(vault: Vault) -> None:
-    root = Metadata[Root].from_bytes(vault.root).signed
     restorer, stranger = vault.people.restorer.public_key.keyid, new_signer()
-    told = {"sequence": 1, "previous_sha256": "", "action": "BackupRestored", "subject": "x", "occurred_at": NOW}
+    told = {
+        "sequence": 1,
+        "previous_sha256": "",
+        "root_version": 1,
+        "action": "BackupRestored",
+        "subject": "x",
+        "occurred_at": NOW,
+    }
     entry = AuditEntry.model_validate({**told, "keyid": restorer})
     forged = SignedEntry(entry=entry, signature=stranger.sign(entry.payload()).signature)
     vault.copies.put_new(numbered(AUDIT, 1), forged.model_dump_json().encode())
-    refused("audit", lambda: verify_audit(vault.copies, START, root))
+    refused("audit", lambda: verify_audit(vault.copies, START, vault.roots))
     vault.commit(vault.new_creator(), records(0, 5))
     refused("audit", lambda: vault.keeper.publish(NOW))
 
@@ -304,9 +310,8 @@ def test_a_creator_does_not_go_on_from_a_commit_that_a_store_planted(vault: Vaul
     refused("unsigned", lambda: vault.keeper.publish(NOW))
 
 
-def _record_as_stranger(vault: Vault, root: Root) -> None:
-    record(vault.copies, new_signer(), Deed("BackupRestored", "x", NOW), root)
-    record(vault.copies, vault.people.restorer, Deed("BackupRestored", "y", NOW), root)
+def _record_as_stranger(vault: Vault) -> None:
+    record(vault.copies, new_signer(), Deed("BackupRestored", "x", NOW), vault.roots)
 
 
 def test_key_files_are_private_and_never_overwritten(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from consumers.backup.vault.commits import START, Link, link_of
 from consumers.backup.vault.copies import Source
 from consumers.backup.vault.kept import audit_end
 from consumers.backup.vault.layout import TIMESTAMPS, metadata_path
+from consumers.backup.vault.roots import Roots
 from consumers.backup.vault.trust import read_root, require_signed
 from schemas.errors import BackupRefused, ConfigurationError, OrdersyncError
 
@@ -42,13 +43,19 @@ _REASONS: tuple[tuple[type[Exception], str, str], ...] = (
 class Trusted:
     """A verified state of the backup."""
 
-    root: Root
+    roots: Roots
+    """The chain of roots; its newest is TUF's."""
     head: Link
     """The newest commit."""
     audit: Link
     """The end of the audit log that the keeper has seen."""
     timestamp_version: int
     expires_at: datetime
+
+    @property
+    def root(self) -> Root:
+        """What the officers said last."""
+        return self.roots.newest
 
 
 class Client:
@@ -85,16 +92,16 @@ class Client:
         """
         trusted = self.refresh()
         load_onto(catalogue, self._source, trusted.head)
-        verify_audit(self._source, START, trusted.root, trusted.audit)
+        verify_audit(self._source, START, trusted.roots, trusted.audit)
         return trusted
 
     def _trusted(self) -> Trusted:
         """From the files that the updater has just verified."""
-        root = read_root((self._dir / "root.json").read_bytes()).signed
+        roots = Roots(self._source, (self._dir / "root.json").read_bytes())
         timestamp = Metadata[Timestamp].from_bytes((self._dir / "timestamp.json").read_bytes()).signed
         targets = (self._dir / "targets.json").read_bytes()
         head = link_of(Metadata[Any].from_bytes(targets).signed.version, targets)
-        return Trusted(root, head, audit_end(timestamp), timestamp.version, timestamp.expires)
+        return Trusted(roots, head, audit_end(timestamp), timestamp.version, timestamp.expires)
 
 
 class _Fetcher(FetcherInterface):

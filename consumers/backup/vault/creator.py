@@ -24,10 +24,11 @@ from consumers.backup.vault.catalogue import Catalogue, load_onto, newest_versio
 from consumers.backup.vault.commits import Commit, Link, link_of, read_commit, sign_commit
 from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.encryption import KeySet, new_key_set, seal
-from consumers.backup.vault.kept import kept_state
+from consumers.backup.vault.kept import kept_state, signing_root
 from consumers.backup.vault.layout import TARGETS, metadata_path, set_path, wrap_path
+from consumers.backup.vault.roots import Roots
 from consumers.backup.vault.targets import NOTHING_EXPIRED, CataloguedFile, Contents, Expiry, SetTarget, Vacancy
-from consumers.backup.vault.trust import follow_root, read_root, require_role
+from consumers.backup.vault.trust import require_role
 from schemas.errors import BackupRefused, PositionConflict
 
 
@@ -49,12 +50,11 @@ class Creator:
         self._policy = policy
         self._copies = copies
         self._signer = signer
-        self._given_root = root
         self._set: KeySet | None = None
         self._set_made_at: datetime | None = None
         self._pending: list[CataloguedFile] = []
-        self.root: Root = read_root(root).signed
-        """What the officers said last, as of `open`."""
+        self.roots = Roots(copies, root)
+        """What the officers said, as of `open` and later."""
 
     def open(self) -> None:
         """Read the catalogue up to the newest commit that this role signed.
@@ -64,7 +64,7 @@ class Creator:
             BackupRefused: what lies there is not what was signed.
             Transient: the copies are away.
         """
-        root = self.root = follow_root(self._copies, self._given_root)
+        root = self.roots.follow()
         require_role(root, "targets", self._signer, "creator")
         version = newest_version(self._copies, TARGETS, self.catalogue.head.version)
         content = self._copies.get(metadata_path("targets", version))
@@ -75,8 +75,9 @@ class Creator:
             require_creator(root, content, version)
         except BackupRefused:
             # What an earlier creator signed, whose key the officers replaced, stands as far as the keeper signed it.
-            if kept_state(self._copies, root).head != head:
+            if kept_state(self._copies, self.roots).head != head:
                 raise
+            signing_root(self.roots, "targets", read_commit(content)[0])
         load_onto(self.catalogue, self._copies, head)
 
     def key_set(self, now: datetime) -> KeySet:

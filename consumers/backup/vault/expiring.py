@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from consumers.backup.policy import Policy
-from consumers.backup.vault.audit import AuditEntry, verify_audit
+from consumers.backup.vault.audit import VerifiedEntry, verify_audit
 from consumers.backup.vault.commits import START
 from consumers.backup.vault.copies import Copies
 from consumers.backup.vault.creator import Creator
 from consumers.backup.vault.holds import Holds
 from consumers.backup.vault.retention import expirable, kept_spans
 from consumers.backup.vault.targets import NOTHING_EXPIRED, Expiry
-from consumers.backup.vault.trust import keys_of
 
 _PAUSE = timedelta(hours=1)
 
@@ -45,12 +44,11 @@ class Expiring:
         """
         if not self.is_due(now):
             return NOTHING_EXPIRED
-        roles = keys_of(self._creator.root)
 
-        def note(entry: AuditEntry) -> None:
-            self._holds = self._holds.after(entry, roles[entry.keyid][0], now)
+        def note(verified: VerifiedEntry) -> None:
+            self._holds = self._holds.after(verified.entry, verified.role, now)
 
-        self._audit = verify_audit(self._copies, self._audit, self._creator.root, told=note)
+        self._audit = verify_audit(self._copies, self._audit, self._creator.roots, told=note)
         catalogue = self._creator.catalogue
         found = expirable(catalogue, kept_spans(catalogue.points, self._retention, self._holds.known(now), now))
         self._due_at = now + _PAUSE if found.is_empty else now

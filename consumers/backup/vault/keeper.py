@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from securesystemslib.signer import Signer
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Timestamp
+from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
 from consumers.backup.policy import Policy
-from consumers.backup.vault.audit import AuditEntry, verify_audit
+from consumers.backup.vault.audit import VerifiedEntry, verify_audit
 from consumers.backup.vault.catalogue import Catalogue, commits_after, load_onto, newest_version, verified_file
 from consumers.backup.vault.client import Client
 from consumers.backup.vault.commits import START, Commit, Link, SignedCommit, link_of
@@ -23,12 +23,13 @@ from consumers.backup.vault.creator import require_creator
 from consumers.backup.vault.drills import Rehearsals
 from consumers.backup.vault.encryption import wrap_name
 from consumers.backup.vault.holds import Holds
-from consumers.backup.vault.kept import AUDIT_FIELD, kept_state
+from consumers.backup.vault.kept import AUDIT_FIELD, kept_state, signing_root
 from consumers.backup.vault.layout import AUDIT, SNAPSHOTS, TIMESTAMPS, metadata_path, numbered, wrap_path
 from consumers.backup.vault.removal import Removal
 from consumers.backup.vault.retention import kept_spans, require_lawful
+from consumers.backup.vault.roots import Roots
 from consumers.backup.vault.targets import SetTarget
-from consumers.backup.vault.trust import follow_root, keys_of, read_root, require_role
+from consumers.backup.vault.trust import require_role
 from schemas.errors import BackupRefused, PositionConflict
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -52,8 +53,7 @@ class Keeper:
         self._copies = copies
         self._signer = signer
         self._client = Client(copies, root, state_dir)
-        self._given_root = root
-        self._root: Root = read_root(root).signed
+        self._roots = Roots(copies, root)
         self._state_dir = state_dir
         self._catalogue = Catalogue()
         self._audit = START
@@ -74,13 +74,13 @@ class Keeper:
             ConfigurationError: the officers did not give this key the role.
             BackupRefused: the copies show an older one, or another.
         """
-        self._root = follow_root(self._copies, self._given_root)
-        require_role(self._root, "timestamp", self._signer, "keeper")
-        kept = kept_state(self._copies, self._root)
+        require_role(self._roots.follow(), "timestamp", self._signer, "keeper")
+        kept = kept_state(self._copies, self._roots)
         remembered = self._state_dir / "timestamp.json"
         if remembered.exists():
             content = remembered.read_bytes()
-            last = link_of(Metadata[Timestamp].from_bytes(content).signed.version, content)
+            signed = Metadata[Timestamp].from_bytes(content)
+            last = link_of(signed.signed.version, content)
             if kept.timestamp.version < last.version or (
                 kept.timestamp.version == last.version and kept.timestamp != last
             ):
@@ -88,13 +88,19 @@ class Keeper:
                     f"the copies show timestamp {kept.timestamp.version}, but {last.version} was signed before",
                     reason="rolled_back",
                 )
+            if signing_root(self._roots, "timestamp", signed) > kept.root_version:
+                raise BackupRefused(
+                    f"timestamp {kept.timestamp.version} is signed with a keeper's key that was withdrawn before "
+                    f"timestamp {last.version}",
+                    reason="unsigned",
+                )
         load_onto(self._catalogue, self._copies, kept.head)
         self._snapshot_version = newest_version(self._copies, SNAPSHOTS, 0)
         self._timestamp_version = newest_version(self._copies, TIMESTAMPS, 0)
         if kept.expires_at is not None:
             # What was signed then was known then.
             self._known_at = kept.expires_at - timedelta(hours=self._policy.trust.timestamp_valid_hours)
-        verify_audit(self._copies, START, self._root, kept.audit, self._note)
+        verify_audit(self._copies, START, self._roots, kept.audit, self._note)
         self._audit = kept.audit
 
     def publish(self, now: datetime) -> Published | None:
@@ -110,7 +116,7 @@ class Keeper:
         self._known_at = now
         audit = self._audit
         if self._copies.get(numbered(AUDIT, audit.version + 1)) is not None:
-            audit = verify_audit(self._copies, audit, self._root, told=self._note)
+            audit = verify_audit(self._copies, audit, self._roots, told=self._note)
         if not (grown or audit != self._audit or self._due_at is None or now >= self._due_at):
             return None
         if self._catalogue.head == START:
@@ -119,18 +125,17 @@ class Keeper:
 
     def remove_expired(self, now: datetime) -> int:
         """Take some of what has expired away from the copies; gives how many files. Raises `Transient`."""
-        return self.removal.advance(self._catalogue, self._root, now)
+        return self.removal.advance(self._catalogue, self._roots, now)
 
-    def _note(self, entry: AuditEntry) -> None:
-        role, _ = keys_of(self._root)[entry.keyid]
-        self.rehearsals = self.rehearsals.after(entry)
-        self._holds = self._holds.after(entry, role, self._known_at)
+    def _note(self, verified: VerifiedEntry) -> None:
+        self.rehearsals = self.rehearsals.after(verified.entry)
+        self._holds = self._holds.after(verified.entry, verified.role, self._known_at)
 
     def _take_commits(self, now: datetime) -> bool:
         """Prove and take the commits after the last one; whether there were any."""
         head = self._catalogue.head
         for version, content in commits_after(self._copies, head):
-            commit = require_creator(self._root, content, version)
+            commit = require_creator(self._roots.newest, content, version)
             if commit.previous_sha256 != self._catalogue.head.sha256:
                 raise BackupRefused(
                     f"commit {version} does not build on commit {version - 1} as it was signed: the creator rewrote "
@@ -190,7 +195,9 @@ class Keeper:
         )
         self._put("timestamp", Metadata(timestamp))
         # What it has signed it must see again; and it is remembered with that.
-        self._root, self._audit = self._client.refresh(timestamp.version).root, audit
+        self._client.refresh(timestamp.version)
+        self._roots.follow()
+        self._audit = audit
         self._due_at = now + valid / 2
         return Published(head, timestamp.version, now)
 

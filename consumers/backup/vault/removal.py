@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from securesystemslib.signer import Signer
-from tuf.api.metadata import Root
 
 from consumers.backup.policy import Retention
 from consumers.backup.vault.audit import Deed, record
 from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.copies import Copies, Copy
 from consumers.backup.vault.holdings import Expired
+from consumers.backup.vault.roots import Roots
 from schemas.errors import ConfigurationError, Transient
 
 REMOVED = "FilesRemoved"
@@ -39,7 +39,7 @@ class Removal:
         """Of the commit that a copy is in the middle of: how many files are away."""
         self._not_before: dict[str, datetime] = {}
 
-    def advance(self, catalogue: Catalogue, root: Root, now: datetime) -> int:
+    def advance(self, catalogue: Catalogue, roots: Roots, now: datetime) -> int:
         """Remove some files that expired long enough ago; gives how many. The rest comes with the next calls.
 
         A copy that is away, or keeps files by object lock, is asked again later and holds up no other.
@@ -51,13 +51,13 @@ class Removal:
         if not due:
             return 0
         self._done = self._done or self._read()
-        return sum(self._advance(copy, due, root, now) for copy in self._copies.copies)
+        return sum(self._advance(copy, due, roots, now) for copy in self._copies.copies)
 
     @property
     def _grace(self) -> timedelta:
         return timedelta(hours=self._retention.grace_hours)
 
-    def _advance(self, copy: Copy, due: list[Expired], root: Root, now: datetime) -> int:
+    def _advance(self, copy: Copy, due: list[Expired], roots: Roots, now: datetime) -> int:
         left = [one for one in due if one.version > self._done.get(copy.name, 0)]
         if not left or now < self._not_before.get(copy.name, now):
             return 0
@@ -76,7 +76,7 @@ class Removal:
                 self._begun[copy.name] = begun + removed
             if begun + removed == len(expired.paths):
                 subject = f"{len(expired.paths)} files of commit {expired.version} from copy {copy.name}"
-                record(self._copies, self._signer, Deed(REMOVED, subject, now), root)
+                record(self._copies, self._signer, Deed(REMOVED, subject, now), roots)
                 self._done[copy.name] = expired.version
                 self._begun[copy.name] = 0
                 self._write()

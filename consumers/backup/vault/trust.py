@@ -21,8 +21,6 @@ from securesystemslib.signer import CryptoSigner, Key, Signature, Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
-from consumers.backup.vault.copies import Source
-from consumers.backup.vault.layout import root_path
 from schemas.errors import BackupRefused, ConfigurationError
 
 OFFICERS = 2
@@ -152,27 +150,6 @@ def require_signed(root: Metadata[Root]) -> None:
         raise BackupRefused(
             f"the root has {len(result.signed)} valid signatures of officers, it needs {OFFICERS}", reason="unsigned"
         )
-
-
-def follow_root(source: Source, given: bytes) -> Root:
-    """The newest root that the copies hold and that leads back to the given one, signature by signature.
-
-    Raises:
-        BackupRefused: the given root, or a newer one, is not signed by its officers and by those before.
-    """
-    root = read_root(given)
-    require_signed(root)
-    while (content := source.get(root_path(root.signed.version + 1))) is not None:
-        newer = read_root(content)
-        try:
-            root.signed.verify_delegate("root", newer.signed_bytes, newer.signatures)
-        except (RepositoryError, ValueError) as exc:
-            raise BackupRefused(f"a newer root is not signed by the officers before: {exc}", reason="unsigned") from exc
-        require_signed(newer)
-        if newer.signed.version != root.signed.version + 1:
-            raise BackupRefused(f"root {root.signed.version + 1} says {newer.signed.version}", reason="swapped")
-        root = newer
-    return root.signed
 
 
 def require_role(root: Root, role: str, signer: Signer, who: str) -> None:
