@@ -94,8 +94,10 @@ def balances_of(
 
 
 def _currency_of(settlement: Settlement | None) -> str:
-    documents = [] if settlement is None else [*settlement.invoices, *settlement.payments]
-    return documents[0].document_currency_code if documents else ""
+    if settlement is None:
+        return ""
+    invoiced = [one.document_currency_code for one in settlement.invoices]
+    return next(iter(invoiced + [one.document_currency_code for one in settlement.payments]), "")
 
 
 class _MovedLine(NamedTuple):

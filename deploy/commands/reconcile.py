@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from deploy.commands.cutover import compare, totals
 from deploy.commands.options import DISAGREEMENT, home_option, json_option, print_json
 
 if TYPE_CHECKING:
     from consumers.reconcile.repair import RepairOutcome
 
 
-@click.command("reconcile")
+@click.group("reconcile", invoke_without_command=True)
 @home_option
 @json_option
 @click.option(
@@ -52,7 +53,14 @@ def command(
 
     Prints control totals and every differing order with the field, both values and the money at stake. Exit code 3
     where systems differ or the ledger does not balance.
+
+    `compare` and `totals` look at any two systems, and at all orders as of any time; see their own --help.
     """
+    if ctx.invoked_subcommand is not None:
+        if repair or dry_run or order_ids or reason or settle_seconds is not None or as_json:
+            raise click.UsageError(f"options of `reconcile` go after `{ctx.invoked_subcommand}`, where it has them")
+        ctx.obj = home
+        return
     # Only here: they lead to every library that there is.
     from consumers.reconcile.publication import publish as publish_report
     from consumers.reconcile.reconciliation import reconcile
@@ -90,3 +98,7 @@ def command(
             click.echo(f"{'done' if one.is_done else 'not done' if not dry_run else 'would'}  {one.told}")
         report.show(Console(highlight=False))
     ctx.exit(0 if report.agrees else DISAGREEMENT)
+
+
+command.add_command(compare)
+command.add_command(totals)
