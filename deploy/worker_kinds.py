@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
-from deploy.worker import Assembled, WorkerKind
+from deploy.worker import Assembled, Worker, WorkerKind
 from schemas.errors import ConfigurationError
 from schemas.registry import SchemaRegistry
+from schemas.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from consumers.registry import SinkDefinition
+
+S = TypeVar("S", bound=WorkerSettings)
 
 API = "api"
 
@@ -29,6 +33,10 @@ STREAMS = "streams"
 LAG = "lag"
 
 FIGURES = "figures"
+
+_QUEUES = "needs a database of its own for the vendors' queues; who has such vendors adds both: vendors.md"
+NOT_DEPLOYED = {"deliveries": _QUEUES, "webhooks": _QUEUES, "vendor-files": _QUEUES}
+"""Kinds of workers that neither the compose file nor the manifests start by themselves, with the reason."""
 
 
 def worker_kinds() -> dict[str, WorkerKind]:
@@ -54,6 +62,26 @@ def kind_of(name: str) -> WorkerKind:
     return kind
 
 
+@contextmanager
+def _libraries_of(extra: str) -> Iterator[None]:
+    """Around the imports of a worker whose libraries are an extra.
+
+    Raises:
+        ConfigurationError: they are not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(f"{exc}: the worker's libraries are missing; install ordersync[{extra}]") from exc
+
+
+def _with_schemas(settings: type[S], make: Callable[[S, SchemaRegistry, CollectorRegistry], Worker]) -> Assembled:
+    """A worker that looks up schemas."""
+    known = settings.load()
+    schemas = SchemaRegistry(known.registry)
+    return Assembled(known, lambda: make(known, schemas, REGISTRY))
+
+
 def _streams() -> Assembled:
     # Only here: Faust's app reads the environment when it is imported.
     from streams.settings import StreamsSettings
@@ -63,12 +91,7 @@ def _streams() -> Assembled:
 
 
 def _sink(definition: SinkDefinition[Any]) -> Callable[[], Assembled]:
-    def assemble() -> Assembled:
-        settings = definition.settings.load()
-        schemas = SchemaRegistry(settings.registry)
-        return Assembled(settings, lambda: definition.runner(settings, schemas, REGISTRY))
-
-    return assemble
+    return lambda: _with_schemas(definition.settings, definition.runner)
 
 
 def _capture() -> Assembled:
@@ -76,21 +99,21 @@ def _capture() -> Assembled:
     from producers.cdc.settings import CaptureSettings
     from producers.cdc.worker import CaptureWorker
 
-    settings = CaptureSettings.load()
-    schemas = SchemaRegistry(settings.registry)
-    return Assembled(settings, lambda: CaptureWorker(settings, schemas, REGISTRY))
+    return _with_schemas(CaptureSettings, CaptureWorker)
 
 
 def _archive() -> Assembled:
     # Only here: the libraries of the backup are an extra.
-    from deploy.backup.workers import archive
+    with _libraries_of("backup"):
+        from deploy.backup.workers import archive
 
     return archive()
 
 
 def _keeper() -> Assembled:
     # Only here: the libraries of the backup are an extra.
-    from deploy.backup.workers import keeper
+    with _libraries_of("backup"):
+        from deploy.backup.workers import keeper
 
     return keeper()
 
@@ -100,35 +123,25 @@ def _reconcile() -> Assembled:
     from consumers.reconcile.settings import ContinuousSettings
     from consumers.reconcile.worker import ReconcileWorker
 
-    settings = ContinuousSettings.load()
-    schemas = SchemaRegistry(settings.registry)
-    return Assembled(settings, lambda: ReconcileWorker(settings, schemas, REGISTRY))
+    return _with_schemas(ContinuousSettings, ReconcileWorker)
 
 
 def _api() -> Assembled:
     # Only here: the libraries of the API are an extra.
-    try:
+    with _libraries_of(API):
         from producers.api.settings import ApiSettings
         from producers.api.worker import ApiWorker
-    except ModuleNotFoundError as exc:
-        raise ConfigurationError(f"{exc}: the API's libraries are missing; install ordersync[api]") from exc
 
-    settings = ApiSettings.load()
-    schemas = SchemaRegistry(settings.registry)
-    return Assembled(settings, lambda: ApiWorker(settings, schemas, REGISTRY))
+    return _with_schemas(ApiSettings, ApiWorker)
 
 
 def _documents() -> Assembled:
     # Only here: the libraries of the API, whose intake it uses, are an extra.
-    try:
+    with _libraries_of(DOCUMENTS):
         from producers.documents.settings import DocumentsSettings
         from producers.documents.worker import DocumentsWorker
-    except ModuleNotFoundError as exc:
-        raise ConfigurationError(f"{exc}: libraries are missing; install ordersync[documents]") from exc
 
-    settings = DocumentsSettings.load()
-    schemas = SchemaRegistry(settings.registry)
-    return Assembled(settings, lambda: DocumentsWorker(settings, schemas, REGISTRY))
+    return _with_schemas(DocumentsSettings, DocumentsWorker)
 
 
 def _webhooks() -> Assembled:
@@ -159,15 +172,11 @@ def _lag() -> Assembled:
 
 def _console() -> Assembled:
     # Only here: the libraries of the console are an extra.
-    try:
+    with _libraries_of(CONSOLE):
         from deploy.console.settings import ConsoleSettings
         from deploy.console.worker import ConsoleWorker
-    except ModuleNotFoundError as exc:
-        raise ConfigurationError(f"{exc}: the console's libraries are missing; install ordersync[console]") from exc
 
-    settings = ConsoleSettings.load()
-    schemas = SchemaRegistry(settings.registry)
-    return Assembled(settings, lambda: ConsoleWorker(settings, schemas))
+    return _with_schemas(ConsoleSettings, lambda settings, schemas, _: ConsoleWorker(settings, schemas))
 
 
 _BACKUP = {

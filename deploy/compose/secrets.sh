@@ -42,6 +42,7 @@ for number in 1 2 3; do
 done
 certificate postgres "DNS:postgres,DNS:localhost,IP:127.0.0.1"
 certificate api "DNS:api,DNS:localhost,IP:127.0.0.1"
+certificate console "DNS:console,DNS:localhost,IP:127.0.0.1"
 certificate admin "DNS:admin"
 
 sed -n 's|^ *file: \./secrets/passwords/||p' "$here/compose.yaml" | while read -r name; do

@@ -143,5 +143,21 @@ WORKERS = (
         reaches_database=True,
     ),
     DeployedWorker("lag", "lag", memory="256Mi"),
+    DeployedWorker("figures", "figures", _own(LEDGER, "figures"), memory="256Mi", reaches_database=True),
+    DeployedWorker(
+        "console",
+        "console",
+        {
+            "HOST": "0.0.0.0",
+            "PORT": "8443",
+            "PUBLIC_URL": "https://console.example.com",
+            "USERS": f"{DATA}/users.json",
+            "TLS_CERTIFICATE": f"{SECRETS}/tls/tls.crt",
+            "TLS_KEY": f"{SECRETS}/tls/tls.key",
+        },
+        kept=Kept.NEEDED,
+        mounts={"tls": "console-tls"},
+        port=8443,
+    ),
 )
 """Every worker of an installation; those that serve no purpose there are set to no replicas by an overlay."""

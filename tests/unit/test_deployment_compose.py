@@ -14,21 +14,13 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from consumers.backup.archive.settings import ArchiveSettings, KeeperSettings
-from consumers.reconcile.settings import ContinuousSettings
-from consumers.registry import PARTNER_SINKS, SINKS
 from deploy.compose import provisioning
-from deploy.telemetry.lag.worker import LagSettings
-from deploy.telemetry.ledger_figures import FiguresSettings
-from deploy.worker_kinds import kind_of
+from deploy.settings_reference import settings_classes
+from deploy.worker_kinds import NOT_DEPLOYED, kind_of, worker_kinds
 from producers.api.clients import Clients
-from producers.api.settings import ApiSettings
-from producers.cdc.settings import CaptureSettings
-from producers.documents.settings import DocumentsSettings
 from schemas.database_roles import ROLES
 from schemas.grants import PRINCIPALS
 from schemas.settings import WorkerSettings
-from streams.settings import StreamsSettings
 
 COMPOSE = Path(provisioning.__file__).parent
 PUBLISHED = Path(__file__).parent / "published_schemas"
@@ -36,18 +28,7 @@ FILE = yaml.safe_load((COMPOSE / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 WORKERS = {name: one for name, one in SERVICES.items() if (one.get("command") or [""])[0] == "worker"}
 PREPARING = ("databases", "cluster")
-SETTINGS: dict[str, type[WorkerSettings]] = {
-    "capture": CaptureSettings,
-    "streams": StreamsSettings,
-    "archive": ArchiveSettings,
-    "keeper": KeeperSettings,
-    "api": ApiSettings,
-    "documents": DocumentsSettings,
-    "reconcile": ContinuousSettings,
-    "lag": LagSettings,
-    "figures": FiguresSettings,
-    **{name: one.settings for name, one in (SINKS | PARTNER_SINKS).items()},
-}
+SETTINGS = settings_classes()
 
 
 def test_the_file_is_valid_by_the_compose_specification() -> None:
@@ -59,8 +40,7 @@ def test_the_file_is_valid_by_the_compose_specification() -> None:
 def test_every_kind_of_worker_is_there() -> None:
     core = {"capture", "streams", "erp", "warehouse", "backup"}
     assert {kind(name) for name in WORKERS if is_small(name)} == core
-    further = {"vendors", "archive", "keeper", "api", "documents", "reconcile", "lag"}
-    assert {kind(name) for name in WORKERS} >= core | further
+    assert {kind(name) for name in WORKERS} == set(worker_kinds()) - set(NOT_DEPLOYED)
     assert {name for name, one in WORKERS.items() if "full" not in one["profiles"]} == set()
 
 
@@ -108,17 +88,22 @@ def test_a_container_may_do_no_more_than_it_must(name: str) -> None:
 
 def test_only_doors_for_people_and_partners_are_open_and_only_on_this_machine() -> None:
     published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
-    assert set(published) == {"api", "prometheus", "grafana"}
+    assert set(published) == {"api", "console", "prometheus", "grafana"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
-    assert published["api"][0].endswith(f":{SERVICES['api']['environment']['ORDERSYNC_PORT']}")
+    for name in ("api", "console"):
+        assert published[name][0].endswith(f":{SERVICES[name]['environment']['ORDERSYNC_PORT']}")
+    browsers = SERVICES["console"]["environment"]["ORDERSYNC_PUBLIC_URL"]
+    assert browsers.removeprefix("https://localhost") == f":{published['console'][0].split(':')[1]}"
     assert FILE["networks"]["servers"]["internal"] is True
 
 
 def test_every_address_is_a_service_and_every_dependency_is_in_the_same_profile() -> None:
     for name, service in SERVICES.items():
-        told = json.dumps(service.get("environment", {}))
+        environment = service.get("environment", {})
+        # Browsers are outside.
+        told = json.dumps({key: value for key, value in environment.items() if key != "ORDERSYNC_PUBLIC_URL"})
         hosts = re.findall(r"([a-z][a-z0-9-]*):\d{4,5}\b", told)
-        hosts += [value for key, value in service.get("environment", {}).items() if key == "ORDERSYNC_DATABASE__HOST"]
+        hosts += [value for key, value in environment.items() if key == "ORDERSYNC_DATABASE__HOST"]
         assert set(hosts) <= set(SERVICES), name
         for other in service.get("depends_on", {}):
             assert set(service["profiles"]) <= set(SERVICES[other]["profiles"]), f"{name} needs {other}"
@@ -159,7 +144,7 @@ def test_secrets_are_made_once_and_fit_what_reads_them(secrets: Path) -> None:
     assert {path: path.read_bytes() for path in secrets.rglob("*") if path.is_file()} == before
     assert secrets.stat().st_mode & 0o077 == 0
     Clients.read(secrets / "clients.toml").of((secrets / "partner.key").read_text()).require("orders:write")
-    for name in ("kafka-1", "kafka-2", "kafka-3", "postgres", "api"):
+    for name in ("kafka-1", "kafka-2", "kafka-3", "postgres", "api", "console"):
         verified = ["openssl", "verify", "-CAfile", "ca.pem", "-verify_hostname", name, f"{name}.crt"]
         subprocess.run(verified, cwd=secrets, check=True, capture_output=True)
 

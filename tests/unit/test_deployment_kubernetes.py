@@ -19,7 +19,7 @@ import yaml
 from deploy.kubernetes.generation import BASE, written
 from deploy.kubernetes.preparation import PreparationSettings
 from deploy.kubernetes.workers import WORKERS
-from deploy.worker_kinds import kind_of
+from deploy.worker_kinds import NOT_DEPLOYED, kind_of, worker_kinds
 from schemas.database_roles import ROLES
 from schemas.grants import PRINCIPALS
 from schemas.settings import WorkerSettings
@@ -96,6 +96,10 @@ def test_what_is_written_from_the_tables_is_as_they_say() -> None:
     for name, content in written().items():
         stale = f"base/{name} is not what the tables say: run python -m deploy.kubernetes.generation"
         assert (BASE / name).read_text() == content, stale
+
+
+def test_every_kind_of_worker_is_there() -> None:
+    assert {kind_of(worker.name).name for worker in WORKERS} == set(worker_kinds()) - set(NOT_DEPLOYED)
 
 
 def test_every_manifest_is_valid_by_its_published_schema() -> None:
