@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from consumers.reconcile.settings import SourceSettings
 from deploy.cli import run
 from deploy.demo.business import Business, BusinessPlan, create_tables
 from deploy.demo.transactions import System
 from deploy.local.endpoints import Endpoints
 from schemas.codec import TopicCodec
 from schemas.models import FxRate, OrderEvent, OrderState, SourcePosition
+from schemas.settings import DatabaseSettings
 from schemas.topics import FX_RATES, ORDER_EVENTS, ORDER_STATE
 from tests.conftest import DatabaseFactory
 from tests.integration.reconcile_world import NOW, World, world_of
@@ -49,7 +49,8 @@ def world(stack: Endpoints, module_database_factory: DatabaseFactory) -> Iterato
         world.write_everywhere()
         _restore(world)
         yield world
-        AdminClient(stack.kafka().client_config()).delete_topics([PREFIX + ORDER_STATE])[PREFIX + ORDER_STATE].result()
+        admin = AdminClient(stack.kafka().client_config())
+        admin.delete_topics([PREFIX + ORDER_STATE])[PREFIX + ORDER_STATE].result()
 
 
 def _restore(world: World) -> None:
@@ -64,27 +65,29 @@ def _restore(world: World) -> None:
 
 
 @pytest.fixture
-def named(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def named(stack: Endpoints, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The world's systems in the environment, as a deployment names them."""
     settings = world.settings
-    monkeypatch.setenv("ORDERSYNC_SOURCES", json.dumps([_source(source) for source in settings.sources]))
+    sources = [{"mapping": source.mapping, "database": _where(source.database)} for source in settings.sources]
+    environment = stack.environment() | {"ORDERSYNC_SOURCES": json.dumps(sources)}
     for name, database in (("ERP", settings.erp), ("LEDGER", settings.ledger)):
-        for key in ("host", "port", "dbname", "user"):
-            monkeypatch.setenv(f"ORDERSYNC_{name}__{key.upper()}", str(getattr(database, key)))
-    monkeypatch.setenv("ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS", settings.kafka.bootstrap_servers)
-    monkeypatch.setenv("ORDERSYNC_REGISTRY__URL", settings.registry.url)
+        environment |= {f"ORDERSYNC_{name}__{key.upper()}": value for key, value in _where(database).items()}
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
     return world
 
 
-def _source(source: SourceSettings) -> dict[str, Any]:
-    database = source.database
-    where = {"host": database.host, "port": database.port, "dbname": database.dbname, "user": database.user}
-    return {"mapping": source.mapping, "database": where}
+def _where(database: DatabaseSettings) -> dict[str, str]:
+    found = database.model_dump(exclude_none=True, exclude={"password"})
+    secret = {} if database.password is None else {"password": database.password.get_secret_value()}
+    return {name: str(value) for name, value in found.items()} | secret
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
     code = run(["reconcile", *arguments, "--json"])
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    assert out, err
+    found: dict[str, Any] = json.loads(out)
     return code, found
 
 
