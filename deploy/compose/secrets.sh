@@ -49,8 +49,16 @@ sed -n 's|^ *file: \./secrets/passwords/||p' "$here/compose.yaml" | while read -
     [ -e "passwords/$name" ] || random >"passwords/$name"
 done
 
-[ -e registry.properties ] ||
-    printf 'apicurio.datasource.password=%s\n' "$(cat passwords/registry)" >registry.properties
+# Everybody may read schemas; who deploys them may write. Made anew each time, so that it follows the passwords.
+{
+    printf 'apicurio.datasource.password=%s\n' "$(cat passwords/registry)"
+    printf '%s=true\n' quarkus.http.auth.basic quarkus.security.users.embedded.plain-text \
+        apicurio.auth.role-based-authorization apicurio.auth.anonymous-read-access.enabled
+    for name in admin deployer; do
+        printf 'quarkus.security.users.embedded.users.%s=%s\n' "$name" "$(cat "passwords/$name")"
+        printf 'quarkus.security.users.embedded.roles.%s=sr-admin\n' "$name"
+    done
+} >registry.properties
 
 # The first partner: whoever has the file partner.key may place orders. The service needs its hash only.
 if [ ! -e clients.toml ]; then

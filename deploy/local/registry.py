@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -68,7 +68,7 @@ class RegistryServer(Server):
         database = self._database()
         secrets = {"apicurio.datasource.password": secret_of(database.password, database.password_file) or ""}
         if self._security is not None:
-            secrets |= _writers(self._security)
+            secrets |= writers(self._security)
         configuration = self._directory / "config" / "application.properties"
         write_private(configuration, "".join(f"{name}={value}\n" for name, value in secrets.items()))
         environment = plain_environment() | self._settings(database)
@@ -95,15 +95,18 @@ class RegistryServer(Server):
         }
 
 
-def _writers(files: SecurityFiles) -> dict[str, str]:
-    """Everybody may read schemas; who deploys them may write, with HTTP's basic authentication on loopback."""
+def writers(files: SecurityFiles, names: Sequence[str] = (ADMINISTRATOR, DEPLOYER)) -> dict[str, str]:
+    """Everybody may read schemas; who deploys them may write, with HTTP's basic authentication.
+
+    The compose file and the manifests say the same; a test compares them with this.
+    """
     properties = {
         "quarkus.http.auth.basic": "true",
         "quarkus.security.users.embedded.plain-text": "true",
         "apicurio.auth.role-based-authorization": "true",
         "apicurio.auth.anonymous-read-access.enabled": "true",
     }
-    for name in (ADMINISTRATOR, DEPLOYER):
+    for name in names:
         properties[f"quarkus.security.users.embedded.users.{name}"] = files.ensure_password(name)
         properties[f"quarkus.security.users.embedded.roles.{name}"] = "sr-admin"
     return properties

@@ -15,11 +15,13 @@ import yaml
 from pydantic import BaseModel
 
 from deploy.compose import provisioning
+from deploy.local.registry import writers
+from deploy.security.files import SecurityFiles, write_private
 from deploy.settings_reference import settings_classes
 from deploy.worker_kinds import NOT_DEPLOYED, kind_of, worker_kinds
 from producers.api.clients import Clients
 from schemas.database_roles import ROLES
-from schemas.grants import PRINCIPALS
+from schemas.grants import ADMINISTRATOR, DEPLOYER, PRINCIPALS
 from schemas.settings import WorkerSettings
 
 COMPOSE = Path(provisioning.__file__).parent
@@ -147,6 +149,19 @@ def test_secrets_are_made_once_and_fit_what_reads_them(secrets: Path) -> None:
     for name in ("kafka-1", "kafka-2", "kafka-3", "postgres", "api", "console"):
         verified = ["openssl", "verify", "-CAfile", "ca.pem", "-verify_hostname", name, f"{name}.crt"]
         subprocess.run(verified, cwd=secrets, check=True, capture_output=True)
+
+
+def test_the_registry_lets_only_those_write_who_register_schemas(secrets: Path, tmp_path: Path) -> None:
+    told = dict(line.split("=", 1) for line in (secrets / "registry.properties").read_text().splitlines())
+    files = SecurityFiles(tmp_path)
+    for name in (ADMINISTRATOR, DEPLOYER):
+        write_private(files.password_file(name), (secrets / "passwords" / name).read_text())
+    password = (secrets / "passwords" / "registry").read_text().strip()
+    # As on one machine, where the tests ask the registry itself.
+    assert told == writers(files) | {"apicurio.datasource.password": password}
+    for name, service in SERVICES.items():
+        user = service.get("environment", {}).get("ORDERSYNC_REGISTRY__USERNAME")
+        assert user == (ADMINISTRATOR if name in PREPARING else None), name
 
 
 def test_prometheus_asks_every_worker() -> None:

@@ -19,9 +19,11 @@ import yaml
 from deploy.kubernetes.generation import BASE, written
 from deploy.kubernetes.preparation import PreparationSettings
 from deploy.kubernetes.workers import WORKERS
+from deploy.local.registry import writers
+from deploy.security.files import SecurityFiles, write_private
 from deploy.worker_kinds import NOT_DEPLOYED, kind_of, worker_kinds
 from schemas.database_roles import ROLES
-from schemas.grants import PRINCIPALS
+from schemas.grants import DEPLOYER, PRINCIPALS
 from schemas.settings import WorkerSettings
 from schemas.topics import CATALOGUE
 from tests.unit.kustomization import Manifest, rendered
@@ -240,6 +242,23 @@ def test_partitions_copies_and_scaling_fit_one_another(size: str) -> None:
     brokers = named(size, "KafkaNodePool")["brokers"]["spec"]["replicas"]
     assert brokers >= 3 and {one["spec"]["replicas"] for one in topics.values()} == {3}
     assert named(size, "Kafka")["ordersync"]["spec"]["kafka"]["config"]["min.insync.replicas"] == 2
+
+
+def test_the_registry_lets_only_the_deployer_write(tmp_path: Path) -> None:
+    registry = next(pod for name, pod in pods("small") if name == "registry")
+    (settings,) = [one["projected"]["sources"] for one in registry["volumes"] if one["name"] == "settings"]
+    told = dict(named("small", "ConfigMap")["registry"]["data"])
+    secret = {one["secret"]["name"]: one["secret"]["items"][0]["path"] for one in settings if "secret" in one}
+    assert secret["registry-postgres"] == "apicurio.datasource.password"
+    files = SecurityFiles(tmp_path)
+    write_private(files.password_file(DEPLOYER), "secret")
+    expected = {name: value for name, value in writers(files, (DEPLOYER,)).items() if value != "secret"}
+    assert told == expected
+    assert secret[DEPLOYER] == (writers(files, (DEPLOYER,)).keys() - expected.keys()).pop()
+    for name, pod in pods("small"):
+        for container in pod["containers"]:
+            users = [one["value"] for one in container["env"] if one["name"] == "ORDERSYNC_REGISTRY__USERNAME"]
+            assert users == ([DEPLOYER] if container["name"] == "prepare" else []), name
 
 
 def test_nothing_is_open_that_no_policy_names() -> None:
