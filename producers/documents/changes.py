@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from decimal import Decimal
 
-from producers.documents.drafting import Doubt
+from producers.documents.doubts import Doubt
 from producers.documents.order import Kind, LineAction, ReadLine, ReadOrder, ReadParty
 from schemas.models import OrderLine, SalesOrder
 

@@ -12,7 +12,8 @@ from producers.api.documents import ChangedOrder, NewOrder
 from producers.documents import mail
 from producers.documents.changes import whole_order
 from producers.documents.corrections import corrected
-from producers.documents.drafting import Doubt, Draft, Drafting
+from producers.documents.doubts import Doubt
+from producers.documents.drafting import Draft, Drafting
 from producers.documents.identity import order_id_of
 from producers.documents.limits import Limits
 from producers.documents.masters import Masters

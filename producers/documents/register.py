@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from producers.documents.drafting import Doubt
+from producers.documents.doubts import Doubt
 from producers.documents.masters import name_key
 from producers.documents.order import ReadOrder
 from producers.documents.originals import DocumentId

@@ -12,7 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from producers.documents.drafting import Draft, Drafting, no_alias
+from producers.documents.drafting import Draft, Drafting
+from producers.documents.identification import no_alias
 from producers.documents.limits import Limits
 from producers.documents.masters import Masters
 from producers.documents.order import ReadOrder

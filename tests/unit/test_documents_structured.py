@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.documents.drafting import Drafting, no_alias
+from producers.documents.drafting import Drafting
+from producers.documents.identification import no_alias
 from producers.documents.limits import Limits
 from producers.documents.order import Kind, LineAction, ReadOrder
 from producers.documents.reading import Reader, Readings, media_of

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from producers.documents.drafting import Draft, Drafting, no_alias
+from producers.documents.drafting import Draft, Drafting
+from producers.documents.identification import no_alias
 from producers.documents.masters import KnownCustomer, Masters
 from producers.documents.numbers import day_of, decimal_mark_of, number_of
 from producers.documents.order import Kind, ReadOrder
