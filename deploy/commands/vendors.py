@@ -70,11 +70,7 @@ def status(as_json: bool) -> None:
     """What is waiting, given up and closed, vendor by vendor."""
     with closing(_queues()) as queues:
         rows = queues.status()
-    if as_json:
-        for row in rows:
-            print_json(row)
-        return
-    _show(rows, "Nothing is queued for any vendor.")
+    _show(rows, as_json, "Nothing is queued for any vendor.")
 
 
 @command.command("dead-letters")
@@ -84,11 +80,7 @@ def dead_letters(vendor: str | None, as_json: bool) -> None:
     """Updates that were given up, and why; `retry` delivers them again."""
     with closing(_queues()) as queues:
         rows = queues.dead_letters(vendor)
-    if as_json:
-        for row in rows:
-            print_json(row)
-        return
-    _show(rows, "No update was given up.")
+    _show(rows, as_json, "No update was given up.")
 
 
 @command.command("unacknowledged")
@@ -97,11 +89,7 @@ def unacknowledged(as_json: bool) -> None:
     """Updates that vendors have not acknowledged within the time that their profile allows, oldest first."""
     with closing(_queues()) as queues:
         rows = queues.unacknowledged()
-    if as_json:
-        for row in rows:
-            print_json(row)
-        return
-    _show(rows, "Every update was acknowledged in time.")
+    _show(rows, as_json, "Every update was acknowledged in time.")
 
 
 @command.command("acknowledge")
@@ -149,7 +137,11 @@ def _queues() -> VendorQueues:
     return VendorQueues()
 
 
-def _show(rows: list[dict[str, Any]], nothing: str) -> None:
+def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
+    if as_json:
+        for row in rows:
+            print_json(row)
+        return
     if not rows:
         click.echo(nothing)
         return
