@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
 import threading
-from contextlib import ExitStack, nullcontext, suppress
-from typing import Any
+from contextlib import ExitStack
 
-import uvicorn
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -24,13 +20,11 @@ from deploy.console.people.users import Users
 from deploy.console.settings import ConsoleSettings
 from deploy.console.web.app import console_app
 from deploy.console.web.service import Service
+from producers.serving import HttpServer
 from schemas.codec.topic import SchemaIds
-from schemas.errors import ConfigurationError, Transient
+from schemas.errors import Transient
 from streams.rules.governance import rules_of
 
-_log = logging.getLogger(__name__)
-_LOOK_SECONDS = 0.1
-_BACKLOG = 128
 _ANSWER_SECONDS = 15.0
 
 
@@ -69,19 +63,20 @@ class ConsoleWorker:
             self._flow,
             rules,
         )
-        self.port: int | None = None
+        self._server = HttpServer(settings)
+
+    @property
+    def port(self) -> int | None:
         """Where it listens, once it does."""
+        return self._server.port
 
     def run(self, stop: threading.Event) -> None:
         """Follow the topics and serve until `stop`, then finish what is in hand."""
         with self._parts:
             self._feed.start()
             self._flow.start()
-            with self._listening() as listening:
-                self.port = listening.getsockname()[1]
-                scheme = "https" if self._settings.tls_certificate is not None else "http"
-                _log.info("serving on %s://%s:%d", scheme, self._settings.host, self.port)
-                asyncio.run(self._serve(listening, stop))
+            with self._server:
+                asyncio.run(self._serve(stop))
         if self._feed.failure is not None:
             raise self._feed.failure
 
@@ -89,52 +84,9 @@ class ConsoleWorker:
         """Whether it serves and its index goes on."""
         return self.port is not None and self._feed.failure is None
 
-    async def _serve(self, listening: socket.socket, stop: threading.Event) -> None:
-        server = _Server(uvicorn.Config(console_app(self._service), **self._options()))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not serving.done():
-            if stop.is_set() or self._feed.failure is not None:
-                server.should_exit = True
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(serving), _LOOK_SECONDS)
-        serving.result()
-
-    def _options(self) -> dict[str, Any]:
-        settings = self._settings
-        return {
-            "http": "httptools",
-            "ws": "none",
-            "lifespan": "off",
-            "access_log": False,
-            "log_config": None,
-            "server_header": False,
-            "proxy_headers": False,
-            "timeout_graceful_shutdown": max(1, round(settings.stop_seconds)),
-            "ssl_certfile": settings.tls_certificate,
-            "ssl_keyfile": settings.tls_key,
-        }
-
-    def _listening(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            made.bind((self._settings.host, self._settings.port))
-            made.listen(_BACKLOG)
-        except OSError as exc:
-            made.close()
-            where = f"{self._settings.host}:{self._settings.port}"
-            raise ConfigurationError(f"cannot listen on {where}: {exc.strerror}; see ORDERSYNC_PORT") from exc
-        return made
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the process that hosts the worker."""
-
-    @staticmethod
-    def capture_signals() -> Any:
-        """None are taken."""
-        return nullcontext()
+    async def _serve(self, stop: threading.Event) -> None:
+        app = console_app(self._service)
+        await self._server.serve(app, lambda: stop.is_set() or self._feed.failure is not None)
 
 
 def _cluster_id(settings: ConsoleSettings) -> str:

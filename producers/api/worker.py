@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
 import threading
-from contextlib import nullcontext, suppress
 from typing import Any
 
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from producers.api.app import asgi_app
@@ -24,15 +20,13 @@ from producers.api.service import Service
 from producers.api.settings import ApiSettings
 from producers.api.store import OrderStore
 from producers.api.tokens import Tokens
+from producers.serving import HttpServer
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
-from schemas.errors import ConfigurationError
 from schemas.models import OrderCaptured, OrderState
 from schemas.topics import ORDER_STATE, ORDERS_CAPTURED
 
-_log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.05
-_BACKLOG = 2_048
 
 
 class ApiWorker:
@@ -61,8 +55,7 @@ class ApiWorker:
             intake, self._orders, clients, limits, settings.bulk_limit_orders, settings.wait_limit_seconds
         )
         self._metrics = ApiMetrics(registry)
-        self.port: int | None = None
-        """Where it listens, once it does."""
+        self._server = HttpServer(settings, is_shared=True)
 
     def run(self, stop: threading.Event) -> None:
         """Follow the orders, then serve until `stop`, then finish what is in hand."""
@@ -72,10 +65,8 @@ class ApiWorker:
                 self._check()
                 stop.wait(_LOOK_SECONDS)
             if not stop.is_set():
-                with self._listening() as listening:
-                    self.port = listening.getsockname()[1]
-                    _log.info("serving on %s:%d", self._settings.host, self.port)
-                    uvloop_run(self._serve(listening, stop))
+                with self._server:
+                    uvloop_run(self._serve(stop))
         finally:
             self._outlet.close(self._settings.delivery_timeout_seconds)
             self._feed.close()
@@ -84,64 +75,23 @@ class ApiWorker:
 
     def ready(self) -> bool:
         """Whether it serves, and knows what there was when it began."""
-        return self.port is not None and self._feed.is_caught_up and self._outlet.failure is None
+        return self._server.port is not None and self._feed.is_caught_up and self._outlet.failure is None
 
-    async def _serve(self, listening: socket.socket, stop: threading.Event) -> None:
+    async def _serve(self, stop: threading.Event) -> None:
         loop = asyncio.get_running_loop()
         self._outlet.start(loop)
         self._orders.start(loop)
-        server = _Server(uvicorn.Config(Measured(asgi_app(self._service), self._metrics), **self._options()))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not serving.done():
-            if stop.is_set() or self._feed.failure is not None or self._outlet.failure is not None:
-                server.should_exit = True
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(serving), _LOOK_SECONDS)
-        serving.result()
+        app = Measured(asgi_app(self._service), self._metrics)
+        await self._server.serve(app, lambda: stop.is_set() or any(self._failures()))
 
-    def _options(self) -> dict[str, Any]:
-        settings = self._settings
-        return {
-            "http": "httptools",
-            "lifespan": "off",
-            "access_log": False,
-            "log_config": None,
-            "server_header": False,
-            "proxy_headers": False,
-            "timeout_graceful_shutdown": settings.stop_seconds,
-            "ssl_certfile": settings.tls_certificate,
-            "ssl_keyfile": settings.tls_key,
-        }
-
-    def _listening(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            made.bind((self._settings.host, self._settings.port))
-            # From here on callers wait instead of being turned away.
-            made.listen(_BACKLOG)
-        except OSError as exc:
-            made.close()
-            where = f"{self._settings.host}:{self._settings.port}"
-            raise ConfigurationError(f"cannot listen on {where}: {exc.strerror}; see ORDERSYNC_PORT") from exc
-        return made
+    def _failures(self) -> tuple[Exception | None, ...]:
+        return self._feed.failure, self._outlet.failure
 
     def _check(self) -> None:
         """Raise what the threads have ended with."""
-        for failure in (self._feed.failure, self._outlet.failure):
+        for failure in self._failures():
             if failure is not None:
                 raise failure
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the process that hosts the worker."""
-
-    @staticmethod
-    def capture_signals() -> Any:
-        """None are taken."""
-        return nullcontext()
 
 
 def uvloop_run(main: Any) -> None:

@@ -34,7 +34,7 @@ PARTITIONS = 6
 CONNECTIONS = 48
 GOAL_ORDERS = 2_000
 GOAL_P99_MILLISECONDS = 50.0
-_SERVING = re.compile(r"serving on 127\.0\.0\.1:(\d+)")
+_SERVING = re.compile(r"serving on http://127\.0\.0\.1:(\d+)")
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _KEY = "benchmark-key"
 

@@ -14,7 +14,7 @@ from tests.integration.streams_harness import Scene, StreamsProcess, wait_until
 
 API = (sys.executable, "-m", "deploy.cli", "worker", "api")
 WAIT = {"Prefer": "wait=30"}
-_SERVING = re.compile(r"serving on 127\.0\.0\.1:(\d+)")
+_SERVING = re.compile(r"serving on http://127\.0\.0\.1:(\d+)")
 
 
 def clients_file(directory: Path) -> Path:
