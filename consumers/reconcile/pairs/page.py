@@ -22,12 +22,14 @@ dt { font-weight: 600; } dd { margin: 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; padding: .3rem 0; }
 th, td { border-bottom: 1px solid #767676; padding: .25rem .5rem; text-align: left; vertical-align: top; }
-td { overflow-wrap: anywhere; } .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+td { overflow-wrap: break-word; max-width: 24rem; } th[scope=row] { white-space: nowrap; }
+ .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 tr.differs td, tr.differs th { background: #fdecec; }
 :focus-visible { outline: 3px solid #0b4fad; outline-offset: 2px; }
 @media print {
   @page { size: A4 landscape; margin: 12mm; }
   body { font-size: 9pt; margin: 0; max-width: none; padding: 0; } .scroll { overflow: visible; }
+  td { overflow-wrap: anywhere; }
   thead { display: table-header-group; } tr { break-inside: avoid; } h2 { break-after: avoid; }
 }
 """
