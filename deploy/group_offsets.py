@@ -23,6 +23,8 @@ class GroupOffsets:
         """Every group that the cluster knows."""
         try:
             listed = self._admin.list_consumer_groups(request_timeout=_TIMEOUT_SECONDS).result()
+            for error in listed.errors:
+                raise error
         except KafkaException as exc:
             raise _away(exc, "listing consumer groups") from exc
         return sorted(one.group_id for one in listed.valid)
@@ -36,9 +38,11 @@ class GroupOffsets:
         try:
             future = self._admin.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_SECONDS)[group]
             found = future.result().topic_partitions
+            for error in (part.error for part in found if part.error is not None):
+                raise KafkaException(error)
         except KafkaException as exc:
             raise _away(exc, f"asking for the offsets of group {group}") from exc
-        return {(part.topic, part.partition): part.offset for part in found if part.error is None and part.offset >= 0}
+        return {(part.topic, part.partition): part.offset for part in found if part.offset >= 0}
 
 
 def _away(exc: KafkaException, doing: str) -> Transient:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.surroundings import GroupOffset
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.target import Digest, RestoreTarget, require_same
 from consumers.sink import Partition
@@ -109,10 +110,8 @@ def restored(
                     ],
                     abort=False,
                 )
-        group = ConsumerGroupTopicPartitions(f"{topic_prefix}g", [TopicPartition(topic_prefix + ORDER_EVENTS, 0, 10)])
-        admin = AdminClient(stack.kafka().client_config())
-        for future in admin.alter_consumer_group_offsets([group]).values():
-            future.result()
+        group = GroupOffset(group="g", topic=ORDER_EVENTS, partition=0, offset=10)
+        assert RestoreTarget(stack.kafka(), topic_prefix).set_offsets([group], topic_prefix) == 1
         with world.archiving() as archive, world.keeping():
             archive.until(lambda: _complete(world, trade), "everything is published")
         yield Restored(world, trade)

@@ -116,10 +116,15 @@ class SurroundingsReader:
     def _offsets(self, admin: AdminClient) -> Iterator[GroupOffset]:
         held = {self._prefix + topic: topic for topic in self._topics}
         listed = admin.list_consumer_groups(request_timeout=_ANSWER_SECONDS).result()
+        for error in listed.errors:
+            # Half a list would be kept as if the other groups had never been.
+            raise error
         for group in sorted(one.group_id for one in listed.valid):
             asked = [ConsumerGroupTopicPartitions(group)]
             found = admin.list_consumer_group_offsets(asked, request_timeout=_ANSWER_SECONDS)[group].result()
             for one in found.topic_partitions:
+                if one.error is not None:
+                    raise KafkaException(one.error)
                 if one.topic in held and one.offset >= 0:
                     yield GroupOffset(group=group, topic=held[one.topic], partition=one.partition, offset=one.offset)
 

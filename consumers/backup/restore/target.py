@@ -142,14 +142,26 @@ class RestoreTarget:
         for one in offsets:
             place = TopicPartition(self._prefix + one.topic, one.partition, one.offset)
             groups.setdefault(group_prefix + one.group, []).append(place)
-        try:
-            for group, places in groups.items():
-                asked = [ConsumerGroupTopicPartitions(group, places)]
-                for future in self._admin.alter_consumer_group_offsets(asked).values():
-                    future.result()
-        except KafkaException as exc:
-            raise kafka_error(exc, "setting the offsets of consumer groups") from exc
+        for group, places in groups.items():
+            self._set_offsets(ConsumerGroupTopicPartitions(group, places))
         return len(groups)
+
+    def _set_offsets(self, asked: ConsumerGroupTopicPartitions) -> None:
+        deadline = monotonic() + _SECONDS
+        doing = f"setting the offsets of consumer group {asked.group_id}"
+        while True:
+            try:
+                (future,) = self._admin.alter_consumer_group_offsets([asked], request_timeout=_SECONDS).values()
+                refused = [one.error for one in future.result().topic_partitions if one.error is not None]
+            except KafkaException as exc:
+                raise kafka_error(exc, doing) from exc
+            if not refused:
+                return
+            problem = kafka_error(refused[0], doing)
+            # The first group of a new cluster meets a coordinator that is still being loaded.
+            if not isinstance(problem, Transient) or monotonic() > deadline:
+                raise problem
+            sleep(_LEADER_PAUSE_SECONDS)
 
     def _writer(self) -> Producer:
         if self._producer is None:
