@@ -61,7 +61,8 @@ class TopicReader:
             Transient: Kafka does not answer.
         """
         try:
-            metadata = self._consumer.list_topics(self.topic, timeout=_ANSWER_SECONDS).topics[self.topic]
+            # Asked of the same client: without it, it would go on with the leaders' epochs from before a restart.
+            metadata = self._admin.list_topics(self.topic, timeout=_ANSWER_SECONDS).topics[self.topic]
             if metadata.error is not None:
                 raise ConfigurationError(
                     f"topic {self.topic} cannot be read: {metadata.error.str()}; run `ordersync topics apply`"
