@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,6 +29,9 @@ _SECURE: Final = {"strict-transport-security": "max-age=31536000"}
 _READING: Final = frozenset({"GET", "HEAD"})
 _METHODS: Final = _READING | {"POST"}
 _LONGEST_PATH: Final = 4_096
+_TOO_LONG: Final = 413
+_READ_AWAY_BYTES: Final = 8 << 20
+_READ_AWAY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Guard:
         refusal = self._refusal(scope)
         guarded = self._guarded(send)
         if refusal is not None:
+            if refusal.status_code == _TOO_LONG:
+                await _read_away(receive)
             await refusal(scope, receive, guarded)
             return
         came = 0
@@ -61,7 +67,8 @@ class Guard:
             message = await receive()
             came += len(message.get("body", b""))
             if came > self._policy.body_limit_bytes:
-                raise HTTPException(413, "The form is too long.", headers={"Connection": "close"})
+                await _read_away(receive)
+                raise HTTPException(_TOO_LONG, "The form is too long.", headers={"Connection": "close"})
             return message
 
         await self._app(scope, counted, guarded)
@@ -78,7 +85,7 @@ class Guard:
             return _refused(403, "This request came from another site.")
         length = headers.get("content-length")
         if length is not None and (not length.isdigit() or int(length[:20]) > self._policy.body_limit_bytes):
-            return _refused(413, "The form is too long.")
+            return _refused(_TOO_LONG, "The form is too long.")
         return None
 
     def _is_own(self, headers: Headers) -> bool:
@@ -103,6 +110,24 @@ class Guard:
         return sending
 
 
+async def _read_away(receive: Receive) -> None:
+    """Take the rest of a body that is refused, within bounds.
+
+    A connection that is closed before its body was read is reset, and whoever sends never reads why.
+    """
+    came = 0
+    try:
+        async with asyncio.timeout(_READ_AWAY_SECONDS):
+            while came < _READ_AWAY_BYTES:
+                message = await receive()
+                came += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        # Whoever sends so slowly does without the answer.
+        return
+
+
 def _name_of(host: str) -> str:
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
@@ -111,4 +136,4 @@ def _name_of(host: str) -> str:
 
 
 def _refused(status: int, why: str) -> PlainTextResponse:
-    return PlainTextResponse(why + "\n", status, headers={"Connection": "close"} if status == 413 else None)
+    return PlainTextResponse(why + "\n", status, headers={"Connection": "close"} if status == _TOO_LONG else None)
