@@ -6,15 +6,15 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException
 from confluent_kafka import TopicPartition as ClientPlace
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from consumers.kafka import named_offset
 from deploy.telemetry.lag.report import Place
-from schemas.errors import OrdersyncError, Transient
-from schemas.kafka_codes import Refused, error_of_code
+from producers.kafka import kafka_error
+from schemas.kafka_codes import Refused
 from schemas.settings import KafkaSettings
 
 _ANSWER_SECONDS = 15.0
@@ -56,10 +56,10 @@ class BrokerOffsets:
         try:
             listed = self._admin.list_consumer_groups(request_timeout=_ANSWER_SECONDS).result()
         except KafkaException as exc:
-            raise _error(exc, doing) from exc
+            raise kafka_error(exc, doing) from exc
         for error in listed.errors:
             # Half a list would let the groups of one broker vanish.
-            raise _error(error, doing)
+            raise kafka_error(error, doing)
         present = {
             one.group_id: one.state not in (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
             for one in listed.valid
@@ -89,7 +89,7 @@ class BrokerOffsets:
                 try:
                     answer = future.result().topic_partitions
                 except KafkaException as exc:
-                    raise _error(exc, f"asking for the offsets of group {group}") from exc
+                    raise kafka_error(exc, f"asking for the offsets of group {group}") from exc
                 found[group] = {
                     Place(one.topic, one.partition): one.offset
                     for one in answer
@@ -102,7 +102,7 @@ class BrokerOffsets:
         try:
             known = self._admin.list_topics(timeout=_ANSWER_SECONDS).topics
         except KafkaException as exc:
-            raise _error(exc, "reading the list of topics") from exc
+            raise kafka_error(exc, "reading the list of topics") from exc
         return sorted(
             place for place in places if place.topic in known and place.partition in known[place.topic].partitions
         )
@@ -118,23 +118,14 @@ class BrokerOffsets:
             for one, future in asked.items():
                 doing = f"asking for the offsets of {one.topic}/{one.partition}"
                 try:
-                    offset = future.result().offset
+                    found[Place(one.topic, one.partition)] = named_offset(future.result(), doing)
                 except KafkaException as exc:
                     if exc.args[0].code() == Refused.UNKNOWN_TOPIC_OR_PART:
                         # Deleted since the topics were listed.
                         continue
-                    raise _error(exc, doing) from exc
-                if offset < 0:
-                    # The client calls it a success when the time ran out.
-                    raise Transient(f"{doing}: Kafka does not answer; is the broker running?")
-                found[Place(one.topic, one.partition)] = int(offset)
+                    raise kafka_error(exc, doing) from exc
         return found
 
 
 def _chunks(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
     return (places[start : start + _PLACES_AT_ONCE] for start in range(0, len(places), _PLACES_AT_ONCE))
-
-
-def _error(problem: Any, doing: str) -> OrdersyncError:
-    error = problem.args[0] if isinstance(problem, KafkaException) else problem
-    return error_of_code(error.code(), error.str(), doing, passes=error.retriable())

@@ -9,12 +9,14 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from deploy.telemetry.lag.report import Place
-from schemas.kafka_codes import Refused, error_of_code
+from producers.kafka import kafka_error
+from schemas.kafka_codes import Refused
 from schemas.settings import KafkaSettings
 
 # The client waits for so long, or until it has a whole batch: most rounds are done with fewer records.
 _POLL_SECONDS = 0.02
 _BATCH = 500
+_DOING = "reading unread records"
 
 
 class Position(NamedTuple):
@@ -106,14 +108,14 @@ class UnreadRecords:
         try:
             polled = self._consumer.consume(min(_BATCH, most), _POLL_SECONDS)
         except KafkaException as exc:
-            raise _error(exc.args[0]) from exc
+            raise kafka_error(exc, _DOING) from exc
         for message in polled:
             error = message.error()
             if error is not None and error.code() not in (
                 KafkaError._PARTITION_EOF,
                 Refused.TOPIC_AUTHORIZATION_FAILED,
             ):
-                raise _error(error)
+                raise kafka_error(error, _DOING)
         return polled
 
 
@@ -128,7 +130,3 @@ def _found(message: Message, position: Position, end: int) -> tuple[Unread, int]
         return Unread(offset, None), max(offset, end)
     _, milliseconds = message.timestamp()
     return Unread(offset, max(0, milliseconds) / 1000), offset + 1
-
-
-def _error(error: KafkaError) -> Exception:
-    return error_of_code(error.code(), error.str(), "reading unread records", passes=error.retriable())
