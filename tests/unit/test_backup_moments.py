@@ -120,8 +120,8 @@ def agree(life: Life, count: int) -> None:
         assert found == life.as_of(at), at
 
 
-def test_20_random_moments_equal_the_oracle(life: Life) -> None:
-    agree(life, 20)
+def test_100_random_moments_equal_the_oracle(life: Life) -> None:
+    agree(life, 100)
 
 
 @pytest.mark.long
@@ -146,7 +146,7 @@ def test_differences_name_exactly_the_orders_that_differ(life: Life) -> None:
 def test_all_versions_of_a_deleted_order_are_there(life: Life) -> None:
     reader = life.reader()
     end = NOW + timedelta(days=365)
-    for number in range(25):
+    for number in range(0, 25, 5):
         expected = sum(key == b"crm:%d" % number for _, key, _ in life.written)
         versions = [event.state.version for event in order_versions(reader, f"crm:{number}", end)]
         assert versions == list(range(1, expected + 1))
