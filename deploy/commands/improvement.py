@@ -119,10 +119,9 @@ def _weeks_table(made: Improvement) -> Table:
 
 
 def _causes_table(made: Improvement) -> Table:
-    from deploy.improvement.advice import ranked, told
-    from deploy.improvement.findings import Kind
+    from deploy.improvement.advice import all_ranked, told
 
-    found = ranked(made, *Kind)
+    found = all_ranked(made)
     title = "By cause" + (f": the first {_SHOWN} of {len(found)}; --json gives all" if len(found) > _SHOWN else "")
     table = _table(title, ("Cause", "Trend"), ("Times", "Orders", "At stake", "Open", "Healed after"))
     for one in found[:_SHOWN]:

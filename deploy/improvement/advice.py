@@ -34,6 +34,11 @@ def ranked(improvement: Improvement, *kinds: Kind) -> list[Ranked]:
     return sorted(found, key=_place)
 
 
+def all_ranked(improvement: Improvement) -> list[Ranked]:
+    """What is wrong or missing, then what is late: the money of a late order is not lost."""
+    return [*ranked(improvement, Kind.REJECTION, Kind.MISMATCH), *ranked(improvement, Kind.DELAY)]
+
+
 def recommendations(improvement: Improvement) -> Iterator[str]:
     """At most two sentences: the rule or source to mend first, and the slowest source; nothing where all is well."""
     for kinds, start in (((Kind.REJECTION, Kind.MISMATCH), "Mend first"), ((Kind.DELAY,), "Speed up first")):
@@ -54,9 +59,9 @@ def told(cause: Cause) -> str:
 def advice(cause: Cause) -> str:
     """What a person can do about a cause."""
     if cause.kind is Kind.REJECTION:
-        return (
-            f"Have {cause.source} check it before it saves, or change the rule: `ordersync rules explain {cause.name}`."
-        )
+        is_of_ours = "." in cause.name
+        how = f"rules explain {cause.name}" if is_of_ours else f"dead-letters list --rule {cause.name}"
+        return f"Have {cause.source} check it before it saves{', or change the rule' * is_of_ours}: `ordersync {how}`."
     if cause.kind is Kind.DELAY:
         return _DELAYS[cause.name](cause)
     return _MISMATCHES.get(cause.name, _look_closer)(cause)

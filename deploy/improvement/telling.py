@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from consumers.reconcile.attributes import text_of
 from consumers.reconcile.pairs.tables import cell, opened
-from deploy.improvement.advice import Ranked, ranked, recommendations
+from deploy.improvement.advice import Ranked, all_ranked, recommendations
 from deploy.improvement.figures import Improvement
 from deploy.improvement.findings import Kind
 from deploy.improvement.weeks import Week
@@ -28,7 +28,7 @@ def as_json(made: Improvement) -> dict[str, Any]:
         "late_seconds": made.late_seconds,
         "recommendations": list(recommendations(made)),
         "weeks": [_week(made, week) for week in made.weeks],
-        "causes": [_cause(made, one) for one in ranked(made, *Kind)],
+        "causes": [_cause(made, one) for one in all_ranked(made)],
         "durations": [dict(zip(DELAY_COLUMNS, (str(week), *row), strict=True)) for week, row in duration_rows(made)],
         "missing_rates": sorted(made.missing_rates),
     }
@@ -43,7 +43,7 @@ def write_csv(made: Improvement, path: Path) -> Path:
     with opened(path) as file:
         rows = csv.writer(file)
         rows.writerow(CAUSE_COLUMNS)
-        for one in ranked(made, *Kind):
+        for one in all_ranked(made):
             for week, tally in sorted(one.figures.by_week.items()):
                 names = (cell(name) for name in one.figures.cause)
                 rows.writerow([week, *names, tally.count, tally.orders, text_of(tally.amount), made.currency_code])
