@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.vault.audit import Deed, record
 from consumers.backup.vault.catalogue import Catalogue

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.archive.surroundings import SubjectVersion, TopicSurroundings
 from consumers.backup.restore.moments import differences, latest_records, order_versions
 from consumers.backup.restore.reader import ArchiveReader
-from consumers.backup.restore.schemas import with_new_id
+from consumers.backup.restore.schemas import with_new_ids
 from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.creator import Creator, Progress
 from consumers.backup.vault.layout import surroundings_path
@@ -155,7 +155,6 @@ def test_all_versions_of_a_deleted_order_are_there(life: Life) -> None:
 
 
 def test_schema_ids_are_exchanged_in_the_wire_format_only() -> None:
-    assert with_new_id(frame(7) + b"body", {7: 300}) == frame(300) + b"body"
-    assert with_new_id(frame(8) + b"body", {7: 300}) == frame(8) + b"body"
-    assert with_new_id(b"\x01\x00\x00\x00\x07", {7: 300}) == b"\x01\x00\x00\x00\x07"
-    assert with_new_id(None, {7: 300}) is None
+    values = [frame(7) + b"body", frame(8) + b"body", b"\x01\x00\x00\x00\x07", b"", None]
+    assert with_new_ids(values, {7: 300}) == [frame(300) + b"body", *values[1:]]
+    assert with_new_ids(values, {}) == values
