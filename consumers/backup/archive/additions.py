@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
+from typing import TypeVar
 
 from consumers.backup.archive.bases import BaseBackups, Piece, PostgresPrograms
 from consumers.backup.archive.patience import Patience
@@ -17,6 +18,8 @@ from consumers.backup.vault.holdings import MANIFEST
 from consumers.backup.vault.layout import base_path, snapshot_path, wal_path
 from consumers.backup.vault.needs import is_compacted
 from consumers.backup.vault.targets import BaseTarget, Contents, SnapshotTarget, WalTarget
+
+T = TypeVar("T", BaseTarget, SnapshotTarget, WalTarget)
 
 
 class Additions:
@@ -106,45 +109,24 @@ class Additions:
 
 
 def _of_base(piece: Piece, set_id: str, digest: str) -> tuple[str, BaseTarget]:
-    holds = BaseTarget(
-        set_id=set_id,
-        database=piece.database,
-        taken_at=piece.taken_at,
-        file=piece.file,
-        number=piece.number,
-        is_last=piece.is_last,
-        log=piece.log,
-    )
-    return base_path(piece.database, _stamp(piece.taken_at), piece.file, piece.number, digest), holds
+    path = base_path(piece.database, _stamp(piece.taken_at), piece.file, piece.number, digest)
+    return path, _described(BaseTarget, piece, set_id)
 
 
 def _of_log(part: LogPart, set_id: str, digest: str) -> tuple[str, WalTarget]:
-    holds = WalTarget(
-        set_id=set_id,
-        database=part.database,
-        system_id=part.system_id,
-        timeline=part.timeline,
-        segment_bytes=part.segment_bytes,
-        first_lsn=part.first_lsn,
-        end_lsn=part.end_lsn,
-        through_at=part.through_at,
-    )
-    return wal_path(part.database, part.timeline, part.first_lsn, part.end_lsn, digest), holds
+    path = wal_path(part.database, part.timeline, part.first_lsn, part.end_lsn, digest)
+    return path, _described(WalTarget, part, set_id)
 
 
 def _of_state(piece: StatePiece, set_id: str, digest: str) -> tuple[str, SnapshotTarget]:
-    topic, partition = piece.partition
-    holds = SnapshotTarget(
-        set_id=set_id,
-        topic=topic,
-        partition=partition,
-        taken_at=piece.taken_at,
-        end_offset=piece.end_offset,
-        number=piece.number,
-        records=piece.records,
-        until_offset=piece.until_offset,
-    )
-    return snapshot_path(topic, partition, _stamp(piece.taken_at), piece.number, digest), holds
+    path = snapshot_path(piece.topic, piece.partition, _stamp(piece.taken_at), piece.number, digest)
+    return path, _described(SnapshotTarget, piece, set_id)
+
+
+def _described(target: type[T], part: Piece | LogPart | StatePiece, set_id: str) -> T:
+    """The entry of the catalogue: what a part tells of itself, under the names that it has there."""
+    told = {name: getattr(part, name) for name in target.model_fields.keys() - {"kind", "set_id"}}
+    return target(set_id=set_id, **told)
 
 
 def _stamp(moment: datetime) -> str:

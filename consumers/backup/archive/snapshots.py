@@ -30,7 +30,8 @@ _QUEUE_KBYTES = 8_192
 class StatePiece:
     """A part of the state of a partition."""
 
-    partition: Partition
+    topic: str
+    partition: int
     taken_at: datetime
     end_offset: int
     number: int
@@ -128,5 +129,5 @@ class _Running:
         closed, number = self.open.close(), self._number
         self.open, self._number = OpenSegment(self.partition, self.open.end_offset, 0.0), number + 1
         return StatePiece(
-            self.partition, self._taken_at, self.end_offset, number, closed.records, closed.content, until_offset
+            *self.partition, self._taken_at, self.end_offset, number, closed.records, closed.content, until_offset
         )
