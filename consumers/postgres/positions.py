@@ -26,6 +26,9 @@ SELECT %s, * FROM unnest(%s::text[], %s::integer[], %s::bigint[])
 ON CONFLICT DO NOTHING
 """
 
+_ALL = "SELECT topic, partition, next_offset FROM sink_position WHERE sink = %s"
+_FORGET = "DELETE FROM sink_position WHERE sink = %s"
+
 
 def read_positions(cursor: Rows, sink: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
     """The positions that the database holds for these partitions."""
@@ -57,3 +60,16 @@ def advance_positions(cursor: Rows, sink: str, advances: Mapping[Partition, Adva
         raise PositionConflict(
             f"{sink}: another worker has moved {len(ordered) - count} of {len(ordered)} positions of this batch"
         )
+
+
+def all_positions(cursor: Rows, sink: str) -> dict[Partition, int]:
+    """Every position of a sink, whatever topics it read."""
+    cursor.execute(_ALL, (sink,))
+    return {Partition(topic, number): offset for topic, number, offset in cursor}
+
+
+def replace_positions(cursor: Rows, sink: str, positions: Mapping[Partition, int]) -> None:
+    """Let a sink go on elsewhere: in topics whose offsets are others. Called only where no worker of it runs."""
+    cursor.execute(_FORGET, (sink,))
+    columns = zip(*[(*partition, offset) for partition, offset in sorted(positions.items())], strict=True)
+    cursor.execute(_START, (sink, *map(list, columns)))

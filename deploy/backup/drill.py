@@ -17,6 +17,7 @@ from consumers.backup.restore.restoration import Restoration, RestorePlan, requi
 from consumers.backup.restore.target import RestoreTarget
 from consumers.backup.vault.drills import FAILED, PASSED
 from deploy.backup.rebuilding import ERP, WAREHOUSE, Rebuilding, new_database
+from deploy.backup.restoring import counted
 from deploy.local.stack import EmbeddedStack
 from schemas.registry import SchemaRegistry
 
@@ -58,7 +59,12 @@ class DrillReport:
 
 
 def drill(
-    reader: ArchiveReader, policy: Policy, at: datetime, scratch: Path, told: Callable[[str], None] = lambda _: None
+    reader: ArchiveReader,
+    policy: Policy,
+    at: datetime,
+    scratch: Path,
+    told: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str, int, int], None] = lambda _doing, _done, _total: None,
 ) -> DrillReport:
     """Restore the backup of `at` to a stack in the empty directory `scratch`, which ends with this call, and prove it.
 
@@ -77,7 +83,8 @@ def drill(
         began = time.monotonic()
         with closing(SchemaRegistry(registry)) as schemas:
             told("restoring the topics")
-            restored = Restoration(reader, RestoreTarget(kafka, ""), schemas, RestorePlan(at, (), "")).run()
+            plan, count = RestorePlan(at, (), ""), counted(reader.catalogue, (), progress)
+            restored = Restoration(reader, RestoreTarget(kafka, ""), schemas, plan, count).run()
             restored_seconds = time.monotonic() - began
             told("writing ERP and ledger from them")
             Rebuilding(places, registry, scratch / "sinks").run()

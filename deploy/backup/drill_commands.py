@@ -16,6 +16,7 @@ from consumers.backup.vault.commits import START
 from consumers.backup.vault.drills import FAILED, Rehearsals
 from deploy.backup.state import Access, Backup, Moment, access_options, identity_option, key_option
 from deploy.commands.options import json_option, print_json
+from deploy.commands.progress import ToldProgress
 from schemas.errors import BackupRefused, ConfigurationError, OrdersyncError
 
 
@@ -66,7 +67,8 @@ def drill(
         home.chmod(0o711)
         try:
             reader = backup.reader(identity_path)
-            report = rehearse(reader, policy, moment, home, lambda doing: click.echo(doing, err=True))
+            with ToldProgress() as progress:
+                report = rehearse(reader, policy, moment, home, lambda doing: click.echo(doing, err=True), progress)
         except OrdersyncError as exc:
             backup.record(key_path, FAILED, str(exc))
             raise

@@ -90,7 +90,8 @@ def mend(access: Access) -> None:
     """Give each copy what it lacks or has altered, from one that has it as signed; --copy names the sound one."""
     backup = access.load()
     every = replace(access, copy=None).copies()
-    mended = mend_copies(every, backup.catalogue, lambda name, path: click.echo(f"{name}: {path}"))
+    with ToldProgress() as progress:
+        mended = mend_copies(every, backup.catalogue, lambda name, path: click.echo(f"{name}: {path}"), progress)
     click.echo(f"{mended} files mended")
 
 

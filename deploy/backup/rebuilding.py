@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +63,21 @@ class Rebuilding:
         Raises:
             OrdersyncError: what a sink raised.
         """
-        for name, database in ((ERP, self.places.erp), (WAREHOUSE, self.places.ledger)):
-            self._follow(name, database)
+        databases = {ERP: self.places.erp, WAREHOUSE: self.places.ledger}
+        stops = {name: Event() for name in databases}
+        # Side by side: while one shapes rows, the other's database writes.
+        with ThreadPoolExecutor(len(databases), thread_name_prefix="rebuilding") as pool:
+            following = [pool.submit(self._follow, name, databases[name], stops[name]) for name in databases]
+            try:
+                for one in as_completed(following):
+                    one.result()
+            except BaseException:
+                for stop in stops.values():
+                    stop.set()
+                raise
 
-    def _follow(self, name: str, database: DatabaseSettings) -> None:
-        definition, places, stop = sink_named(name), self.places, Event()
+    def _follow(self, name: str, database: DatabaseSettings, stop: Event) -> None:
+        definition, places = sink_named(name), self.places
         settings = definition.settings(
             kafka=places.kafka,
             registry=self.registry,

@@ -1,8 +1,7 @@
-"""`ordersync backup restore|rewrap`: the restorer's work; each deed is told to the audit log first."""
+"""`ordersync backup restore|restore-database|join|rewrap`: the restorer's work, told to the audit log first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +10,11 @@ import click
 
 from consumers.backup.restore.bases import plan_for, unpack
 from consumers.backup.restore.proof import Proof, RestoredPlaces
-from consumers.backup.restore.restoration import RestoredPartition, RestorePlan
+from consumers.backup.restore.restoration import RestorePlan
 from consumers.backup.restore.verification import rewrap as rewrap_sets
-from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.encryption import read_identity
-from deploy.backup.restoring import DatabaseServers, Restoring
+from deploy.backup.joining import Joining
+from deploy.backup.restoring import DatabaseServers, Restoring, counted
 from deploy.backup.state import Access, Moment, access_options, identity_option, key_option
 from deploy.commands.options import cluster_of, home_option, json_option, print_json
 from deploy.commands.progress import ToldProgress
@@ -68,7 +67,7 @@ def restore(
     what = (", ".join(topics) or "all topics") + (", ERP and ledger" if with_databases else "")
     backup.record(key_path, "RestoreStarted", f"{what} at {moment.isoformat()} to {prefix}")
     with ToldProgress() as progress:
-        restored = restoring.topics(_counted(backup.catalogue, topics, progress))
+        restored = restoring.topics(counted(backup.catalogue, topics, progress))
     written = None if servers is None else restoring.databases(servers)
     backup.record(key_path, "BackupRestored", f"{restored.records} records at {moment.isoformat()} to {prefix}")
     if as_json:
@@ -118,6 +117,44 @@ def restore_database(
     click.echo(f"{told}: {plan.bytes:,} bytes, each file as the manifest says{log}")
 
 
+@click.command("join")
+@click.option("--at", type=Moment(), required=True, help="The moment that the topics were restored to.")
+@click.option("--prefix", default="restore.", show_default=True, help="Start of the restored topics' names.")
+@access_options
+@identity_option
+@key_option
+@home_option
+@json_option
+def join(
+    at: datetime,
+    prefix: str,
+    access: Access,
+    identity_path: Path,
+    key_path: Path,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Let restored servers of ERP and ledger go on in restored topics, and prove that all stand at one position.
+
+    For databases that come from `backup restore-database`: both servers run, restored to the moment of the topics or
+    some seconds before. ORDERSYNC_ERP__... and ORDERSYNC_LEDGER__... say where. Their sinks do what is left of the
+    restored topics; then state, ERP and ledger are compared order by order, and with the archive account by account.
+    """
+    backup, servers = access.load(), DatabaseServers.of(home)
+    what = f"ERP in {servers.erp.dbname} and ledger in {servers.ledger.dbname} at {at.isoformat()} to {prefix}"
+    backup.record(key_path, "RestoreStarted", what)
+    joining = Joining(backup.reader(identity_path), cluster_of(home), at, prefix)
+    proof = joining.run(servers, lambda doing: click.echo(doing, err=True))
+    backup.record(key_path, "BackupRestored", what)
+    if as_json:
+        print_json({"orders": proof.orders, "at": at, "erp": servers.erp.dbname, "ledger": servers.ledger.dbname})
+        return
+    click.echo(
+        f"{proof.orders:,} orders of {at.isoformat()}: topics {prefix}..., {servers.erp.dbname} and "
+        f"{servers.ledger.dbname} stand at one position; state, ERP, ledger and archive agree"
+    )
+
+
 @click.command("rewrap")
 @click.argument("recipient")
 @access_options
@@ -141,19 +178,3 @@ def _databases(written: tuple[RestoredPlaces, Proof] | None) -> dict[str, object
         return {}
     places, proof = written
     return {"erp": places.erp.dbname, "ledger": places.ledger.dbname, "orders": proof.orders}
-
-
-def _counted(
-    catalogue: Catalogue, topics: tuple[str, ...], progress: ToldProgress
-) -> Callable[[RestoredPartition], None]:
-    """Tells how many records are restored and proved, of those that the backup has."""
-    every = catalogue.segments.items()
-    total = sum(one.holds.records for place, held in every if not topics or place.topic in topics for one in held)
-    done = 0
-
-    def told(partition: RestoredPartition) -> None:
-        nonlocal done
-        done += partition.records
-        progress("records restored", done, total)
-
-    return told

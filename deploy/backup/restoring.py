@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from consumers.backup.restore.proof import Proof, RestoredPlaces, posted_in, pro
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.restoration import Restoration, Restored, RestoredPartition, RestorePlan
 from consumers.backup.restore.target import RestoreTarget
+from consumers.backup.vault.catalogue import Catalogue
 from deploy.backup.rebuilding import ERP, WAREHOUSE, Rebuilding, new_database
 from deploy.commands.options import Cluster
 from schemas.errors import BackupRefused, ConfigurationError
@@ -86,6 +87,22 @@ class Restoring:
                 reason="restore_differs",
             )
         return places, proof
+
+
+def counted(
+    catalogue: Catalogue, topics: Sequence[str], progress: Callable[[str, int, int], None]
+) -> Callable[[RestoredPartition], None]:
+    """Tells how many records are restored and proved, of those that the backup has of the topics (none for all)."""
+    every = catalogue.segments.items()
+    total = sum(one.holds.records for place, held in every if not topics or place.topic in topics for one in held)
+    done = 0
+
+    def told(partition: RestoredPartition) -> None:
+        nonlocal done
+        done += partition.records
+        progress("records restored", done, total)
+
+    return told
 
 
 def restored_places(kafka: KafkaSettings, servers: DatabaseServers, prefix: str) -> RestoredPlaces:

@@ -38,6 +38,7 @@ for part in (
     reading_commands.audit,
     restore_commands.restore,
     restore_commands.restore_database,
+    restore_commands.join,
     restore_commands.rewrap,
     promote_commands.promote,
     retention_commands.retention,

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import closing, redirect_stdout
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from itertools import chain
+from typing import Any
 
+import psycopg
 import pytest
 
+from consumers.backup.restore.cut import Cut
+from consumers.sink import Partition
 from deploy.backup.provisioning import local_backup
 from deploy.backup.state import Backup
 from deploy.cli import run
 from deploy.local.stack import EmbeddedStack
+from schemas.settings import DatabaseSettings, secret_of
 from schemas.topics import ORDER_EVENTS
 from tests.e2e.backups import backup_of, caught_up
 from tests.e2e.conftest import Demonstrated
@@ -79,12 +86,21 @@ def test_a_drill_restores_everything_elsewhere_and_proves_it(
     assert json.loads(capsys.readouterr().out)["drill_passed_at"] is not None
 
 
+@pytest.fixture(scope="module")
+def restored(demonstrated: Demonstrated, caught: Backup) -> dict[str, Any]:
+    """Topics and databases of the middle of the trade, under `restore.`: what the command told of it."""
+    told = StringIO()
+    with pytest.MonkeyPatch.context() as environment, redirect_stdout(told):
+        environment.setenv("ORDERSYNC_HOME", str(demonstrated.home))
+        at = middle_of_the_trade(demonstrated).isoformat()
+        assert run(["backup", "restore", "--with-databases", "--at", at, "--json"]) == 0
+    return dict(json.loads(told.getvalue()))
+
+
 def test_a_restore_to_the_middle_of_the_trade_has_every_system_at_one_position(
-    at_home: Demonstrated, capsys: pytest.CaptureFixture[str]
+    at_home: Demonstrated, restored: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = middle_of_the_trade(at_home)
-    assert run(["backup", "restore", "--with-databases", "--at", at.isoformat(), "--json"]) == 0
-    restored = json.loads(capsys.readouterr().out)
     assert restored["orders"] and restored["records"]
     assert (restored["erp"], restored["ledger"]) == ("restore_erp", "restore_warehouse")
     # What was restored is never written over.
@@ -97,6 +113,55 @@ def test_a_restore_to_the_middle_of_the_trade_has_every_system_at_one_position(
     assert "the audit log knows no restore to 'other.'" in capsys.readouterr().err
     assert run(["backup", "promote", "--with-databases", "--key", str(key("promoter"))]) == 2
     assert "no restore that has ended" in capsys.readouterr().err
+
+
+def test_databases_with_backups_of_their_own_are_joined_to_restored_topics(
+    at_home: Demonstrated,
+    caught: Backup,
+    restored: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    middle, end = middle_of_the_trade(at_home), caught.catalogue.complete_through_at
+    stack = EmbeddedStack.find(at_home.home)
+    assert end is not None and stack is not None
+    for name, database in (("ERP", restored["erp"]), ("LEDGER", restored["ledger"])):
+        settings = stack.database(database)
+        as_servers_of_then(at_home, caught, middle, settings)
+        monkeypatch.setenv(f"ORDERSYNC_{name}__HOST", settings.host)
+        monkeypatch.setenv(f"ORDERSYNC_{name}__PORT", str(settings.port))
+        monkeypatch.setenv(f"ORDERSYNC_{name}__DBNAME", settings.dbname)
+        monkeypatch.setenv(f"ORDERSYNC_{name}__USER", settings.user)
+        monkeypatch.setenv(f"ORDERSYNC_{name}__PASSWORD", secret_of(settings.password, settings.password_file) or "")
+    capsys.readouterr()
+    early = ["--at", (middle - timedelta(milliseconds=1)).isoformat()]
+    assert run(["backup", "join", *early]) == 2
+    assert "restore it to an earlier moment" in capsys.readouterr().err
+    late = ["--at", end.isoformat()]
+    # These topics are of the middle.
+    assert run(["backup", "join", *late]) == 2
+    assert "restore the topics first" in capsys.readouterr().err
+    assert run(["backup", "restore", *late, "--prefix", "joined."]) == 0
+    capsys.readouterr()
+    assert run(["backup", "join", *late, "--prefix", "joined.", "--json"]) == 0, capsys.readouterr().err
+    assert json.loads(capsys.readouterr().out)["orders"] > restored["orders"]
+    # Again: the positions were exchanged once.
+    assert run(["backup", "join", *late, "--prefix", "joined."]) == 0
+    assert "stand at one position" in capsys.readouterr().out
+
+
+def as_servers_of_then(demonstrated: Demonstrated, backup: Backup, at: datetime, database: DatabaseSettings) -> None:
+    """Let the sinks' positions be those that the servers in use had at the moment, as their own backups have them."""
+    reader = backup.reader(local_backup(demonstrated.home).identity("escrow"))
+    cut = Cut(reader, at)
+    with closing(psycopg.connect(database.conninfo(), autocommit=True)) as connection:
+        for topic, number in connection.execute("SELECT topic, partition FROM sink_position").fetchall():
+            name = topic.removeprefix("restore.")
+            offsets = [record.offset for record in cut.records(Partition(name, number))]
+            connection.execute(
+                "UPDATE sink_position SET topic = %s, next_offset = %s WHERE topic = %s AND partition = %s",
+                [name, offsets[-1] + 1 if offsets else 0, topic, number],
+            )
 
 
 def test_a_restore_is_put_into_use_by_somebody_else(at_home: Demonstrated, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,9 @@ def test_a_backup_is_kept_verified_and_mended_there(place: CopyPolicy, tmp_path:
     far.remove(catalogue.segments[EVENTS][2].file.path)
     reasons = sorted(one.reason for one in verify_copy(far, vault.root, tmp_path / "v", holder).findings)
     assert reasons == ["missing", "truncated"]
-    assert mend(vault.copies, catalogue) == 2
+    looked: list[tuple[str, int, int]] = []
+    assert mend(vault.copies, catalogue, progress=lambda *one: looked.append(one)) == 2
+    assert looked[-1] == ("far: files", catalogue.count, catalogue.count)
     assert verify_copy(far, vault.root, tmp_path / "v", holder).is_sound
 
 

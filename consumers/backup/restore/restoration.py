@@ -155,7 +155,7 @@ class Restoration:
         """Write and prove one partition."""
         there = self._target.ends([partition])[partition]
         wanted, old_offsets = Digest(), array("q")
-        batches = wanted.through(self._written(_kept(topic, partition, cut), old_offsets))
+        batches = wanted.through(self._written(kept(topic, partition, cut), old_offsets))
         line.write(partition, _without_first(there, batches))
         count = self._target.ends([partition])[partition]
         require_same(partition, wanted, Digest().of(line.read(partition, count)))
@@ -168,7 +168,7 @@ class Restoration:
             yield batch.with_values(with_new_ids(batch.values, self._changed_ids))
 
 
-def _kept(topic: TopicConfiguration, partition: Partition, cut: Cut) -> Iterable[RecordBatch]:
+def kept(topic: TopicConfiguration, partition: Partition, cut: Cut) -> Iterable[RecordBatch]:
     """The records of a partition that are restored: of a compacted topic the latest of each key."""
     if "compact" not in topic.config.get("cleanup.policy", ""):
         return cut.batches(partition)

@@ -79,7 +79,7 @@ def verify_copy(
     records = 0
     if holder is not None and not findings:
         try:
-            records = _read_all(ArchiveReader(copy, catalogue, holder))
+            records = _read_all(ArchiveReader(copy, catalogue, holder), copy.name, told)
         except BackupRefused as exc:
             findings.append(Finding("segments", exc.reason, str(exc)))
     expired = sum(gap.end - gap.first for gaps in catalogue.gaps.values() for gap in gaps if gap.reason == "expired")
@@ -87,8 +87,15 @@ def verify_copy(
     return CopyReport(copy.name, catalogue.head.version, len(files), total, records, expired, findings)
 
 
-def mend(copies: Copies, catalogue: Catalogue, told: Callable[[str, str], None] = lambda _copy, _path: None) -> int:
+def mend(
+    copies: Copies,
+    catalogue: Catalogue,
+    told: Callable[[str, str], None] = lambda _copy, _path: None,
+    progress: Told = lambda _doing, _done, _total: None,
+) -> int:
     """Give each copy the files that it lacks or has altered, from one that has them as signed; gives how many.
+
+    `told` is called with each file that was mended, `progress` with each that was looked at.
 
     `catalogue` must have been verified with a copy that is sound. Signed metadata and wrapped keys are only added:
     each reader proves them anyway.
@@ -99,7 +106,7 @@ def mend(copies: Copies, catalogue: Catalogue, told: Callable[[str, str], None] 
     """
     mended = 0
     for copy in copies.copies:
-        for finding, file in _altered_files(copy, list(catalogue.files)):
+        for finding, file in _altered_files(copy, list(catalogue.files), progress):
             good = _from_another(copies, copy, file)
             if finding.reason == "missing":
                 copy.put_new(file.path, good)
@@ -141,7 +148,7 @@ def rewrap(copies: Copies, catalogue: Catalogue, holder: Identity, recipient: st
     return done
 
 
-def _read_all(reader: ArchiveReader) -> int:
+def _read_all(reader: ArchiveReader, name: str, told: Told) -> int:
     catalogue = reader.catalogue
     for bases in catalogue.bases.values():
         for base in bases.values():
@@ -155,7 +162,12 @@ def _read_all(reader: ArchiveReader) -> int:
         for snapshot in known:
             for state in snapshot.pieces:
                 deque(reader.snapshot(state), maxlen=0)
-    return sum(len(batch) for held in catalogue.segments.values() for segment in held for batch in reader.read(segment))
+    segments = [segment for held in catalogue.segments.values() for segment in held]
+    total, found = sum(one.holds.records for one in segments), 0
+    for segment in segments:
+        found += sum(map(len, reader.read(segment)))
+        told(f"{name}: records", found, total)
+    return found
 
 
 def _altered_files(
