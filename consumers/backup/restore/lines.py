@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from consumers.backup.archive.batches import Headers, RecordBatch
 from consumers.backup.archive.kafka import is_end, require_passing
+from consumers.kafka import kafka_error
 from consumers.sink import Partition
 from schemas.errors import Transient
 from schemas.settings import KafkaSettings
@@ -101,6 +102,8 @@ class RestoreLine:
                     produce(*arguments)
                 except BufferError:
                     producer.poll(_FULL_BUFFER_POLL_SECONDS)
+                except KafkaException as exc:
+                    raise kafka_error(exc, f"restoring {topic}/{number}") from exc
                 else:
                     break
 

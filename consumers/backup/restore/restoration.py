@@ -21,6 +21,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from queue import SimpleQueue
+from threading import Event
 
 from consumers.backup.archive.batches import RecordBatch
 from consumers.backup.archive.surroundings import GroupOffset, TopicConfiguration
@@ -32,7 +33,7 @@ from consumers.backup.restore.schemas import register_all, with_new_ids
 from consumers.backup.restore.target import RestoreTarget
 from consumers.backup.vault.needs import is_whole
 from consumers.sink import Partition
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, Transient
 from schemas.registry import SchemaRegistry
 
 _MEMORY_BYTES = 64 * 1024 * 1024
@@ -94,6 +95,7 @@ class Restoration:
         self._plan = plan
         self._told = told
         self._changed_ids: dict[int, int] = {}
+        self._ended = Event()
 
     def run(self) -> Restored:
         """Do it.
@@ -139,6 +141,8 @@ class Restoration:
                 free.put(connections.enter_context(closing(self._target.line())))
             pool = ThreadPoolExecutor(_LINES, thread_name_prefix="restore")
             connections.callback(pool.shutdown, cancel_futures=True)
+            # Whoever ends early, by an error or by hand, does not wait for whole partitions.
+            connections.callback(self._ended.set)
 
             def restore(one: tuple[TopicConfiguration, Partition]) -> tuple[RestoredPartition, array[int]]:
                 line = free.get()
@@ -155,11 +159,17 @@ class Restoration:
         """Write and prove one partition."""
         there = self._target.ends([partition])[partition]
         wanted, old_offsets = Digest(), array("q")
-        batches = wanted.through(self._written(kept(topic, partition, cut), old_offsets))
+        batches = wanted.through(self._written(self._unless_ended(kept(topic, partition, cut)), old_offsets))
         line.write(partition, _without_first(there, batches))
         count = self._target.ends([partition])[partition]
-        require_same(partition, wanted, Digest().of(line.read(partition, count)))
+        require_same(partition, wanted, Digest().of(self._unless_ended(line.read(partition, count))))
         return RestoredPartition(partition, wanted.records, wanted.sha256), old_offsets
+
+    def _unless_ended(self, batches: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
+        for batch in batches:
+            if self._ended.is_set():
+                raise Transient("the restore was interrupted; go on with --resume")
+            yield batch
 
     def _written(self, kept: Iterable[RecordBatch], old_offsets: array[int]) -> Iterator[RecordBatch]:
         """As they are to be written; their offsets in the archive are noted."""
