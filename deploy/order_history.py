@@ -22,6 +22,7 @@ from schemas.models import (
     Rejection,
     RuleWarning,
     SourcePosition,
+    VendorUpdate,
 )
 from schemas.topics import CUSTOMERS, FX_RATES, PRODUCTS
 from streams.rules.facts import Section
@@ -112,6 +113,14 @@ class ParkedPeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldVendor:
+    """What a vendor was told of its lines of the order."""
+
+    record: StoredRecord
+    update: VendorUpdate
+
+
+@dataclass(frozen=True, slots=True)
 class OrderHistory:
     """Everything about one order that the topics hold."""
 
@@ -122,6 +131,7 @@ class OrderHistory:
     parked: tuple[ParkedPeriod, ...]
     audits: tuple[AuditEvent, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
+    vendor_updates: tuple[ToldVendor, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -149,6 +159,7 @@ class OrderHistory:
             ),
             audits=tuple(audit for audit in self.audits if audit.occurred_at <= instant),
             mismatches=tuple(one for one in self.mismatches if one.detected_at <= instant),
+            vendor_updates=tuple(one for one in self.vendor_updates if one.record.written_at <= instant),
         )
 
     def _fate(self, fact: CapturedFact) -> str:
@@ -183,6 +194,7 @@ class HistoryParts:
     postings: list[tuple[StoredRecord, JournalEntry]] = field(default_factory=list)
     audits: list[AuditEvent] = field(default_factory=list)
     mismatches: list[Mismatch] = field(default_factory=list)
+    vendor_updates: list[ToldVendor] = field(default_factory=list)
     group_offsets: dict[tuple[str, str, int], int] = field(default_factory=dict)
     """Committed offset by group, topic and partition."""
 
@@ -198,6 +210,7 @@ class HistoryParts:
             tuple(_periods(self.parked)),
             tuple(self.audits),
             tuple(self.mismatches),
+            tuple(self.vendor_updates),
         )
 
     def _versions(self, captured: Sequence[CapturedFact], rules: RuleSet) -> Iterable[Version]:

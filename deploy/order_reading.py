@@ -9,12 +9,21 @@ from typing import TypeVar
 
 from deploy.commands.options import Cluster
 from deploy.group_offsets import GroupOffsets
-from deploy.order_history import CapturedFact, HistoryParts
+from deploy.order_history import CapturedFact, HistoryParts, ToldVendor
 from deploy.record_reading import Progress, RecordReader, Span, StoredRecord, say_nothing
 from schemas.attributes import CanonicalModel
 from schemas.codec import TopicCodec
 from schemas.errors import InvalidMessage
-from schemas.models import AuditEvent, JournalEntry, Mismatch, OrderEvent, OrderState, ParkedOrder, Rejection
+from schemas.models import (
+    AuditEvent,
+    JournalEntry,
+    Mismatch,
+    OrderEvent,
+    OrderState,
+    ParkedOrder,
+    Rejection,
+    VendorUpdate,
+)
 from schemas.registry import SchemaRegistry
 from schemas.topics import (
     AUDIT,
@@ -26,6 +35,7 @@ from schemas.topics import (
     PARKED,
     POSTINGS,
     REJECTED,
+    VENDOR_UPDATES,
 )
 
 M = TypeVar("M", bound=CanonicalModel)
@@ -72,6 +82,7 @@ class _OrderReading:
             latest = None
         spans = self._spans_of_history(POSTINGS, latest)
         parts.postings = _present(self._decoded(POSTINGS, JournalEntry, spans))
+        parts.vendor_updates = list(self._told_vendors(latest))
         for topic in CAPTURED_TOPICS:
             parts.captured += self._captured(topic)
         parts.rejections = [letter for _, letter in self._decoded(REJECTED, Rejection) if letter is not None]
@@ -110,6 +121,15 @@ class _OrderReading:
                 yield CapturedFact(record, codec.decode(record.value or b""))  # type: ignore[arg-type]
             except InvalidMessage:
                 yield CapturedFact(record, None)
+
+    def _told_vendors(self, latest: OrderState | None) -> Iterator[ToldVendor]:
+        """Their keys begin with the vendor, and lie on the partition of the order."""
+        codec, ending = TopicCodec(VENDOR_UPDATES, VendorUpdate, self._registry), b":" + self._key
+        for record in self._reader.read(self._spans_of_history(VENDOR_UPDATES, latest)):
+            if record.key.endswith(ending) and record.value is not None:
+                update = codec.decode(record.value)
+                if update.order_id == self._order_id:
+                    yield ToldVendor(record, update)
 
     def _mismatches(self) -> list[Mismatch]:
         """The standing differences; their keys only begin with the order, so no one partition has them all."""

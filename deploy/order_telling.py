@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from deploy.order_history import CapturedFact, OrderHistory, ParkedPeriod, Version, plain
+from deploy.order_history import CapturedFact, OrderHistory, ParkedPeriod, ToldVendor, Version, plain
 from deploy.state_changes import fields_of
 from schemas.models import JournalEntry, OrderState, Rejection, SourcePosition
 from streams.rules.facts import Section
@@ -34,6 +34,7 @@ def lines_of(history: OrderHistory) -> Iterator[str]:
         (audit.occurred_at, [f"{audit.action} by {audit.actor} at {instant(audit.occurred_at)}: {audit.reason}"])
         for audit in history.audits
     ]
+    told += [(one.record.written_at, [_vendor(one)]) for one in history.vendor_updates]
     for _, paragraph in sorted(told, key=lambda entry: entry[0]):
         yield ""
         yield from paragraph
@@ -76,6 +77,16 @@ def version_lines(version: Version) -> Iterator[str]:
     yield _told("read by", ", ".join(version.passed_by) or "no consumer group yet")
 
 
+def _vendor(told: ToldVendor) -> str:
+    one = told.update
+    lines = ", ".join(f"{line.line_id} {line.line_status}" for line in one.lines)
+    shipment = "" if one.shipment_id is None else f" {one.shipment_id}"
+    return (
+        f"vendor {one.vendor_id} was told {one.update_type}{shipment} of version {one.order_version} at "
+        f"{instant(told.record.written_at)}: lines {lines} ({one.sequence})"
+    )
+
+
 def state_lines(state: OrderState) -> Iterator[str]:
     """Every field of a state that is set."""
     for path, value in fields_of(state):
@@ -107,6 +118,7 @@ def document_of(history: OrderHistory) -> dict[str, Any]:
             for period in history.parked
         ],
         "without_version": [_captured(fact) | {"outcome": fate} for fact, fate in history.without_version],
+        "vendor_updates": [plain(one.update) for one in history.vendor_updates],
         "audits": [plain(audit) for audit in history.audits],
         "mismatches": [plain(mismatch) for mismatch in history.mismatches],
     }

@@ -80,7 +80,9 @@ def _chosen(history: OrderHistory, number: int | None, as_of: datetime | None) -
     if not versions:
         known = f"its versions are 1 to {len(history.versions)}" if history.versions else "it has none"
         raise ConfigurationError(f"{history.order_id} has no version {number}: {known}")
-    return replace(history, versions=versions, captured=(), rejections=(), parked=(), audits=(), mismatches=())
+    return replace(
+        history, versions=versions, captured=(), rejections=(), parked=(), audits=(), mismatches=(), vendor_updates=()
+    )
 
 
 def _held(order_id: str, home: Path) -> HeldBySystems:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -12,11 +11,10 @@ from rich.table import Table
 
 from deploy.commands.documents import documents_dir_option, register_in
 from deploy.commands.options import json_option, print_json
+from deploy.reviewing import Decision, review_in
+from deploy.reviewing import accept as take
+from deploy.reviewing import reject as refuse
 from schemas.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from producers.documents.order import ReadLine
-    from producers.documents.register import Register, Review
 
 
 @click.group("review")
@@ -50,7 +48,7 @@ def list_reviews(documents_dir: Path, as_json: bool, state: str) -> None:
 @click.argument("review_id")
 def show(documents_dir: Path, as_json: bool, review_id: str) -> None:
     """What was read, where in the document, how sure it is, and what each doubt is about."""
-    review = _review(register_in(documents_dir), review_id)
+    review = review_in(register_in(documents_dir), review_id)
     if as_json:
         print_json(review)
         return
@@ -86,18 +84,10 @@ def accept(
     documents_dir: Path, settings: tuple[str, ...], note: str, actor: str | None, remember: bool, review_id: str
 ) -> None:
     """Let an order be taken, as corrected; the worker takes it within seconds."""
-    # Only here: the libraries of the documents are an extra.
-    from producers.documents.corrections import corrected
-
     register = register_in(documents_dir)
-    review = _review(register, review_id)
+    review = review_in(register, review_id)
     corrections = dict(_pair(setting) for setting in settings)
-    corrected(review.read, corrections)
-    by = actor or getpass.getuser()
-    if not register.settle(review_id, "accepted", by, note, corrections):
-        raise ConfigurationError(f"{review_id} no longer waits: it is {_review(register, review_id).state}")
-    if remember:
-        _remember(register, review, corrections, by)
+    take(register, review, Decision(actor or getpass.getuser(), note, corrections, remember))
     click.echo(f"{review_id} is accepted; `ordersync documents show {review.document[:12]}` tells what becomes of it")
 
 
@@ -109,17 +99,8 @@ def accept(
 def reject(documents_dir: Path, note: str, actor: str | None, review_id: str) -> None:
     """Let an order not be taken, for good."""
     register = register_in(documents_dir)
-    _review(register, review_id)
-    if not register.settle(review_id, "rejected", actor or getpass.getuser(), note, {}):
-        raise ConfigurationError(f"{review_id} no longer waits: it is {_review(register, review_id).state}")
+    refuse(register, review_in(register, review_id), Decision(actor or getpass.getuser(), note))
     click.echo(f"{review_id} is rejected")
-
-
-def _review(register: Register, review_id: str) -> Review:
-    found = register.review_of(review_id)
-    if found is None:
-        raise ConfigurationError(f"there is no review {review_id}; `ordersync review list` names them")
-    return found
 
 
 def _pair(setting: str) -> tuple[str, str]:
@@ -127,21 +108,3 @@ def _pair(setting: str) -> tuple[str, str]:
     if not equals:
         raise ConfigurationError(f"{setting!r} is not of the form FIELD=VALUE")
     return name.strip(), value.strip()
-
-
-def _remember(register: Register, review: Review, corrections: dict[str, str], by: str) -> None:
-    """What the texts of this document mean, so that the next one is understood without a person."""
-    buyer = review.read.buyer
-    customer = corrections.get("customer")
-    for text in [*buyer.codes, *([buyer.name] if buyer.name else [])] if customer else []:
-        register.tell("customer", "", text, customer or "", by)
-    for name, target in corrections.items():
-        parts = name.split(".")
-        if len(parts) == 3 and parts[2] == "product" and target and int(parts[1]) < len(review.read.lines):
-            for text in _texts(review.read.lines[int(parts[1])]):
-                register.tell("product", customer or review.customer_id or "", text, target, by)
-
-
-def _texts(line: ReadLine) -> list[str]:
-    """By its codes where there are any: names are less exact."""
-    return line.codes or ([line.name] if line.name else [])

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from deploy.console.differences import Difference, differences
 from deploy.order_history import CapturedFact, OrderHistory, Origin, ParkedPeriod, Version
-from schemas.models import AuditEvent, JournalEntry, Rejection
+from schemas.models import AuditEvent, JournalEntry, Rejection, VendorUpdate
 from streams.rules.facts import Section
 
 _BOOKS: Final = frozenset(
@@ -30,6 +30,7 @@ class Kind(StrEnum):
     PARKED = "parked"
     CAPTURED = "captured"
     DEED = "deed"
+    VENDOR = "vendor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One entry of the time line; of the last five exactly one is set."""
+    """One entry of the time line; of `version` to `vendor` exactly one is set."""
 
     at: datetime
     kind: Kind
@@ -57,6 +58,7 @@ class Told:
     waited: ParkedPeriod | None = None
     fact: tuple[CapturedFact, str] | None = None
     deed: AuditEvent | None = None
+    vendor: VendorUpdate | None = None
     changes: Sequence[Difference] = ()
     origins: Sequence[Origin] = ()
     journals: Sequence[Journal] = ()
@@ -93,6 +95,16 @@ def time_line(history: OrderHistory, *, with_books: bool) -> list[Told]:
             Told(deed.occurred_at, Kind.DEED, deed.action, deed.actor, deed=deed)
             for deed in history.audits
             if deed.action not in _SEEING
+        ),
+        *(
+            Told(
+                one.record.written_at,
+                Kind.VENDOR,
+                f"Told: {one.update.update_type}",
+                f"vendor {one.update.vendor_id}",
+                vendor=one.update,
+            )
+            for one in history.vendor_updates
         ),
     ]
     return sorted(told, key=lambda one: (one.at, one.number), reverse=True)

@@ -49,6 +49,7 @@ def announcement(home: Path) -> str:
 def stack_environment(home: Path, endpoints: Endpoints) -> dict[str, str]:
     """What the console of an embedded stack needs: cluster, systems, files and the port that it keeps."""
     # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.backup.provisioning import local_backup
     from deploy.demo.landscape import reconcile_settings
 
     own = {
@@ -56,6 +57,12 @@ def stack_environment(home: Path, endpoints: Endpoints) -> dict[str, str]:
         "ORDERSYNC_DATA_DIR": str(home.absolute() / "workers" / "console"),
         "ORDERSYNC_PORT": str(_port(home)),
     }
+    backup = local_backup(home)
+    if backup.policy.exists():
+        own |= {
+            "ORDERSYNC_ARCHIVE__POLICY": str(backup.policy.absolute()),
+            "ORDERSYNC_ARCHIVE__ROOT": str(backup.root.absolute()),
+        }
     compared = reconcile_settings(endpoints)
     sources = [{"mapping": one.mapping, "database": _revealed(one.database)} for one in compared.sources]
     systems = {"SOURCES": sources, "ERP": _revealed(compared.erp), "LEDGER": _revealed(compared.ledger)}

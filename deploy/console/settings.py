@@ -9,9 +9,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from consumers.reconcile.settings import SourceSettings
-from schemas.settings import DatabaseSettings, WorkerSettings
+from schemas.settings import DatabaseSettings, SettingsPart, WorkerSettings
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class ArchiveSettings(SettingsPart):
+    """Where the archive of the topics is, to show which of its segments hold an order."""
+
+    policy: Path = Field(description="The backup policy, which names the copies; the role only reads them")
+    root: Path = Field(description="What the officers signed, as they gave it out")
 
 
 class ConsoleSettings(WorkerSettings):
@@ -36,6 +43,10 @@ class ConsoleSettings(WorkerSettings):
     sources: list[SourceSettings] = Field([], description="Source databases; without them nothing is compared here")
     erp: DatabaseSettings | None = Field(None, description="The ERP's database, to show what it holds")
     ledger: DatabaseSettings | None = Field(None, description="The general ledger's database, to show what it holds")
+    archive: ArchiveSettings | None = Field(None, description="The archive, to show where it holds an order")
+    documents_dir: Path | None = Field(
+        None, description="Directory of a documents worker on the same machine, whose review queue is shown"
+    )
 
     @property
     def is_secure(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -18,14 +19,19 @@ from deploy.console.index.store import IndexStore
 from deploy.console.people.sessions import Lifetimes, Sessions
 from deploy.console.people.throttle import SignInThrottle
 from deploy.console.people.users import Users
+from deploy.console.reviews import ReviewDesk
 from deploy.console.settings import ConsoleSettings
+from deploy.console.sightings import Sightings
 from deploy.console.web.app import console_app
 from deploy.console.web.service import Service
 from deploy.console.weeks import WeeksDesk
 from producers.serving import HttpServer
 from schemas.codec.topic import SchemaIds
-from schemas.errors import Transient
+from schemas.errors import ConfigurationError, Transient
 from streams.rules.governance import rules_of
+
+if TYPE_CHECKING:
+    from deploy.console.archive import ArchiveView
 
 _ANSWER_SECONDS = 15.0
 
@@ -55,6 +61,9 @@ class ConsoleWorker:
             made.callback(self._flow.close)
             weeks = WeeksDesk(Cluster(settings.kafka, settings.registry), settings.functional_currency_code)
             made.callback(weeks.close)
+            reviews = None if settings.documents_dir is None else ReviewDesk(settings.documents_dir)
+            if reviews is not None:
+                made.callback(reviews.close)
             self._parts = made.pop_all()
         self._service = Service(
             settings,
@@ -67,6 +76,9 @@ class ConsoleWorker:
             self._flow,
             rules,
             weeks,
+            _archive(settings),
+            reviews,
+            Sightings(self._audit),
         )
         self._server = HttpServer(settings)
 
@@ -92,6 +104,20 @@ class ConsoleWorker:
     async def _serve(self, stop: threading.Event) -> None:
         app = console_app(self._service)
         await self._server.serve(app, lambda: stop.is_set() or self._feed.failure is not None)
+
+
+def _archive(settings: ConsoleSettings) -> ArchiveView | None:
+    if settings.archive is None:
+        return None
+    try:
+        # Only here: the libraries of the backup are an extra.
+        from deploy.console.archive import ArchiveView
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(
+            f"ORDERSYNC_ARCHIVE__POLICY needs the extra of the backup ({exc.name} is missing): install "
+            "ordersync[backup], or leave the setting out"
+        ) from exc
+    return ArchiveView(settings.archive.policy, settings.archive.root, settings.data_dir / "console" / "archive")
 
 
 def _cluster_id(settings: ConsoleSettings) -> str:

@@ -221,6 +221,11 @@ class Register:
         """The queue, oldest first."""
         return [_review(row) for row in self._rows("SELECT * FROM reviews WHERE state = ? ORDER BY since, id", state)]
 
+    def waiting(self) -> int:
+        """How long the queue is."""
+        [row] = self._rows("SELECT count(*) AS waiting FROM reviews WHERE state = 'waiting'")
+        return int(row["waiting"])
+
     def review_of(self, review_id: str) -> Review | None:
         """One of them."""
         rows = self._rows("SELECT * FROM reviews WHERE id = ?", review_id)

@@ -127,7 +127,7 @@ class DocumentsWorker:
                 _log.warning("review %s: there is no source %s any more", review.id, review.source)
             else:
                 await processing.settle(review)
-        self._waiting.set(len(self._register.reviews()))
+        self._waiting.set(self._register.waiting())
 
     async def _look_at(self, source: Source, stop: threading.Event) -> None:
         if source.kind == "imap":

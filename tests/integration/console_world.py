@@ -18,6 +18,7 @@ from deploy.console.people.users import Users
 from deploy.console.settings import ConsoleSettings
 from deploy.console.worker import ConsoleWorker
 from deploy.local.endpoints import Endpoints
+from deploy.partitioning import partition_of
 from schemas.attributes import CanonicalModel
 from schemas.codec import TopicCodec
 from schemas.registry import SchemaRegistry
@@ -56,11 +57,12 @@ class ConsoleWorld:
         """Where it serves."""
         return f"http://127.0.0.1:{self.worker.port}"
 
-    def produce(self, topic: str, key: str, value: CanonicalModel | None) -> None:
-        """Write a record as its owner does."""
+    def produce(self, topic: str, key: str, value: CanonicalModel | None, *, beside: str | None = None) -> None:
+        """Write a record as its owner does; on the partition of another key, where that is the owner's way."""
         codec: TopicCodec[CanonicalModel] = TopicCodec(topic, CATALOGUE[topic].model, self.registry)
         producer = Producer(self.stack.kafka().producer_config())
-        producer.produce(topic, None if value is None else codec.encode(value), key.encode())
+        place = partition_of((beside or key).encode(), len(producer.list_topics(topic).topics[topic].partitions))
+        producer.produce(topic, None if value is None else codec.encode(value), key.encode(), place)
         assert producer.flush(30) == 0
 
     def client(self) -> httpx.Client:

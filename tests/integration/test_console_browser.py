@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,13 +20,15 @@ from consumers.reconcile.restoration import ErpRestoration
 from consumers.reconcile.settings import SourceSettings
 from deploy.console.people.roles import Role
 from deploy.local.endpoints import Endpoints
-from schemas.attributes import CustomerId, OrderId
-from schemas.models import Mismatch
+from schemas.attributes import CustomerId, EventId, OrderId, ProductId, VendorId
+from schemas.models import Mismatch, VendorLine, VendorUpdate
 from schemas.settings import DatabaseSettings
-from schemas.topics import MISMATCHES, ORDER_STATE
+from schemas.topics import MISMATCHES, ORDER_STATE, VENDOR_UPDATES
 from tests.conftest import DatabaseFactory
-from tests.integration.console_world import PASSWORD, ConsoleWorld, console_world, wait_for
+from tests.integration.console_world import PASSWORD, ConsoleWorld, console_world, token_in, wait_for
 from tests.integration.streams_harness import Scene
+from tests.unit.document_desk import DocumentDesk
+from tests.unit.document_samples import ubl_order
 from tests.unit.order_lives import Item, Life, customer, order, product
 from tests.unit.order_samples import order_state
 
@@ -49,9 +54,30 @@ def erp(module_database_factory: DatabaseFactory) -> DatabaseSettings:
     return made
 
 
+def aside(work: Callable[[], object]) -> None:
+    """In a thread of its own: Playwright has an event loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(work).result()
+
+
+@pytest.fixture(scope="module")
+def documents_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a documents worker."""
+    return tmp_path_factory.mktemp("documents")
+
+
+@pytest.fixture(scope="module")
+def desk(documents_dir: Path) -> Iterator[DocumentDesk]:
+    """A documents worker with one order that waits, of a product that nobody knows."""
+    made = DocumentDesk(documents_dir)
+    aside(lambda: made.take(ubl_order().replace(">P1<", ">KUNDE-77<").replace(">Chai<", ">Tee<")))
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="module")
 def world(
-    fresh_topics: Endpoints, erp: DatabaseSettings, tmp_path_factory: pytest.TempPathFactory
+    fresh_topics: Endpoints, erp: DatabaseSettings, documents_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ConsoleWorld]:
     """A stream worker, one order in two versions, one that is refused and one that waits; and a console."""
     scene = Scene(fresh_topics, tmp_path_factory.mktemp("streams"), "tests-console", fresh_topics.registry_url)
@@ -66,7 +92,12 @@ def world(
             wrong.ordered(facts.model_copy(update={"payable_amount": facts.payable_amount + 1})),
             waiting.ordered(order(ITEMS, order_id=WAITING, customer=CustomerId("C-unknown"))),
         )
-        systems = {"sources": [SourceSettings(mapping="crm", database=erp)], "erp": erp, "ledger": erp}
+        systems: dict[str, object] = {
+            "sources": [SourceSettings(mapping="crm", database=erp)],
+            "erp": erp,
+            "ledger": erp,
+            "documents_dir": documents_dir,
+        }
         with console_world(fresh_topics, tmp_path_factory.mktemp("console"), **systems) as made:
             yield made
     finally:
@@ -131,6 +162,29 @@ def test_person_signs_in_finds_an_order_by_its_customer_and_reads_its_life(page:
     sign_in(page, world, Role.VIEWER, "/orders?q=nothing")
     assert page.url.endswith("/orders?q=nothing"), "the page that was wanted"
     wait_for(lambda: world.worker._service.questions.order(ORDER) is not None, "the index has the order")
+    told = VendorUpdate(
+        update_id=EventId("1"),
+        vendor_id=VendorId("V7"),
+        order_id=ORDER,
+        sequence=1,
+        update_type="confirmation",
+        order_version=1,
+        order_status="placed",
+        issue_date=date(2026, 11, 21),
+        lines=[
+            VendorLine(
+                line_id="1",
+                product_id=ProductId("P1"),
+                quantity=Decimal(3),
+                unit_code="C62",
+                line_status="added",
+                shipped_quantity=Decimal(0),
+            )
+        ],
+        committed_at=datetime.now(UTC),
+    )
+    world.produce(VENDOR_UPDATES, f"V7:{ORDER}", told, beside=ORDER)
+    world.produce(VENDOR_UPDATES, f"V7:{WRONG}", told.model_copy(update={"order_id": WRONG}), beside=ORDER)
     page.fill("#q", "C1 471")
     page.wait_for_selector(f"text={ORDER}")
     page.keyboard.press("Escape")
@@ -140,6 +194,8 @@ def test_person_signs_in_finds_an_order_by_its_customer_and_reads_its_life(page:
     assert page.locator(".moment.version h3").all_inner_texts() == ["2 OrderChanged", "1 OrderPlaced"]
     assert "leave it at the gate" in page.locator(".diff .after").all_inner_texts()
     assert page.locator(".journal").count() == 0, "a viewer does not see the books"
+    assert page.locator(".moment.vendor").count() == 1, "what was told of another order is not shown"
+    assert "vendor V7" in page.inner_text(".moment.vendor") and "added" in page.inner_text(".moment.vendor")
     is_fit(page)
     page.click("text=Sign out")
     page.wait_for_selector("text=Sign in")
@@ -232,6 +288,43 @@ def test_difference_is_named_with_its_cause_and_repaired(page: Any, world: Conso
     page.goto(world.url + f"/order?id={ORDER}")
     page.wait_for_selector(".moment.deed >> text=OrderRestored")
     assert "somebody typed it wrong" in page.inner_text(".moment.deed")
+
+
+def test_order_of_a_document_is_corrected_and_accepted(page: Any, world: ConsoleWorld, desk: DocumentDesk) -> None:
+    sign_in(page, world, Role.VIEWER, "/reviews")
+    page.click("a:has-text('PO-4711')")
+    page.wait_for_selector("text=product.unknown")
+    assert page.locator("form [name=reason], a:has-text('Keep the original')").count() == 0, "a viewer only looks"
+    page.click("text=Sign out")
+    sign_in(page, world, Role.OPERATOR, "/reviews")
+    is_fit(page)
+    page.click("a:has-text('PO-4711')")
+    assert "KUNDE-77" in page.inner_text("pre"), "the document as it came"
+    page.fill("[name='set.lines.0.product']", "shop:P1")
+    page.click("text=Try it")
+    page.wait_for_selector("#outcome >> text=would be accepted")
+    is_fit(page)
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out to the side"
+    [review] = desk.register.reviews()
+    page.fill("[name=reason]", "asked by telephone")
+    page.click("button:has-text('Accept')")
+    page.wait_for_selector("#outcome >> text=is accepted")
+    with closing(world.signed_in(Role.OPERATOR)) as operator:
+        form = {"form_token": token_in(operator.get("/").text), "reason": "spam"}
+        late = operator.post(f"/reviews/{review.id}/reject", data=form)
+        assert (late.status_code, "no longer waits" in late.text) == (400, True)
+        wrong = operator.post(f"/reviews/{review.id}/check", data=form | {"set.lines.0.quantity": "many"})
+        assert (wrong.status_code, "is not a number" in wrong.text) == (400, True)
+    aside(desk.settle)
+    [event] = desk.log.events
+    assert event.order is not None and event.order.order_lines[0].product_id == "shop:P1"
+    [done] = desk.register.reviews("done")
+    assert (done.id, done.decided_by, done.note) == (review.id, "operator", "asked by telephone")
+    questions = world.worker._service.questions
+    wait_for(lambda: bool(questions.deeds(reference=review.id, actor="operator")), "the audit is in the index")
+    [deed] = [one for one in questions.deeds(reference=review.id) if one.action == "ReviewAccepted"]
+    assert deed.changes == ["lines.0.product -> shop:P1"]
 
 
 def test_weeks_tell_what_to_mend_first(page: Any, world: ConsoleWorld) -> None:

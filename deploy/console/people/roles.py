@@ -22,12 +22,13 @@ class Right(StrEnum):
     SEE_ORIGINALS = "see the original bytes of dead letters"
     REPLAY = "mend and replay dead letters"
     REPAIR = "repair differences"
+    REVIEW = "decide about orders of documents"
     SEE_AUDIT = "see who did what"
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.VIEWER: frozenset({Right.SEE}),
-    Role.OPERATOR: frozenset({Right.SEE, Right.SEE_ORIGINALS, Right.REPLAY, Right.REPAIR}),
+    Role.OPERATOR: frozenset({Right.SEE, Right.SEE_ORIGINALS, Right.REPLAY, Right.REPAIR, Right.REVIEW}),
     Role.FINANCE: frozenset({Right.SEE, Right.SEE_BOOKS}),
     Role.ADMIN: frozenset(Right),
 }

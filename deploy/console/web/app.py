@@ -22,6 +22,7 @@ from deploy.console.web.pages import (
     orders,
     overview,
     parked,
+    reviews,
     sign_in,
 )
 from deploy.console.web.rendering import Pages, address, pages_of
@@ -30,7 +31,7 @@ from deploy.console.web.visits import PasswordChangeNeeded, Refusal, SignInNeede
 from schemas.errors import OrdersyncError, Transient
 
 _log = logging.getLogger(__name__)
-_PAGES: Final = (sign_in, account, overview, orders, dead_letters, parked, mismatches, improvement, audit)
+_PAGES: Final = (sign_in, account, overview, orders, dead_letters, parked, mismatches, reviews, improvement, audit)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 static_files = APIRouter()
 

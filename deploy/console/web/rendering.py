@@ -91,7 +91,7 @@ def badges(visit: Visit) -> dict[str, int]:
         "/dead-letters": questions.open_letters(),
         "/parked": questions.parked_count(),
         "/mismatches": sum(count for _, count in questions.mismatches_by_system()),
-    }
+    } | ({} if visit.service.reviews is None else {"/reviews": visit.service.reviews.waiting()})
 
 
 def pages_of(request: Request) -> Pages:

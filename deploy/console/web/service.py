@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deploy.commands.options import Cluster
 from deploy.console.auditing import AuditLog
@@ -12,9 +13,14 @@ from deploy.console.index.questions import Questions
 from deploy.console.people.sessions import Sessions
 from deploy.console.people.throttle import SignInThrottle
 from deploy.console.people.users import Users
+from deploy.console.reviews import ReviewDesk
 from deploy.console.settings import ConsoleSettings
+from deploy.console.sightings import Sightings
 from deploy.console.weeks import WeeksDesk
 from streams.rules.ruleset import RuleSet
+
+if TYPE_CHECKING:
+    from deploy.console.archive import ArchiveView
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,9 @@ class Service:
     flow: FlowSampler
     rules: RuleSet
     weeks: WeeksDesk
+    archive: ArchiveView | None
+    reviews: ReviewDesk | None
+    sightings: Sightings
 
     @property
     def cluster(self) -> Cluster:

@@ -107,7 +107,7 @@ def wanting(right: Right = Right.SEE, *, with_any_password: bool = False) -> Cal
             raise PasswordChangeNeeded
         made = Visit(service, session, session.user, address_of(request))
         if not made.may(right):
-            service.audit.note(made.deed("AccessRefused", request.url.path[:200], reason=right.value))
+            service.sightings.refused(made.deed("AccessRefused", request.url.path[:200], reason=right.value))
             raise Refusal(403, f"Your role, {session.user.role}, may not {right.value}.")
         request.state.session = session
         return made

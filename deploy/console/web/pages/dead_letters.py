@@ -42,7 +42,7 @@ def letters(request: Request, visit: Seeing, rule: str = "", order: str = "", al
 def letter(request: Request, visit: Seeing, rejection_id: str) -> Response:
     """One of them: reasons for everybody, the original for those who may see it."""
     listed = _listed(visit, rejection_id)
-    visit.service.audit.record(visit.deed("DeadLetterViewed", listed.order_id or "unknown", reference=rejection_id))
+    visit.service.sightings.saw(visit.deed("DeadLetterViewed", listed.order_id or "unknown", reference=rejection_id))
     opened = Workbench(visit.service).open(listed)
     done = visit.service.questions.deeds(reference=rejection_id)
     values: dict[str, Any] = {

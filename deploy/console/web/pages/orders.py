@@ -42,7 +42,7 @@ def order(request: Request, visit: Seeing, id: str) -> Response:
     found, letters = questions.order(order_id), questions.letters(order_id=order_id, open_only=False)
     if found is None and not letters and not any(one.order_id == order_id for one in questions.parked()):
         raise Refusal(404, f"No order {order_id} is known. Ids have the form <system>:<number>, such as crm:42.")
-    visit.service.audit.record(visit.deed("OrderViewed", order_id, reference=visit.address))
+    visit.service.sightings.saw(visit.deed("OrderViewed", order_id, reference=visit.address))
     return pages_of(request).page(request, visit, "order.html", order_id=order_id, found=found)
 
 
@@ -65,6 +65,8 @@ def life(request: Request, visit: Seeing, id: str) -> Response:
         raise Refusal(404, f"No topic tells of {order_id} any more.")
     with_books = visit.may(Right.SEE_BOOKS)
     state: OrderState | None = history.versions[-1].state if history.versions else None
+    archive = visit.service.archive
+    places = [version.record[:3] for version in history.versions]
     return pages_of(request).page(
         request,
         visit,
@@ -75,6 +77,7 @@ def life(request: Request, visit: Seeing, id: str) -> Response:
         mismatches=history.mismatches,
         holding=_holding(visit, order_id),
         with_books=with_books,
+        archived=None if archive is None else archive.holding(places),
     )
 
 

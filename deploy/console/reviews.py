@@ -1,0 +1,164 @@
+"""The review queue of documents for the pages: what was read, what is doubted, and what a person may correct."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from producers.documents.order import Evidence, ReadOrder
+    from producers.documents.register import DocumentRecord, Register, Review
+
+MOST_LINES: Final = 150
+"""So many lines have fields on the page; longer orders are corrected on the command line."""
+PREFIX: Final = "set."
+"""Of the names of a form's fields that correct something."""
+_SHOWN_BYTES: Final = 65_536
+_MARKS: Final = frozenset("\n\r\t")
+_HEADER: Final = ("customer", "number", "issue_date", "delivery_date", "currency", "net", "tax", "total", "note")
+_LINE: Final = ("product", "quantity", "unit", "price")
+_EVIDENCE: Final = {"customer": "buyer", "total": "totals.payable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a form: how it is corrected, what was read, how sure that is, and what it may be."""
+
+    name: str
+    label: str
+    read: Any
+    evidence: Evidence | None = None
+    candidates: tuple[tuple[str, str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LineFields:
+    """The fields of one line; `told` is how the document names it."""
+
+    place: int
+    told: str
+    amount: Decimal | None
+    fields: tuple[Field, ...]
+
+
+class ReviewDesk:
+    """The register of a documents worker on this machine; any thread may ask."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._register: Register | None = None
+
+    @property
+    def register(self) -> Register:
+        """Opened when it is first asked for.
+
+        Raises:
+            ConfigurationError: there is none, or it cannot be opened.
+        """
+        # Only here: the libraries of the documents are an extra, and the register's tables are made when it is opened.
+        from deploy.commands.documents import register_in
+
+        with self._lock:
+            if self._register is None:
+                self._register = register_in(self._directory)
+            return self._register
+
+    def waiting(self) -> int:
+        """How many orders wait; 0 where no worker has made the register yet."""
+        try:
+            return self.register.waiting()
+        except ConfigurationError:
+            return 0
+
+    def record(self, review: Review) -> DocumentRecord | None:
+        """The document of a review."""
+        return self.register.record(review.document)
+
+    def original(self, review: Review) -> bytes:
+        """The document as it came. Raises ConfigurationError where it is not there, or not what it was."""
+        # Only here: the libraries of the documents are an extra.
+        from producers.documents.originals import Originals
+
+        return Originals(self._directory / "originals").get(review.document)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._register is not None:
+            self._register.close()
+
+
+def header_fields(review: Review) -> list[Field]:
+    """The fields of the order itself."""
+    read = review.read
+    values = {
+        "customer": read.customer_id or review.customer_id or read.buyer.name or ", ".join(read.buyer.codes) or None,
+        "net": read.net_total,
+        "tax": read.tax_total,
+        "total": read.payable,
+    }
+    found = []
+    for name in _HEADER:
+        places = (name, "buyer") if name == "customer" else (name, f"totals.{name}")
+        value = values[name] if name in values else getattr(read, name)
+        evidence = _evidence(read, name, _EVIDENCE.get(name, f"totals.{name}"))
+        found.append(Field(name, name.replace("_", " "), value, evidence, _candidates(review, *places)))
+    return found
+
+
+def line_fields(review: Review) -> list[LineFields]:
+    """The fields of each line, of the first `MOST_LINES` of them."""
+    found = []
+    for place, line in enumerate(review.read.lines[:MOST_LINES]):
+        values = {
+            "product": line.product_id or line.seller_code or line.standard_code or line.buyer_code,
+            "quantity": line.quantity,
+            "unit": line.unit_code,
+            "price": line.price,
+        }
+        fields = tuple(
+            Field(
+                f"lines.{place}.{name}",
+                f"{name} of line {place + 1}",
+                values[name],
+                _evidence(review.read, f"lines.{place}.{name}"),
+                _candidates(review, f"lines.{place}.{name}"),
+            )
+            for name in _LINE
+        )
+        told = " / ".join([*line.codes, *filter(None, (line.name, line.more_name))])
+        found.append(LineFields(place, told or line.place, line.amount, fields))
+    return found
+
+
+def corrections_in(form: Mapping[str, list[str]]) -> dict[str, str]:
+    """What a form corrects: fields that somebody filled in, lines that are to go, and what the document is."""
+    found = {
+        name.removeprefix(PREFIX): values[-1].strip()
+        for name, values in form.items()
+        if name.startswith(PREFIX) and values[-1].strip()
+    }
+    return found | {f"lines.{place}": "" for place in form.get("gone", []) if place.isdecimal()}
+
+
+def shown_text(content: bytes) -> str | None:
+    """The beginning of a document that is text, such as EDIFACT, XML or an e-mail; None of a picture or a PDF."""
+    start = content[:_SHOWN_BYTES]
+    if b"\x00" in start or start.startswith((b"%PDF-", b"PK\x03\x04", b"\x89PNG", b"\xff\xd8\xff")):
+        return None
+    text = start.decode("utf-8-sig", "replace")
+    return "".join(char if char.isprintable() or char in _MARKS else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _evidence(read: ReadOrder, *names: str) -> Evidence | None:
+    return next((read.evidence[name] for name in names if name in read.evidence), None)
+
+
+def _candidates(review: Review, *places: str) -> tuple[tuple[str, str, float], ...]:
+    return tuple(one for doubt in review.doubts if doubt.where in places for one in doubt.candidates)

@@ -1,0 +1,71 @@
+"""Which sightings the audit has been told of lately, so that each page that is opened again is not told again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from deploy.console.auditing import AuditLog, Deed
+
+EVERY_SECONDS: Final = 900.0
+_MOST: Final = 20_000
+
+_Sighting = tuple[str, str, str, str | None]
+
+
+class Sightings:
+    """One entry a person, order and address in a quarter of an hour; the next one tells how many were left out.
+
+    So the audit grows with what people see, not with how often they reload it. After a restart all is told anew.
+    """
+
+    def __init__(self, audit: AuditLog, now: Callable[[], float] = time.monotonic) -> None:
+        self._audit, self._now = audit, now
+        self._lock = threading.Lock()
+        self._told: OrderedDict[_Sighting, tuple[float, int]] = OrderedDict()
+
+    def saw(self, deed: Deed) -> None:
+        """Return when the audit has it. Raises as `AuditLog.record`: what it tells of must not be shown then."""
+        left_out = self._left_out(deed)
+        if left_out is not None:
+            self._audit.record(_with(deed, left_out))
+            self._remember(deed)
+
+    def refused(self, deed: Deed) -> None:
+        """Tell of a request that somebody had no right to; of many by the same person the first for each right."""
+        kept = Deed(deed.actor, deed.action, "", None, deed.reason)
+        left_out = self._left_out(kept)
+        if left_out is not None:
+            self._remember(kept)
+            self._audit.note(_with(deed, left_out))
+
+    def _left_out(self, deed: Deed) -> int | None:
+        """How many were not told since the last entry; None where that one is so young that this one is one of them."""
+        key = _key(deed)
+        with self._lock:
+            told_at, left_out = self._told.get(key, (float("-inf"), 0))
+            if self._now() - told_at >= EVERY_SECONDS:
+                return left_out
+            self._told[key] = told_at, left_out + 1
+            return None
+
+    def _remember(self, deed: Deed) -> None:
+        with self._lock:
+            self._told[_key(deed)] = self._now(), 0
+            self._told.move_to_end(_key(deed))
+            while len(self._told) > _MOST:
+                self._told.popitem(last=False)
+
+
+def _key(deed: Deed) -> _Sighting:
+    # A refusal is the same for each right, a sighting for each thing that is seen and each place that it is seen from.
+    return deed.actor, deed.action, deed.subject, deed.reference or deed.reason
+
+
+def _with(deed: Deed, left_out: int) -> Deed:
+    if left_out:
+        deed.changes.append(f"{left_out:,} more times since the entry before")
+    return deed
