@@ -11,6 +11,7 @@ from rich.console import Console
 
 from deploy.commands.cutover import compare, totals
 from deploy.commands.options import DISAGREEMENT, home_option, json_option, print_json
+from deploy.commands.vendor_feed import vendors
 
 if TYPE_CHECKING:
     from consumers.reconcile.repair import RepairOutcome
@@ -54,7 +55,8 @@ def command(
     Prints control totals and every differing order with the field, both values and the money at stake. Exit code 3
     where systems differ or the ledger does not balance.
 
-    `compare` and `totals` look at any two systems, and at all orders as of any time; see their own --help.
+    `compare` and `totals` look at any two systems, and at all orders as of any time; `vendors` at what vendors were
+    told. See their own --help.
     """
     if ctx.invoked_subcommand is not None:
         if repair or dry_run or order_ids or reason or settle_seconds is not None or as_json:
@@ -102,3 +104,4 @@ def command(
 
 command.add_command(compare)
 command.add_command(totals)
+command.add_command(vendors)
