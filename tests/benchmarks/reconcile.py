@@ -58,6 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
     arguments = parser.parse_args()
+    if arguments.orders < _STEADY_ROUNDS * _CHANGED_EACH_ROUND:
+        parser.error(f"{_STEADY_ROUNDS * _CHANGED_EACH_ROUND} of the orders are changed: let there be as many")
     with tempfile.TemporaryDirectory(prefix="ordersync-bench-") as directory:
         home = Path(directory)
         home.chmod(0o711)
