@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import monotonic, sleep
 
 import psycopg
 
@@ -17,27 +18,37 @@ from consumers.backup.restore.proof import Proof, RestoredPlaces, posted_in, pro
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.restoration import require_reach
 from consumers.backup.restore.target import RestoreTarget
+from consumers.postgres.database import Rows
 from consumers.postgres.errors import postgres_error
 from consumers.postgres.positions import all_positions, replace_positions
 from consumers.sink import Partition
 from deploy.backup.rebuilding import ERP, WAREHOUSE, Rebuilding
-from deploy.backup.restoring import DatabaseServers
 from deploy.commands.options import Cluster
 from schemas.errors import BackupRefused, ConfigurationError
 from schemas.registry import SchemaRegistry
-from schemas.settings import DatabaseSettings
+from schemas.settings import DatabaseSettings, WorkerSettings
 from schemas.topics import CATALOGUE
 
+_ENDING_SECONDS = 5.0
+_PAUSE_SECONDS = 0.2
 _JOINED = """
 CREATE TABLE IF NOT EXISTS sink_join (
     sink text PRIMARY KEY, topic_prefix text NOT NULL, moment timestamptz NOT NULL
 )
 """
+_IS_USED = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
 _IS_JOINED = "SELECT 1 FROM sink_join WHERE sink = %s AND topic_prefix = %s AND moment = %s"
 _NOTE = """
 INSERT INTO sink_join (sink, topic_prefix, moment) VALUES (%s, %s, %s)
 ON CONFLICT (sink) DO UPDATE SET topic_prefix = excluded.topic_prefix, moment = excluded.moment
 """
+
+
+class RestoredServers(WorkerSettings):
+    """The databases that a server's own backup gave; not those in use, which no restore changes."""
+
+    restored_erp: DatabaseSettings
+    restored_ledger: DatabaseSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +60,25 @@ class Joining:
     at: datetime
     prefix: str
 
-    def run(self, servers: DatabaseServers, told: Callable[[str], None] = lambda _: None) -> Proof:
+    def run(self, servers: RestoredServers, told: Callable[[str], None] = lambda _: None) -> Proof:
         """Let the sinks of both databases go on in the restored topics, to their ends, and prove that all agree.
 
         Called again after an interruption it goes on: each database's positions are exchanged in one transaction,
         which also notes that it was done.
 
         Raises:
-            ConfigurationError: the topics are not those of the moment, or a database is not restored, or to later.
+            ConfigurationError: the topics are not those of the moment, or a database is in use, or restored to later.
             BackupRefused: state, ERP, ledger and archive do not agree.
             OrdersyncError: a server or a sink failed.
         """
         require_reach(self.reader, self.at)
         cut = Cut(self.reader, self.at)
         positions = PositionsInRestore(self.reader, cut)
-        for sink, database in ((ERP, servers.erp), (WAREHOUSE, servers.ledger)):
+        erp, ledger = servers.restored_erp, servers.restored_ledger
+        for sink, database in ((ERP, erp), (WAREHOUSE, ledger)):
             told(f"placing {sink} in the restored topics")
             self._place(sink, database, positions)
-        places = RestoredPlaces(self.cluster.kafka, servers.erp, servers.ledger, self.prefix)
+        places = RestoredPlaces(self.cluster.kafka, erp, ledger, self.prefix)
         told("following the topics to their ends")
         with tempfile.TemporaryDirectory(prefix="ordersync-join-") as scratch:
             Rebuilding(places, self.cluster.registry, Path(scratch)).run()
@@ -75,8 +87,7 @@ class Joining:
             proof = prove(places, schemas, posted_in(self.reader, cut))
         if proof.faults:
             raise BackupRefused(
-                f"{servers.erp.dbname} and {servers.ledger.dbname} do not agree with the restored topics: "
-                f"{'; '.join(proof.faults)}",
+                f"{erp.dbname} and {ledger.dbname} do not agree with the restored topics: {'; '.join(proof.faults)}",
                 reason="restore_differs",
             )
         return proof
@@ -89,6 +100,7 @@ class Joining:
                     raise ConfigurationError(
                         f"the server of {database.dbname} still replays its log; wait until it has opened"
                     )
+                _require_unused(cursor, sink, database.dbname)
                 cursor.execute(_JOINED)
                 if cursor.execute(_IS_JOINED, (sink, self.prefix, self.at)).fetchone() is not None:
                     return
@@ -112,6 +124,19 @@ class Joining:
                     f"{self.prefix}{place.topic}/{place.number} has {end} records, of {self.at.isoformat()} are "
                     f"{wanted}: restore the topics first, with the same --at and --prefix, and start no worker on them"
                 )
+
+
+def _require_unused(cursor: Rows, sink: str, dbname: str) -> None:
+    """Refuse a database that a worker writes to; one that has just ended is still there for a moment."""
+    deadline = monotonic() + _ENDING_SECONDS
+    while cursor.execute(_IS_USED, (f"ordersync {sink}",)).fetchone() is not None:
+        if monotonic() > deadline:
+            raise ConfigurationError(
+                f"a worker {sink} is connected to {dbname}: stop it, or name the restored database"
+            )
+        sleep(_PAUSE_SECONDS)
+        # Else the whole transaction sees the sessions of its first look.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
 
 
 def _catalogued(place: Partition) -> Partition:

@@ -13,7 +13,7 @@ from consumers.backup.restore.proof import Proof, RestoredPlaces
 from consumers.backup.restore.restoration import RestorePlan
 from consumers.backup.restore.verification import rewrap as rewrap_sets
 from consumers.backup.vault.encryption import read_identity
-from deploy.backup.joining import Joining
+from deploy.backup.joining import Joining, RestoredServers
 from deploy.backup.restoring import DatabaseServers, Restoring, counted
 from deploy.backup.state import Access, Moment, access_options, identity_option, key_option
 from deploy.commands.options import cluster_of, home_option, json_option, print_json
@@ -137,21 +137,23 @@ def join(
     """Let restored servers of ERP and ledger go on in restored topics, and prove that all stand at one position.
 
     For databases that come from `backup restore-database`: both servers run, restored to the moment of the topics or
-    some seconds before. ORDERSYNC_ERP__... and ORDERSYNC_LEDGER__... say where. Their sinks do what is left of the
-    restored topics; then state, ERP and ledger are compared order by order, and with the archive account by account.
+    some seconds before. ORDERSYNC_RESTORED_ERP__... and ORDERSYNC_RESTORED_LEDGER__... say where. Their sinks do what
+    is left of the restored topics; then state, ERP and ledger are compared order by order, and with the archive
+    account by account.
     """
-    backup, servers = access.load(), DatabaseServers.of(home)
-    what = f"ERP in {servers.erp.dbname} and ledger in {servers.ledger.dbname} at {at.isoformat()} to {prefix}"
+    backup, servers = access.load(), RestoredServers.load()
+    erp, ledger = servers.restored_erp.dbname, servers.restored_ledger.dbname
+    what = f"ERP in {erp} and ledger in {ledger} at {at.isoformat()} to {prefix}"
     backup.record(key_path, "RestoreStarted", what)
     joining = Joining(backup.reader(identity_path), cluster_of(home), at, prefix)
     proof = joining.run(servers, lambda doing: click.echo(doing, err=True))
     backup.record(key_path, "BackupRestored", what)
     if as_json:
-        print_json({"orders": proof.orders, "at": at, "erp": servers.erp.dbname, "ledger": servers.ledger.dbname})
+        print_json({"orders": proof.orders, "at": at, "erp": erp, "ledger": ledger})
         return
     click.echo(
-        f"{proof.orders:,} orders of {at.isoformat()}: topics {prefix}..., {servers.erp.dbname} and "
-        f"{servers.ledger.dbname} stand at one position; state, ERP, ledger and archive agree"
+        f"{proof.orders:,} orders of {at.isoformat()}: topics {prefix}..., {erp} and {ledger} stand at one position; "
+        "state, ERP, ledger and archive agree"
     )
 
 

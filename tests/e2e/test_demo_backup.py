@@ -125,7 +125,7 @@ def test_databases_with_backups_of_their_own_are_joined_to_restored_topics(
     middle, end = middle_of_the_trade(at_home), caught.catalogue.complete_through_at
     stack = EmbeddedStack.find(at_home.home)
     assert end is not None and stack is not None
-    for name, database in (("ERP", restored["erp"]), ("LEDGER", restored["ledger"])):
+    for name, database in (("RESTORED_ERP", restored["erp"]), ("RESTORED_LEDGER", restored["ledger"])):
         settings = stack.database(database)
         as_servers_of_then(at_home, caught, middle, settings)
         monkeypatch.setenv(f"ORDERSYNC_{name}__HOST", settings.host)
@@ -145,6 +145,10 @@ def test_databases_with_backups_of_their_own_are_joined_to_restored_topics(
     capsys.readouterr()
     assert run(["backup", "join", *late, "--prefix", "joined.", "--json"]) == 0, capsys.readouterr().err
     assert json.loads(capsys.readouterr().out)["orders"] > restored["orders"]
+    erp = stack.database(restored["erp"])
+    with closing(psycopg.connect(erp.conninfo(application_name="ordersync erp"))):
+        assert run(["backup", "join", *late, "--prefix", "joined."]) == 2
+    assert "a worker erp is connected" in capsys.readouterr().err
     # Again: the positions were exchanged once.
     assert run(["backup", "join", *late, "--prefix", "joined."]) == 0
     assert "stand at one position" in capsys.readouterr().out
