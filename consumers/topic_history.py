@@ -7,7 +7,6 @@ from time import monotonic
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -16,6 +15,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from consumers.group_offsets import GroupOffsets
 from consumers.kafka import kafka_error, named_offset
 from consumers.settings import SinkSettings
 from consumers.sink import Partition
@@ -33,6 +33,7 @@ class TopicHistory:
         self._group_id = settings.group_id
         self._admin_config = settings.kafka.client_config()
         self._admin = AdminClient(self._admin_config)
+        self._offsets = GroupOffsets(settings.kafka)
         # Never subscribes, so it takes nothing from the group.
         self._consumer = Consumer(
             settings.kafka.client_config(
@@ -53,19 +54,9 @@ class TopicHistory:
         Raises:
             Transient: the brokers are away.
         """
-        asked = ConsumerGroupTopicPartitions(self._group_id, [TopicPartition(*partition) for partition in partitions])
         # Stable offsets would be waited for, and for ever where the brokers lost the end of a transaction.
-        futures = self._admin.list_consumer_group_offsets(
-            [asked], require_stable=False, request_timeout=_ANSWER_SECONDS
-        )
-        try:
-            found = futures[self._group_id].result().topic_partitions
-        except KafkaException as exc:
-            raise kafka_error(exc, f"reading {self._group_id}'s positions") from exc
-        for one in found:
-            if one.error is not None:
-                raise kafka_error(one.error, f"reading {self._group_id}'s positions")
-        return {Partition(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
+        found = self._offsets.committed([self._group_id], list(partitions))[self._group_id]
+        return {Partition(*place): offset for place, offset in found.items()}
 
     def partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
         """How many partitions each topic has; 0 where it does not exist."""

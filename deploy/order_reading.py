@@ -7,8 +7,8 @@ from contextlib import closing
 from datetime import timedelta
 from typing import TypeVar
 
+from consumers.group_offsets import GroupOffsets
 from deploy.commands.options import Cluster
-from deploy.group_offsets import GroupOffsets
 from deploy.order_history import CapturedFact, HistoryParts, ToldVendor
 from deploy.record_reading import Progress, RecordReader, Span, StoredRecord, say_nothing
 from schemas.attributes import CanonicalModel
@@ -93,8 +93,8 @@ class _OrderReading:
             places = {(record.topic, record.partition) for record, _ in parts.events}
             places |= {(record.topic, record.partition) for record, _ in parts.postings}
             offsets = GroupOffsets(self._cluster.kafka)
-            for group in offsets.groups():
-                for (topic, partition), offset in offsets.committed(group, places).items():
+            for group, committed in offsets.committed(offsets.groups(), places).items():
+                for (topic, partition), offset in committed.items():
                     parts.group_offsets[group, topic, partition] = offset
         return parts
 

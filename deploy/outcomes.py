@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from consumers.group_offsets import GroupOffsets
 from deploy.commands.options import Cluster
-from deploy.group_offsets import GroupOffsets
 from deploy.record_reading import Progress, RecordReader, StoredRecord, say_nothing
 from schemas.codec import TopicCodec
 from schemas.errors import InvalidMessage
@@ -125,7 +125,7 @@ class OutcomeReader(AbstractContextManager["OutcomeReader"]):
         letters, refusals = self._letters({ref.place for ref in refs}, since, refused_by_capture)
         parked = self._parked({ref.order_id for ref in refs})
         places = {ref.place[:2] for ref in refs}
-        committed = self._offsets.committed(self._group, places)
+        committed = self._offsets.committed([self._group], places)[self._group]
         fates, counted = [], set[str]()
         for ref in refs:
             topic, partition, offset = ref.place
@@ -149,7 +149,7 @@ class OutcomeReader(AbstractContextManager["OutcomeReader"]):
         ends: dict[tuple[str, int], int] = {}
         for (topic, partition, offset), _, _ in captured:
             ends[topic, partition] = max(offset, ends.get((topic, partition), 0))
-        committed = self._offsets.committed(self._group, ends)
+        committed = self._offsets.committed([self._group], ends)[self._group]
         return all(committed.get(place, 0) > offset for place, offset in ends.items())
 
     def _accepted(self, refs: Iterable[CapturedRef], since: datetime) -> set[str]:

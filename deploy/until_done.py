@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol, TypeVar, runtime_checkable
 
-from deploy.group_offsets import GroupOffsets
+from consumers.group_offsets import GroupOffsets
 from deploy.record_reading import RecordReader
 from schemas.errors import Transient
 from schemas.settings import KafkaSettings
@@ -146,7 +146,7 @@ def _wait_done(worker: Finishes, kafka: KafkaSettings, stop: threading.Event, wa
 
 
 def _reached(worker: Finishes, offsets: GroupOffsets, work: Work) -> Mapping[Place, int]:
-    reached = dict(offsets.committed(worker.group, work.ends))
+    reached = dict(offsets.committed([worker.group], work.ends)[worker.group])
     for place, position in worker.positions().items():
         reached[place] = max(position, reached.get(place, 0))
     return reached

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AclBindingFilter,
     AclOperation,
@@ -22,6 +22,7 @@ from confluent_kafka.admin import (
 from pydantic import AwareDatetime
 
 from consumers.backup.archive.settings import ArchiveSettings
+from consumers.group_offsets import GroupOffsets
 from consumers.kafka import kafka_error
 from schemas.errors import Fatal, Transient
 from schemas.settings import RegistrySettings, SettingsPart
@@ -81,7 +82,7 @@ class SurroundingsReader:
     def __init__(self, settings: ArchiveSettings, topics: Iterable[str]) -> None:
         self._prefix = settings.topic_prefix
         self._topics = tuple(topics)
-        self._kafka_config = settings.kafka.client_config()
+        self._kafka = settings.kafka
         self._registry = settings.registry
 
     def read(self, now: datetime) -> TopicSurroundings:
@@ -91,13 +92,13 @@ class SurroundingsReader:
             Transient: the cluster or the registry is away.
         """
         # A fresh client: an old one asks brokers that were restarted with what it knew before.
-        admin = AdminClient(self._kafka_config)
+        admin = AdminClient(self._kafka.client_config())
         try:
             return TopicSurroundings(
                 taken_at=now,
                 topics=tuple(self._configurations(admin)),
                 subjects=tuple(self._subjects()),
-                offsets=tuple(self._offsets(admin)),
+                offsets=tuple(self._offsets()),
                 access_rights=tuple(_access_rights(admin)),
             )
         except KafkaException as exc:
@@ -113,20 +114,13 @@ class SurroundingsReader:
                 name=resources[resource], partitions=len(known[resource.name].partitions), config=own
             )
 
-    def _offsets(self, admin: AdminClient) -> Iterator[GroupOffset]:
+    def _offsets(self) -> Iterator[GroupOffset]:
         held = {self._prefix + topic: topic for topic in self._topics}
-        listed = admin.list_consumer_groups(request_timeout=_ANSWER_SECONDS).result()
-        for error in listed.errors:
-            # Half a list would be kept as if the other groups had never been.
-            raise error
-        for group in sorted(one.group_id for one in listed.valid):
-            asked = [ConsumerGroupTopicPartitions(group)]
-            found = admin.list_consumer_group_offsets(asked, request_timeout=_ANSWER_SECONDS)[group].result()
-            for one in found.topic_partitions:
-                if one.error is not None:
-                    raise KafkaException(one.error)
-                if one.topic in held and one.offset >= 0:
-                    yield GroupOffset(group=group, topic=held[one.topic], partition=one.partition, offset=one.offset)
+        asked = GroupOffsets(self._kafka)
+        for group, committed in asked.committed(asked.groups()).items():
+            for (topic, partition), offset in sorted(committed.items()):
+                if topic in held:
+                    yield GroupOffset(group=group, topic=held[topic], partition=partition, offset=offset)
 
     def _subjects(self) -> Iterator[SubjectVersion]:
         wanted = {f"{self._prefix}{topic}-{part}" for topic in self._topics for part in ("key", "value")}

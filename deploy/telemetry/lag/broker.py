@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
-from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException
+from confluent_kafka import IsolationLevel, KafkaException
 from confluent_kafka import TopicPartition as ClientPlace
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from consumers.group_offsets import GroupOffsets
 from consumers.kafka import named_offset
 from deploy.telemetry.lag.report import Place
 from producers.kafka import kafka_error
@@ -18,12 +18,11 @@ from schemas.kafka_codes import Refused
 from schemas.settings import KafkaSettings
 
 _ANSWER_SECONDS = 15.0
-_GROUPS_AT_ONCE = 64
 _PLACES_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class GroupOffsets:
+class GroupPosition:
     """What one group has committed."""
 
     group: str
@@ -49,7 +48,7 @@ class Extent:
 
 
 class BrokerOffsets:
-    """Asks the brokers: one request a group, and three for all partitions that one broker leads.
+    """Asks the brokers: two requests a group, and three for all partitions that one broker leads.
 
     Each method raises `Transient` while they do not answer, `ConfigurationError` where they refuse.
     """
@@ -57,25 +56,20 @@ class BrokerOffsets:
     def __init__(self, kafka: KafkaSettings, ignored_groups: str = "") -> None:
         """`ignored_groups` is a regular expression of groups that are not asked for; empty for none."""
         self._ignored = re.compile(ignored_groups) if ignored_groups else None
+        self._groups = GroupOffsets(kafka)
         self._admin = AdminClient(kafka.client_config())
 
-    def groups(self) -> list[GroupOffsets]:
+    def groups(self) -> list[GroupPosition]:
         """Every group with what it has committed, by name. Ask before `extents`, so that no end is before a commit."""
-        doing = "listing consumer groups"
-        try:
-            listed = self._admin.list_consumer_groups(request_timeout=_ANSWER_SECONDS).result()
-        except KafkaException as exc:
-            raise kafka_error(exc, doing) from exc
-        for error in listed.errors:
-            # Half a list would let the groups of one broker vanish.
-            raise kafka_error(error, doing)
-        present = {
-            one.group_id: one.state not in (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
-            for one in listed.valid
-            if self._ignored is None or not self._ignored.fullmatch(one.group_id)
+        members = {
+            group: joined
+            for group, joined in self._groups.groups().items()
+            if self._ignored is None or not self._ignored.fullmatch(group)
         }
-        committed = self._committed(sorted(present))
-        return [GroupOffsets(group, present[group], committed[group]) for group in sorted(present)]
+        return [
+            GroupPosition(group, members[group], {Place(*place): offset for place, offset in committed.items()})
+            for group, committed in self._groups.committed(members).items()
+        ]
 
     def extents(self, places: Collection[Place]) -> dict[Place, Extent]:
         """Begin and end of these partitions; those that do not exist any more are left out."""
@@ -88,28 +82,6 @@ class BrokerOffsets:
             for place in existing
             if place in starts and place in ends and place in written
         }
-
-    def _committed(self, groups: Sequence[str]) -> dict[str, dict[Place, int]]:
-        found: dict[str, dict[Place, int]] = {}
-        waiting = iter(groups)
-        while several := list(islice(waiting, _GROUPS_AT_ONCE)):
-            asked = {
-                group: self._admin.list_consumer_group_offsets(
-                    [ConsumerGroupTopicPartitions(group)], request_timeout=_ANSWER_SECONDS
-                )[group]
-                for group in several
-            }
-            for group, future in asked.items():
-                try:
-                    answer = future.result().topic_partitions
-                except KafkaException as exc:
-                    raise kafka_error(exc, f"asking for the offsets of group {group}") from exc
-                found[group] = {
-                    Place(one.topic, one.partition): one.offset
-                    for one in answer
-                    if one.error is None and one.offset >= 0
-                }
-        return found
 
     def _existing(self, places: Collection[Place]) -> list[Place]:
         # Also tells the client who leads what: it would look for the leaders of each partition by itself, and sleep.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import monotonic, time
 
-from deploy.telemetry.lag.broker import BrokerOffsets, Extent, GroupOffsets
+from deploy.telemetry.lag.broker import BrokerOffsets, Extent, GroupPosition
 from deploy.telemetry.lag.report import GroupLag, LagReport, PartitionLag, Place
 from deploy.telemetry.lag.trend import Observation, TrendSettings, life_of, standing_of
 from deploy.telemetry.lag.unread import Position, Unread, UnreadRecords
@@ -55,7 +55,7 @@ class LagMonitor:
 
     def _group(
         self,
-        offsets: GroupOffsets,
+        offsets: GroupPosition,
         extents: Mapping[Place, Extent],
         unread: Mapping[Position, Unread],
         before: Mapping[tuple[str, Place], deque[Observation]],
