@@ -54,14 +54,17 @@ class Trace:
     def leave(self, endpoints: Endpoints) -> None:
         with closing(psycopg.connect(endpoints.database("postgres").conninfo(), autocommit=True)) as connection:
             connection.execute(f"CREATE TABLE {self.word} AS SELECT 1 AS kept")
-        admin = AdminClient({"bootstrap.servers": endpoints.bootstrap_servers})
+        admin = AdminClient(endpoints.kafka().client_config())
         admin.create_topics([NewTopic(self.word, 1, 1)])[self.word].result(_SECONDS)
-        producer = Producer({"bootstrap.servers": endpoints.bootstrap_servers})
+        producer = Producer(endpoints.kafka().client_config())
         producer.produce(self.word, b"kept")
         assert producer.flush(_SECONDS) == 0
         schema = json.dumps({"type": "record", "name": self.word, "fields": []})
-        versions = f"{endpoints.registry_url}/subjects/{self.word}/versions"
-        httpx.post(versions, json={"schema": schema}, timeout=_SECONDS, trust_env=False).raise_for_status()
+        registry = endpoints.registry()
+        versions = f"{registry.url}/subjects/{self.word}/versions"
+        httpx.post(
+            versions, auth=registry.credentials(), json={"schema": schema}, timeout=_SECONDS, trust_env=False
+        ).raise_for_status()
 
     def is_found(self, endpoints: Endpoints) -> bool:
         with closing(psycopg.connect(endpoints.database("postgres").conninfo())) as connection:
@@ -70,7 +73,7 @@ class Trace:
         return row == (1,) and self._record(endpoints) == b"kept" and self.word in subjects
 
     def _record(self, endpoints: Endpoints) -> bytes | None:
-        with closing(Consumer({"bootstrap.servers": endpoints.bootstrap_servers, "group.id": self.word})) as consumer:
+        with closing(Consumer(endpoints.kafka().client_config(**{"group.id": self.word}))) as consumer:
             consumer.assign([TopicPartition(self.word, 0, 0)])
             message = consumer.poll(_SECONDS)
             assert message is not None and message.error() is None
@@ -204,12 +207,12 @@ def test_a_disk_without_room_stops_the_start_and_leaves_nothing(tmp_path: Path) 
 
 def test_a_server_that_cannot_start_is_explained_and_the_others_are_stopped(home: Path) -> None:
     PostgresServer(home, Ports(home / "ports.json")).prepare()
-    configuration = home / "postgres" / "data" / "pg_hba.conf"
+    configuration = home / "postgres" / "data" / "postgresql.auto.conf"
     original = configuration.read_text()
-    configuration.write_text("not a rule")
+    configuration.write_text("not a setting")
     stack = EmbeddedStack(home)
     try:
-        with pytest.raises(Fatal, match=r"(?s)postgres ended with status 1.*pg_hba\.conf"):
+        with pytest.raises(Fatal, match=r"(?s)postgres ended with status 1.*postgresql\.auto\.conf"):
             stack.start()
     finally:
         configuration.write_text(original)
