@@ -127,9 +127,9 @@ def test_a_wrong_password_is_refused(stack: Endpoints) -> None:
         psycopg.connect(conninfo)
 
 
-def test_data_and_ports_survive_a_restart_and_a_taken_port_is_replaced(home: Path) -> None:
+def test_a_plain_home_is_secured_with_its_data_and_ports_and_a_taken_port_is_replaced(home: Path) -> None:
     trace = Trace("restarted")
-    with EmbeddedStack(home) as first:
+    with EmbeddedStack(home, secured=False) as first:
         before = first.endpoints
         trace.leave(before)
     assert not (home / "endpoints.json").exists()
@@ -141,6 +141,8 @@ def test_data_and_ports_survive_a_restart_and_a_taken_port_is_replaced(home: Pat
             assert second.endpoints.postgres.port != before.postgres.port
             assert second.endpoints.bootstrap_servers == before.bootstrap_servers
             assert second.endpoints.registry_url == before.registry_url
+            assert before.security is None
+            assert second.endpoints.security is not None
             assert trace.is_found(second.endpoints)
 
 
