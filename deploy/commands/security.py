@@ -21,8 +21,10 @@ from schemas.database_roles import REGISTRY, ROLES
 from schemas.errors import ConfigurationError
 from schemas.grants import DEPLOYER, PRINCIPALS, declared_grants
 
-_PLAIN = "this cluster has no authorizer: everybody may do everything; start the brokers with one "
+_PLAIN = (
+    "this cluster has no authorizer: everybody may do everything; start the brokers with one "
     "(`ordersync up` without --no-security)"
+)
 
 
 @click.group("security")
