@@ -1,7 +1,7 @@
 """What security costs: the same work on a plain and on a secured stack, in turns, in one run.
 
 The work is what a stream worker does with the wire: read orders, decode, encode and write them, with acknowledgement of
-all. Each secured turn is compared with the plain one beside it, and the median of these shares counts. Beside the rate it
+all. Each secured turn is compared with the plain one beside it; the median of these shares counts. Beside the rate it
 tells the processor time of client and broker, which other programs on the machine change less.
 """
 
