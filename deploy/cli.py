@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "mappings": "Check a mapping file, also against its database.",
     "reconcile": "Compare source, state, ERP and ledger, order by order.",
     "dead-letters": "List, show, mend and replay refused events.",
+    "improvement": "Show what goes wrong from week to week, and what to mend first.",
     "orders": "Explain an order: each version, what led to it and what followed.",
     "console": "Serve the web page for the people who work with orders; its users.",
     "documents": "Orders that came as documents: list, explain, put, read.",

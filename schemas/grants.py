@@ -126,6 +126,28 @@ def capture_principal(system: str, captured: Iterable[str]) -> Principal:
     )
 
 
+def catalogue_principal(
+    name: str,
+    duty: str,
+    groups: tuple[str, ...],
+    transactional_ids: tuple[str, ...] = (),
+    further: tuple[tuple[ResourceKind, str, Operation], ...] = (),
+    *,
+    for_people: bool = False,
+) -> Principal:
+    """The principal of a worker that writes and reads exactly the topics for which the catalogue names it."""
+    return Principal(
+        name,
+        duty,
+        writes=written_by(name),
+        reads=read_by(name),
+        groups=groups,
+        transactional_ids=transactional_ids,
+        further=further,
+        for_people=for_people,
+    )
+
+
 def written_by(writer: str) -> tuple[str, ...]:
     """The topics that the catalogue names `writer` for."""
     return tuple(topic.name for topic in CATALOGUE.values() if writer in topic.writers)
@@ -163,66 +185,50 @@ _WORKERS = (
     capture_principal("crm", (topics.ORDERS_CAPTURED, topics.CUSTOMERS)),
     capture_principal("inventory", (topics.FULFILMENT_CAPTURED, topics.PRODUCTS, topics.VENDORS)),
     capture_principal("finance", (topics.PAYMENTS_CAPTURED, topics.FX_RATES)),
-    Principal(
+    catalogue_principal(
         "api",
         "orders over HTTP -> orders.captured, and what became of them -> callers",
-        writes=written_by("api"),
-        reads=read_by("api"),
         groups=("ordersync-api",),
     ),
-    Principal(
+    catalogue_principal(
         "streams",
         "captured events -> versions, dead letters, journal entries",
-        writes=written_by("streams"),
-        reads=read_by("streams"),
         groups=("ordersync-streams", "ordersync-master-feed", "ordersync-state-recovery"),
         transactional_ids=("ordersync-streams-",),
     ),
-    Principal(
+    catalogue_principal(
         "erp",
         "orders.events -> ERP",
-        writes=written_by("erp"),
-        reads=read_by("erp"),
         groups=("ordersync-erp",),
     ),
-    Principal(
+    catalogue_principal(
         "warehouse",
         "gl.postings -> general ledger",
-        writes=written_by("warehouse"),
-        reads=read_by("warehouse"),
         groups=("ordersync-warehouse",),
     ),
-    Principal(
+    catalogue_principal(
         "vendors",
         "orders.events -> what each vendor is told",
-        writes=written_by("vendors"),
-        reads=read_by("vendors"),
         groups=("ordersync-vendors",),
         transactional_ids=("ordersync-vendors-",),
     ),
-    Principal(
+    catalogue_principal(
         "deliveries",
         "vendors.updates -> queues of the vendors",
-        writes=written_by("deliveries"),
-        reads=read_by("deliveries"),
         groups=("ordersync-deliveries",),
     ),
     Principal("webhooks", "queues of the vendors -> signed requests to their servers; reads no topic"),
     Principal("vendor-files", "queues of the vendors -> UBL, EDIFACT and X12 files; reads no topic"),
-    Principal(
+    catalogue_principal(
         "console",
         "shows orders, refusals and differences to people in the browser, and records what they do",
-        writes=written_by("console"),
-        reads=read_by("console"),
         groups=("ordersync-console", "ordersync-cli"),
         further=((ResourceKind.GROUP, EVERY, Operation.DESCRIBE),),
         for_people=True,
     ),
-    Principal(
+    catalogue_principal(
         "documents",
         "mail and documents -> orders.captured",
-        writes=written_by("documents"),
-        reads=read_by("documents"),
         groups=("ordersync-api", "ordersync-documents"),
     ),
     Principal(

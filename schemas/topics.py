@@ -11,6 +11,8 @@ from schemas.attributes import CanonicalModel
 DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 HISTORY_MILLISECONDS = 30 * DAY_MILLISECONDS
 """So long the topics of master data keep every image: as long as captured events live, whose time they tell of."""
+FINDINGS_MILLISECONDS = 400 * DAY_MILLISECONDS
+"""So long the topic of differences keeps each of them and its healing, so that weeks of a year can be compared (S9)."""
 LARGEST_RECORD_BYTES = 8 * 1024 * 1024
 """Of every topic but the captured ones, which keep Kafka's 1 MiB: what follows from an event holds it and more."""
 
@@ -57,6 +59,8 @@ class Topic:
         if self.retention is Retention.COMPACTED:
             if self.name in MASTER_TOPICS:
                 common["min.compaction.lag.ms"] = str(HISTORY_MILLISECONDS)
+            if self.name == MISMATCHES:
+                common["min.compaction.lag.ms"] = str(FINDINGS_MILLISECONDS)
             return common | {
                 "cleanup.policy": "compact",
                 "min.cleanable.dirty.ratio": "0.1",
@@ -137,7 +141,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.SINGLE,
             _CAPTURE,
-            (*_STREAMS, "documents"),
+            (*_STREAMS, "documents", "console"),
         ),
         Topic(
             PRODUCTS,
@@ -147,7 +151,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.SINGLE,
             _CAPTURE,
-            (*_STREAMS, "documents"),
+            (*_STREAMS, "documents", "console"),
         ),
         Topic(
             VENDORS,
@@ -167,7 +171,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.SINGLE,
             _CAPTURE,
-            _STREAMS,
+            (*_STREAMS, "console"),
         ),
         Topic(
             ORDER_EVENTS,
@@ -227,7 +231,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             ("reconcile",),
-            ("console",),
+            ("console", "cli"),
         ),
         Topic(
             BACKUP,
@@ -277,7 +281,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             ("vendors",),
-            ("vendors", "deliveries", "cli"),
+            ("vendors", "deliveries", "cli", "console"),
         ),
         Topic(
             VENDOR_ACKNOWLEDGEMENTS,

@@ -22,7 +22,7 @@ from deploy.local.endpoints import Endpoints, PostgresEndpoint
 from deploy.local.ports import free_port
 from deploy.local.server import await_condition
 
-_KAFKA = "apache/kafka:4.3.1"
+_KAFKA = "apache/kafka:4.2.2"
 _POSTGRES = "postgres:18"
 _REGISTRY = "apicurio/apicurio-registry:3.3.3"
 _START_SECONDS = 180.0

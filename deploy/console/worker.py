@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from deploy.commands.options import Cluster
 from deploy.console.auditing import AuditLog
 from deploy.console.flow.sampling import FlowSampler
 from deploy.console.index.following import IndexFeed
@@ -20,6 +21,7 @@ from deploy.console.people.users import Users
 from deploy.console.settings import ConsoleSettings
 from deploy.console.web.app import console_app
 from deploy.console.web.service import Service
+from deploy.console.weeks import WeeksDesk
 from producers.serving import HttpServer
 from schemas.codec.topic import SchemaIds
 from schemas.errors import Transient
@@ -51,6 +53,8 @@ class ConsoleWorker:
             made.callback(self._feed.close)
             self._flow = FlowSampler(settings.kafka, self._feed)
             made.callback(self._flow.close)
+            weeks = WeeksDesk(Cluster(settings.kafka, settings.registry), settings.functional_currency_code)
+            made.callback(weeks.close)
             self._parts = made.pop_all()
         self._service = Service(
             settings,
@@ -62,6 +66,7 @@ class ConsoleWorker:
             self._feed,
             self._flow,
             rules,
+            weeks,
         )
         self._server = HttpServer(settings)
 

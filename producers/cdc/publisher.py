@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -104,7 +105,7 @@ class Publisher:
 
     def poll(self, timeout_seconds: float = 0.0) -> None:
         """Let answers in. Raises what a failed delivery means: Transient, ConfigurationError or Fatal."""
-        self._producer.poll(timeout_seconds)
+        self._serve(self._producer.poll, timeout_seconds)
         if self._failure is not None:
             raise self._failure
         pending = len(self._producer)
@@ -123,7 +124,8 @@ class Publisher:
     def flush(self) -> None:
         """Return when the brokers have everything. Raises as `poll` does, and Transient if they do not answer."""
         # A line of the client's log that came at the end would count as something left, were it not taken out.
-        left = self._producer.flush(_FLUSH_SECONDS) and self._producer.flush(0)
+        flush = self._producer.flush
+        left = self._serve(flush, _FLUSH_SECONDS) and self._serve(flush, 0)
         if self._failure is not None:
             raise self._failure
         if left:
@@ -132,4 +134,20 @@ class Publisher:
     def close(self) -> None:
         """Drop what has no answer; it is captured again."""
         self._producer.purge()
-        self._producer.flush(1.0)
+        self._serve(self._producer.flush, 1.0)
+
+    def _serve(self, call: Callable[[float], int], timeout_seconds: float) -> int:
+        """Run a call of the client that reports deliveries; what it raises is remembered as by `failed`."""
+        try:
+            return call(timeout_seconds)
+        except KafkaException as exc:
+            cause = exc
+        except SystemError as exc:
+            # A fatal error, as that records in flight were dropped, is pending in the client while it goes on
+            # reporting deliveries to us: then the callback seems to have failed.
+            if not isinstance(exc.__cause__, KafkaException):
+                raise
+            cause = exc.__cause__
+        if self._failure is None:
+            self._failure = kafka_error(cause, "writing captured events")
+        return 0

@@ -62,8 +62,8 @@ class TransportOptions:
     `idle_commit_interval_seconds` have passed since the last.
 
     A commit that the brokers do not answer within `commit_timeout_seconds` is given up, and the work done again.
-    `transaction_timeout_seconds` should be more than a broker's restart takes: brokers that time out a transaction
-    while its partitions have no leader yet have been seen to leave it open for ever.
+    `transaction_timeout_seconds` should be more than a broker's restart takes: brokers of Kafka 4.3 and 4.4 that time
+    out a transaction while its partitions have no leader leave it open for ever (KAFKA-20734).
     """
 
     client_config: Mapping[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from deploy.local.server import await_condition
 from deploy.local.supervisor import Supervisor
 from deploy.local.watch import ProcessState, ProcessStatus
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 
 
 class Demonstration:

@@ -27,13 +27,13 @@ from tests.e2e.histories import committed
 
 pytestmark = pytest.mark.e2e
 
-_ORDERS = 400
+_ORDERS = 500
 # Long enough to trade until the last process was killed, which the test makes sure of.
 _ORDERS_PER_SECOND = 1.25
 _SERVERS = ["postgres", "kafka", "registry"]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_every_process_may_die_once_while_the_business_trades() -> None:
     with stack_home() as home:
         pace = ("--orders", str(_ORDERS), "--rate", str(_ORDERS_PER_SECOND), "--seed", "6")

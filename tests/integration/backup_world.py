@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from confluent_kafka import Producer
 from prometheus_client import CollectorRegistry
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.archive.settings import ArchiveSettings, KeeperSettings
 from consumers.backup.policy import Policy
 from consumers.backup.vault.catalogue import Catalogue

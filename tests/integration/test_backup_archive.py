@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.backup.archive.segments import ArchivedRecord, extent_of, read_segment
+from consumers.backup.archive.batches import ArchivedRecord
+from consumers.backup.archive.segments import extent_of, read_segment, rows_of
 from consumers.backup.archive.surroundings import TopicSurroundings
 from consumers.backup.vault.catalogue import Catalogue, verified_file
 from consumers.backup.vault.encryption import unseal, unwrap, wrap_name
@@ -65,7 +66,7 @@ def archived(world: BackupWorld) -> dict[Partition, list[ArchivedRecord]]:
         partition: [
             record
             for file, holds in segments
-            for record in read_segment(unsealed(world, catalogue, file.path, holds.set_id), extent_of(holds))
+            for record in rows_of(read_segment(unsealed(world, catalogue, file.path, holds.set_id), extent_of(holds)))
         ]
         for partition, segments in catalogue.segments.items()
     }

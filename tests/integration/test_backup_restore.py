@@ -15,10 +15,12 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import ArchivedRecord, RecordBatch
+from consumers.backup.archive.segments import rows_of
 from consumers.backup.archive.surroundings import GroupOffset
+from consumers.backup.restore.digests import Digest, require_same
 from consumers.backup.restore.reader import ArchiveReader
-from consumers.backup.restore.target import Digest, RestoreTarget, require_same
+from consumers.backup.restore.target import RestoreTarget
 from consumers.sink import Partition
 from deploy.cli import run
 from deploy.local.endpoints import Endpoints
@@ -64,9 +66,10 @@ class Restored:
     def read(self, prefix: str) -> dict[Partition, list[tuple[bytes | None, bytes | None, int, Any]]]:
         """What lies in the restored topics."""
         target = RestoreTarget(self.world.stack.kafka(), prefix)
+        line = target.line()
         partitions = [Partition(topic, number) for topic in TOPICS for number in range(3)]
         return {
-            one: [(row.key, body(row.value), row.timestamp_ms, row.headers) for row in target.read(one, end)]
+            one: [(row.key, body(row.value), row.timestamp_ms, row.headers) for row in rows_of(line.read(one, end))]
             for one, end in target.ends(partitions).items()
         }
 
@@ -143,7 +146,7 @@ def test_topics_are_restored_to_any_moment_with_schemas_and_offsets(
         assert told["records"] == sum(map(len, expected.values()))
         registry = SchemaRegistry(world.stack.registry())
         codec = TopicCodec(prefix + ORDER_STATE, OrderState, registry)
-        states = list(RestoreTarget(world.stack.kafka(), prefix).read(Partition(ORDER_STATE, 0), 1))
+        states = list(rows_of(RestoreTarget(world.stack.kafka(), prefix).line().read(Partition(ORDER_STATE, 0), 1)))
         # This registry gives the same schema another id under another name.
         assert codec.decode(states[0].value or b"").order_id == (states[0].key or b"").decode()
         assert (states[0].value or b"").startswith(codec.header)
@@ -170,12 +173,12 @@ def test_a_restore_overwrites_nothing_and_goes_on_where_it_was_interrupted(
     assert "a restore writes to new topics only" in capsys.readouterr().err
     # As far as an interrupted restore came: topics are there, one partition is not complete.
     half = f"{topic_prefix}half."
-    reader = RestoreTarget(world.stack.kafka(), prefix)
+    reader = RestoreTarget(world.stack.kafka(), prefix).line()
     partition = Partition(ORDER_EVENTS, 0)
     begun = RestoreTarget(world.stack.kafka(), half)
     catalogue_topics = _configurations(restored)
     begun.create(catalogue_topics)
-    begun.write(partition, reader.read(partition, 5))
+    begun.line().write(partition, reader.read(partition, 5))
     assert run(["backup", "restore", *world.arguments("--prefix", half, "--at", at, "--resume", *restored.keys)]) == 0
     assert restored.read(half) == restored.expected(at_ms)
 
@@ -210,6 +213,10 @@ def _retention(restored: Restored, topic: str) -> str | None:
     return str(admin.describe_configs([resource])[resource].result()["retention.ms"].value)
 
 
+def digest(*records: ArchivedRecord) -> Digest:
+    return Digest().of([RecordBatch.of(records)])
+
+
 def test_what_is_not_the_archives_is_told(restored: Restored, capsys: pytest.CaptureFixture[str]) -> None:
     world = restored.world
     late = ["--at", "2100-01-01T00:00:00Z", "--prefix", "never."]
@@ -220,7 +227,9 @@ def test_what_is_not_the_archives_is_told(restored: Restored, capsys: pytest.Cap
     assert "is no restorer's key" in capsys.readouterr().err
     record = ArchivedRecord(0, 1, 1, b"k", b"v")
     with pytest.raises(BackupRefused, match="their content differs"):
-        require_same(Partition("t", 0), Digest().of([record]), Digest().of([record._replace(value=b"w")]))
+        require_same(
+            Partition("t", 0), *(Digest().of([RecordBatch.of([one])]) for one in (record, record._replace(value=b"w")))
+        )
 
 
 def test_copies_are_verified_each_on_its_own_and_mended_from_another(

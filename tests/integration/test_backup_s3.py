@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.policy import CopyPolicy
 from consumers.backup.restore.verification import mend, verify_copy
 from consumers.backup.vault.catalogue import Catalogue

@@ -6,15 +6,22 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.resources import files
 from typing import Any
 
+import psycopg
 import pytest
 
+import consumers.erp
+from consumers.reconcile.restoration import ErpRestoration
+from consumers.reconcile.settings import SourceSettings
 from deploy.console.people.roles import Role
 from deploy.local.endpoints import Endpoints
 from schemas.attributes import CustomerId, OrderId
 from schemas.models import Mismatch
+from schemas.settings import DatabaseSettings
 from schemas.topics import MISMATCHES, ORDER_STATE
+from tests.conftest import DatabaseFactory
 from tests.integration.console_world import PASSWORD, ConsoleWorld, console_world, wait_for
 from tests.integration.streams_harness import Scene
 from tests.unit.order_lives import Item, Life, customer, order, product
@@ -34,7 +41,18 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def world(fresh_topics: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleWorld]:
+def erp(module_database_factory: DatabaseFactory) -> DatabaseSettings:
+    """An ERP that has not got anything yet."""
+    made = module_database_factory("erp")
+    with psycopg.connect(made.conninfo()) as connection:
+        connection.execute((files(consumers.erp) / "tables.sql").read_bytes())
+    return made
+
+
+@pytest.fixture(scope="module")
+def world(
+    fresh_topics: Endpoints, erp: DatabaseSettings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ConsoleWorld]:
     """A stream worker, one order in two versions, one that is refused and one that waits; and a console."""
     scene = Scene(fresh_topics, tmp_path_factory.mktemp("streams"), "tests-console", fresh_topics.registry_url)
     try:
@@ -48,7 +66,8 @@ def world(fresh_topics: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> 
             wrong.ordered(facts.model_copy(update={"payable_amount": facts.payable_amount + 1})),
             waiting.ordered(order(ITEMS, order_id=WAITING, customer=CustomerId("C-unknown"))),
         )
-        with console_world(fresh_topics, tmp_path_factory.mktemp("console")) as made:
+        systems = {"sources": [SourceSettings(mapping="crm", database=erp)], "erp": erp, "ledger": erp}
+        with console_world(fresh_topics, tmp_path_factory.mktemp("console"), **systems) as made:
             yield made
     finally:
         scene.close()
@@ -94,6 +113,18 @@ def is_fit(page: Any) -> None:
 def reloaded_until(page: Any, selector: str) -> None:
     """Reload until the index has what was written a moment ago."""
     wait_for(lambda: bool(page.reload() and page.locator(selector).count()), selector)
+
+
+def shown_version(world: ConsoleWorld) -> int:
+    found = world.worker._service.questions.order(ORDER)
+    return 0 if found is None else found.version
+
+
+def payable_in(database: DatabaseSettings) -> Decimal:
+    with psycopg.connect(database.conninfo()) as connection:
+        [[payable]] = connection.execute("SELECT payable_amount FROM sales_order").fetchall()
+    assert isinstance(payable, Decimal)
+    return payable
 
 
 def test_person_signs_in_finds_an_order_by_its_customer_and_reads_its_life(page: Any, world: ConsoleWorld) -> None:
@@ -160,7 +191,12 @@ def test_parked_order_names_what_it_waits_for(page: Any, world: ConsoleWorld) ->
     is_fit(page)
 
 
-def test_difference_is_named_with_its_cause(page: Any, world: ConsoleWorld) -> None:
+def test_difference_is_named_with_its_cause_and_repaired(page: Any, world: ConsoleWorld, erp: DatabaseSettings) -> None:
+    wait_for(lambda: shown_version(world) == 2, "the index has the order's second version")
+    ErpRestoration(erp, world.stack.kafka(), world.registry).restore([ORDER])
+    right = payable_in(erp)
+    with psycopg.connect(erp.conninfo()) as connection:
+        connection.execute("UPDATE sales_order SET payable_amount = payable_amount + 1")
     mismatch = Mismatch(
         mismatch_id=f"{ORDER}/erp/payable_amount",
         order_id=ORDER,
@@ -181,10 +217,38 @@ def test_difference_is_named_with_its_cause(page: Any, world: ConsoleWorld) -> N
     reloaded_until(page, f"tbody >> text={ORDER}")
     told = page.inner_text("tbody")
     assert all(word in told for word in ("payable amount", "35.66", "36.66", "1.00 EUR", "manual change"))
-    assert page.locator("button:has-text('Repair')").count() == 0, "this console does not know the systems"
     is_fit(page)
+    page.check("[name=order]")
+    page.click("button:has-text('Try it')")
+    page.wait_for_selector("#outcome >> text=Nothing was changed.")
+    assert payable_in(erp) == right + 1
+    page.fill("[name=reason]", "somebody typed it wrong")
+    page.click("button:has-text('Repair')")
+    page.wait_for_selector("#outcome .status.good")
+    is_fit(page)
+    assert payable_in(erp) == right
     world.produce(MISMATCHES, mismatch.mismatch_id, None)
     reloaded_until(page, "text=No difference is known")
+    page.goto(world.url + f"/order?id={ORDER}")
+    page.wait_for_selector(".moment.deed >> text=OrderRestored")
+    assert "somebody typed it wrong" in page.inner_text(".moment.deed")
+
+
+def test_weeks_tell_what_to_mend_first(page: Any, world: ConsoleWorld) -> None:
+    wait_for(lambda: bool(world.worker._service.questions.letters(open_only=False)), "the index has the dead letter")
+    sign_in(page, world, Role.VIEWER)
+    page.keyboard.press("g")
+    page.keyboard.press("i")
+    page.wait_for_selector("#weeks h2:has-text('By cause')")
+    assert "Mend first: rule order.payable_total at source crm (once in 1 order" in page.inner_text("#weeks")
+    week = page.locator("#weeks tbody tr").first.inner_text().split()
+    assert week[2] == "1", "one refused event in the running week"
+    is_fit(page)
+    page.select_option("[name=weeks]", "4")
+    page.click("text=Show")
+    page.wait_for_selector("#weeks h2:has-text('By cause')")
+    assert page.locator("#weeks section:has(h2:has-text('By week')) tbody tr").count() == 4
+    assert page.request.get(world.url + "/improvement?weeks=5").status == 400
 
 
 def test_text_of_an_order_is_never_a_part_of_the_page(page: Any, world: ConsoleWorld) -> None:

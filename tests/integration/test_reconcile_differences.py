@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -20,8 +20,6 @@ from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.survey import survey, suspects_of
 from consumers.reconcile.systems import Systems
 from consumers.reconcile.topic import TopicReader, key_of, value_of
-from deploy.demo.business import Business, BusinessPlan, create_tables
-from deploy.demo.transactions import System
 from deploy.local.endpoints import Endpoints
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError, Transient
@@ -39,7 +37,8 @@ from schemas.models import (
 from schemas.settings import DatabaseSettings
 from schemas.topics import MISMATCHES, ORDER_EVENTS, ORDER_STATE, ORDERS_CAPTURED, PARKED, POSTINGS, REJECTED
 from tests.conftest import DatabaseFactory
-from tests.integration.reconcile_world import NOW, World, world_of
+from tests.integration import reconcile_watch
+from tests.integration.reconcile_world import NOW, World
 
 ORDERS = 60
 
@@ -47,20 +46,7 @@ ORDERS = 60
 @pytest.fixture(scope="module")
 def traded_world(stack: Endpoints, module_database_factory: DatabaseFactory) -> Iterator[World]:
     """Sixty traded orders with their lives, and all systems agreeing about them."""
-    databases = {system: module_database_factory(system.value) for system in System}
-    create_tables(databases)
-    business = Business(databases, BusinessPlan(orders=ORDERS, seed=5, today=date(2026, 11, 21), with_faults=False))
-    try:
-        business.open()
-        business.trade()
-    finally:
-        business.close()
-    mappings = {system.value: database for system, database in databases.items()}
-    erp, ledger = module_database_factory("erp"), module_database_factory("ledger")
-    with world_of(stack, mappings, erp, ledger) as world:
-        world.capture_sources()
-        world.write_everywhere()
-        world.keep()
+    with reconcile_watch.traded_world(stack, module_database_factory, ORDERS) as world:
         yield world
 
 

@@ -14,15 +14,14 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.cli import run
-from deploy.demo.business import Business, BusinessPlan, create_tables
-from deploy.demo.transactions import System
 from deploy.local.endpoints import Endpoints
 from schemas.codec import TopicCodec
 from schemas.models import FxRate, OrderEvent, OrderState, SourcePosition
 from schemas.settings import DatabaseSettings
 from schemas.topics import FX_RATES, ORDER_EVENTS, ORDER_STATE
 from tests.conftest import DatabaseFactory
-from tests.integration.reconcile_world import NOW, World, world_of
+from tests.integration.reconcile_watch import traded_world
+from tests.integration.reconcile_world import NOW, World
 
 PREFIX = "restore.pairs."
 PAIRS = [
@@ -34,19 +33,7 @@ PAIRS = [
 @pytest.fixture(scope="module")
 def world(stack: Endpoints, module_database_factory: DatabaseFactory) -> Iterator[World]:
     """Twenty traded orders; a restored state without one of them; two versions of one order; one rate."""
-    databases = {system: module_database_factory(system.value) for system in System}
-    create_tables(databases)
-    business = Business(databases, BusinessPlan(orders=20, seed=5, today=date(2026, 11, 21), with_faults=False))
-    try:
-        business.open()
-        business.trade()
-    finally:
-        business.close()
-    mappings = {system.value: database for system, database in databases.items()}
-    erp, ledger = module_database_factory("erp"), module_database_factory("ledger")
-    with world_of(stack, mappings, erp, ledger) as world:
-        world.capture_sources()
-        world.write_everywhere()
+    with traded_world(stack, module_database_factory, 20) as world:
         _restore(world)
         yield world
         admin = AdminClient(stack.kafka().client_config())

@@ -14,7 +14,8 @@ from pyrage.x25519 import Identity
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 
-from consumers.backup.archive.segments import ArchivedRecord, OpenSegment
+from consumers.backup.archive.batches import ArchivedRecord
+from consumers.backup.archive.segments import OpenSegment
 from consumers.backup.policy import Policy
 from consumers.backup.vault.client import Client
 from consumers.backup.vault.copies import Copies, Copy

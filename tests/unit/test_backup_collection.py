@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.archive.collection import Collection, require_not_beyond
-from consumers.backup.archive.segments import ArchivedRecord, ClosedSegment, extent_of, read_segment
+from consumers.backup.archive.segments import ClosedSegment, extent_of, read_segment, rows_of
 from consumers.backup.vault.targets import Vacancy
 from consumers.sink import Partition
 from schemas.errors import Fatal
@@ -67,9 +68,7 @@ def test_what_comes_is_covered_once_and_kept_to_the_byte(steps: list[object], da
     for partition, begin in ((ONE, 3), (OTHER, 7)):
         _require_covered(partition, begin, offsets[partition], closed, vacant)
         mine = [one for one in closed if one.partition == partition]
-        assert [row for one in mine for row in read_segment(one.content, extent_of(one.described("s")))] == sent[
-            partition
-        ]
+        assert [row for one in mine for row in _rows(one)] == sent[partition]
         gaps = [gap for one in mine for gap in one.gaps]
         gaps += [one.gap for one in vacant if (one.topic, one.partition) == partition]
         assert sum(gap.end - gap.first for gap in gaps if gap.reason == "expired") == expired[partition]
@@ -78,7 +77,7 @@ def test_what_comes_is_covered_once_and_kept_to_the_byte(steps: list[object], da
 
 
 def _rows(segment: ClosedSegment) -> list[ArchivedRecord]:
-    return list(read_segment(segment.content, extent_of(segment.described("s"))))
+    return list(rows_of(read_segment(segment.content, extent_of(segment.described("s")))))
 
 
 def _require_covered(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.archive.surroundings import SubjectVersion, TopicSurroundings
 from consumers.backup.restore.moments import differences, latest_records, order_versions
 from consumers.backup.restore.reader import ArchiveReader
-from consumers.backup.restore.schemas import with_new_id
+from consumers.backup.restore.schemas import with_new_ids
 from consumers.backup.vault.catalogue import Catalogue
 from consumers.backup.vault.creator import Creator, Progress
 from consumers.backup.vault.layout import surroundings_path
@@ -120,8 +120,8 @@ def agree(life: Life, count: int) -> None:
         assert found == life.as_of(at), at
 
 
-def test_20_random_moments_equal_the_oracle(life: Life) -> None:
-    agree(life, 20)
+def test_100_random_moments_equal_the_oracle(life: Life) -> None:
+    agree(life, 100)
 
 
 @pytest.mark.long
@@ -146,7 +146,7 @@ def test_differences_name_exactly_the_orders_that_differ(life: Life) -> None:
 def test_all_versions_of_a_deleted_order_are_there(life: Life) -> None:
     reader = life.reader()
     end = NOW + timedelta(days=365)
-    for number in range(25):
+    for number in range(0, 25, 5):
         expected = sum(key == b"crm:%d" % number for _, key, _ in life.written)
         versions = [event.state.version for event in order_versions(reader, f"crm:{number}", end)]
         assert versions == list(range(1, expected + 1))
@@ -155,7 +155,6 @@ def test_all_versions_of_a_deleted_order_are_there(life: Life) -> None:
 
 
 def test_schema_ids_are_exchanged_in_the_wire_format_only() -> None:
-    assert with_new_id(frame(7) + b"body", {7: 300}) == frame(300) + b"body"
-    assert with_new_id(frame(8) + b"body", {7: 300}) == frame(8) + b"body"
-    assert with_new_id(b"\x01\x00\x00\x00\x07", {7: 300}) == b"\x01\x00\x00\x00\x07"
-    assert with_new_id(None, {7: 300}) is None
+    values = [frame(7) + b"body", frame(8) + b"body", b"\x01\x00\x00\x00\x07", b"", None]
+    assert with_new_ids(values, {7: 300}) == [frame(300) + b"body", *values[1:]]
+    assert with_new_ids(values, {}) == values

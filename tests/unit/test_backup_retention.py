@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pyrage.x25519 import Identity
 
-from consumers.backup.archive.segments import ArchivedRecord, OpenSegment
+from consumers.backup.archive.batches import ArchivedRecord, RecordBatch
+from consumers.backup.archive.segments import OpenSegment
 from consumers.backup.policy import Retention
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.verification import mend, verify_copy
@@ -45,9 +46,9 @@ class Reading(ArchiveReader):
 
     def __init__(self, source: Source, catalogue: Catalogue, holder: Identity) -> None:
         super().__init__(source, catalogue, holder)
-        self._opened: dict[str, list[ArchivedRecord]] = {}
+        self._opened: dict[str, list[RecordBatch]] = {}
 
-    def read(self, segment: Segment) -> Iterator[ArchivedRecord]:
+    def read(self, segment: Segment) -> Iterator[RecordBatch]:
         path = segment.file.path
         if path not in self._opened:
             self._opened[path] = list(super().read(segment))

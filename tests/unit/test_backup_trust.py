@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.backup.archive.segments import ArchivedRecord, OpenSegment, extent_of, read_segment
+from consumers.backup.archive.batches import ArchivedRecord
+from consumers.backup.archive.segments import OpenSegment, extent_of, read_segment, rows_of
 from consumers.backup.vault.audit import AuditEntry, Deed, SignedEntry, entries, record, verify_audit
 from consumers.backup.vault.catalogue import Catalogue, load_onto, verified_file
 from consumers.backup.vault.commits import START, Commit, sign_commit
@@ -68,7 +69,7 @@ def test_what_was_committed_is_read_by_each_recipient_and_by_nobody_else(vault: 
                 wrapped = vault.copies.get(wrap_path(holds.set_id, wrap_name(str(holder.to_public())))) or b""
                 identity = unwrap(wrapped, holder, expected)
                 content = unseal(verified_file(vault.copies, file), identity, file.path)
-                found += [(partition, one) for one in read_segment(content, extent_of(holds))]
+                found += [(partition, one) for one in rows_of(read_segment(content, extent_of(holds)))]
         assert sorted(found) == sorted(vault.records)
     stranger = People.hired().holders["restorer"]
     refused("wrong_key", lambda: unwrap(wrapped, stranger, expected))

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from producers.cdc import publisher as publishers
 from producers.cdc.publisher import Publisher
@@ -56,4 +57,29 @@ def test_lines_of_the_client_are_no_answers(nowhere: KafkaSettings, monkeypatch:
     with pytest.raises(Transient, match="has not answered"):
         while time.monotonic() < deadline:
             publisher.poll(0.1)
+    publisher.close()
+
+
+def test_a_fatal_error_that_breaks_a_callback_is_a_failure_that_passes(nowhere: KafkaSettings) -> None:
+    """As the client raises it for records that were in flight when the broker was killed."""
+    publisher = Publisher(nowhere, linger_milliseconds=1, max_pending=10)
+
+    def interrupted(_timeout_seconds: float) -> int:
+        fatal = KafkaException(KafkaError(KafkaError._GAPLESS_GUARANTEE, "purged in flight", fatal=True))
+        raise SystemError("a callback returned a result with an exception set") from fatal
+
+    publisher._serve(interrupted, 0)
+    with pytest.raises(Transient, match="purged in flight"):
+        publisher.poll()
+    publisher.close()
+
+
+def test_a_broken_interpreter_is_no_failure_of_kafka(nowhere: KafkaSettings) -> None:
+    publisher = Publisher(nowhere, linger_milliseconds=1, max_pending=10)
+
+    def broken(_timeout_seconds: float) -> int:
+        raise SystemError("something else")
+
+    with pytest.raises(SystemError, match="something else"):
+        publisher._serve(broken, 0)
     publisher.close()

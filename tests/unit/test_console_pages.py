@@ -12,7 +12,7 @@ import pytest
 from deploy.console.differences import Difference, Sort, differences
 from deploy.console.flow.charts import Chart, Line, sparkline
 from deploy.console.web.guard import HEADERS, Guard, GuardPolicy
-from deploy.console.web.rendering import Pages, address, money, plain_value
+from deploy.console.web.rendering import Pages, address, coded, money, plain_value
 from deploy.console.web.visits import local_page
 from deploy.state_changes import changes
 from tests.unit.order_samples import order_state
@@ -29,6 +29,10 @@ def test_chart_is_wellformed_in_its_frame_and_escapes_its_words() -> None:
     assert [x for x, _ in places] == sorted(x for x, _ in places)
     assert [y for _, y in places] == sorted((y for _, y in places), reverse=True), "more is higher"
     assert "style" not in drawn, "the policy forbids styles in the page"
+
+
+def test_commands_in_a_sentence_are_code_and_nothing_of_it_is_markup() -> None:
+    assert coded("do `a <b>` & stop") == "do <code>a &lt;b&gt;</code> &amp; stop"
 
 
 @pytest.mark.parametrize("values", [[], [0.0], [5.0] * 100])

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from consumers.backup.archive.segments import ArchivedRecord, ClosedSegment, OpenSegment
+from consumers.backup.archive.batches import ArchivedRecord
+from consumers.backup.archive.segments import ClosedSegment, OpenSegment
 from consumers.backup.vault.targets import Gap, Vacancy
 from consumers.sink import Partition
 from schemas.errors import Fatal

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.archive.settings import ArchiveSettings
 from consumers.kafka import kafka_error, named_offset
 from consumers.sink import Partition

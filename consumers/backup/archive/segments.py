@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
-from typing import Any, Literal, NamedTuple
+from operator import lt
+from typing import Literal, NamedTuple
 
 import fastavro
-from fastavro.types import Schema
+from fastavro.read import SchemaResolutionError
 
+from consumers.backup.archive.batches import SCHEMA, ArchivedRecord, Headers, RecordBatch
 from consumers.backup.vault.layout import segment_path
 from consumers.backup.vault.targets import Gap, SegmentTarget
 from consumers.sink import Partition
 from schemas.errors import BackupRefused
 
 _BLOCK_BYTES = 256 * 1024
-_SCHEMA: Schema = fastavro.parse_schema(
-    {
-        "type": "record",
-        "name": "ArchivedRecord",
-        "namespace": "ordersync.backup",
-        "doc": "One Kafka record, to the byte; a null value is a tombstone",
-        "fields": [
-            {"name": "offset", "type": "long"},
-            {"name": "timestamp", "type": "long", "doc": "Milliseconds since 1970"},
-            {"name": "timestamp_type", "type": "int", "doc": "1 when it was created, 2 when it was appended"},
-            {"name": "key", "type": ["null", "bytes"]},
-            {"name": "value", "type": ["null", "bytes"]},
-            {
-                "name": "headers",
-                "type": {
-                    "type": "array",
-                    "items": {
-                        "type": "record",
-                        "name": "ArchivedHeader",
-                        "fields": [{"name": "key", "type": "string"}, {"name": "value", "type": ["null", "bytes"]}],
-                    },
-                },
-            },
-        ],
-    }
-)
-
-
-def _as_written() -> Schema | None:
-    """Our schema as a file's reader tells it."""
-    buffer = BytesIO()
-    fastavro.writer(buffer, _SCHEMA, [])
-    buffer.seek(0)
-    return fastavro.reader(buffer).writer_schema
-
-
-_WRITTEN = _as_written()
-
-
-class ArchivedRecord(NamedTuple):
-    """One record as it came."""
-
-    offset: int
-    timestamp_ms: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +63,16 @@ class OpenSegment:
         self.bytes = 0
         self.end_offset = first_offset
         self._first_offset = first_offset
-        self._records: list[dict[str, Any]] = []
+        self._full: list[RecordBatch] = []
+        self._in_full = self._full_bytes = 0
+        self._batch = _GrowingBatch()
         self._gaps: list[Gap] = []
         self._earliest_ms = self._latest_ms = 0
 
     @property
     def records(self) -> int:
         """How many it has."""
-        return len(self._records)
+        return self._in_full + len(self._batch.offsets)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -132,24 +88,24 @@ class OpenSegment:
         """Take the next record; offsets between it and the one before have none."""
         offset, timestamp_ms, timestamp_type, key, value, headers = record
         self.skip_to(offset)
-        if not self._records:
+        if not self.records:
             self._earliest_ms = self._latest_ms = timestamp_ms
         elif timestamp_ms > self._latest_ms:
             self._latest_ms = timestamp_ms
         elif timestamp_ms < self._earliest_ms:
             self._earliest_ms = timestamp_ms
-        self._records.append(
-            {
-                "offset": offset,
-                "timestamp": timestamp_ms,
-                "timestamp_type": timestamp_type,
-                "key": key,
-                "value": value,
-                "headers": [{"key": name, "value": content} for name, content in headers] if headers else (),
-            }
-        )
+        batch = self._batch
+        if headers:
+            batch.headers[len(batch.offsets)] = headers
+        batch.offsets.append(offset)
+        batch.timestamps_ms.append(timestamp_ms)
+        batch.timestamp_types.append(timestamp_type)
+        batch.keys.append(key)
+        batch.values.append(value)
         self.end_offset = offset + 1
         self.bytes += len(key or b"") + len(value or b"") + 32
+        if self.bytes - self._full_bytes >= _BLOCK_BYTES:
+            self._begin_batch()
 
     def skip_to(self, offset: int, reason: Literal["no_record", "expired"] = "no_record") -> None:
         """The offsets up to `offset`, without it, have no records."""
@@ -159,18 +115,38 @@ class OpenSegment:
 
     def close(self) -> ClosedSegment:
         """The file with everything that came."""
+        self._begin_batch()
         buffer = BytesIO()
-        fastavro.writer(buffer, _SCHEMA, self._records, codec="snappy", sync_interval=_BLOCK_BYTES)
+        # A batch is a block of its own.
+        fastavro.writer(buffer, SCHEMA, (one.packed() for one in self._full), codec="snappy", sync_interval=1)
         return ClosedSegment(
             self.partition,
             self._first_offset,
             self.end_offset,
-            len(self._records),
+            self.records,
             self.gaps,
             self._earliest_ms,
             self._latest_ms,
             buffer.getvalue(),
         )
+
+    def _begin_batch(self) -> None:
+        if self._batch.offsets:
+            self._full.append(self._batch)
+            self._in_full += len(self._batch.offsets)
+            self._full_bytes, self._batch = self.bytes, _GrowingBatch()
+
+
+class _GrowingBatch(RecordBatch):
+    """One that records are appended to."""
+
+    __slots__ = ()
+    offsets: list[int]
+    timestamps_ms: list[int]
+    timestamp_types: list[int]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    headers: dict[int, Headers]
 
 
 class Extent(NamedTuple):
@@ -187,7 +163,7 @@ def extent_of(holds: SegmentTarget) -> Extent:
     return Extent(Partition(holds.topic, holds.partition), holds.first_offset, holds.end_offset, holds.records)
 
 
-def read_segment(content: bytes, holds: Extent) -> Iterator[ArchivedRecord]:
+def read_segment(content: bytes, holds: Extent) -> Iterator[RecordBatch]:
     """The records of a decrypted file, in the order of their offsets.
 
     Raises:
@@ -196,14 +172,16 @@ def read_segment(content: bytes, holds: Extent) -> Iterator[ArchivedRecord]:
     what = f"{holds.partition.topic}/{holds.partition.number}"
     seen, last = 0, holds.first_offset - 1
     try:
-        for row in _rows(content):
-            offset, timestamp_ms, timestamp_type, key, value, headers = row.values()
-            if not last < offset < holds.end_offset:
-                raise BackupRefused(f"offset {offset} is out of its order in a segment", reason="swapped")
-            seen, last = seen + 1, offset
-            named = tuple((header["key"], header["value"]) for header in headers) if headers else ()
-            yield ArchivedRecord(offset, timestamp_ms, timestamp_type, key, value, named)
-    except (ValueError, EOFError, KeyError, IndexError, TypeError) as exc:
+        for row in fastavro.reader(BytesIO(content), SCHEMA):
+            batch = RecordBatch.unpacked(row)  # type: ignore[arg-type]  # a record, as the schema says
+            offsets = batch.offsets
+            if not (
+                offsets and last < offsets[0] and offsets[-1] < holds.end_offset and all(map(lt, offsets, offsets[1:]))
+            ):
+                raise BackupRefused(f"offsets of a segment of {what} are out of their order", reason="swapped")
+            seen, last = seen + len(offsets), offsets[-1]
+            yield batch
+    except (ValueError, EOFError, KeyError, IndexError, TypeError, SchemaResolutionError) as exc:
         raise BackupRefused(f"a segment of {what} cannot be read: {exc}", reason="altered") from exc
     if seen != holds.records:
         raise BackupRefused(
@@ -212,12 +190,7 @@ def read_segment(content: bytes, holds: Extent) -> Iterator[ArchivedRecord]:
         )
 
 
-def _rows(content: bytes) -> Iterator[dict[str, Any]]:
-    """The rows with their fields in our order."""
-    reader = fastavro.reader(BytesIO(content))
-    if reader.writer_schema != _WRITTEN:
-        # Resolving two schemas costs twice the reading; files of this version need none.
-        reader = fastavro.reader(BytesIO(content), _SCHEMA)
-    for row in reader:
-        assert isinstance(row, dict)
-        yield row
+def rows_of(batches: Iterable[RecordBatch]) -> Iterator[ArchivedRecord]:
+    """Record by record."""
+    for batch in batches:
+        yield from batch.rows()

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 from confluent_kafka import OFFSET_BEGINNING
 
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.archive.kafka import TopicReader, archived, is_end, require_passing
-from consumers.backup.archive.segments import ArchivedRecord, OpenSegment
+from consumers.backup.archive.segments import OpenSegment
 from consumers.backup.archive.settings import ArchiveSettings
 from consumers.backup.vault.catalogue import Catalogue
 from consumers.sink import Partition

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import ArchivedRecord
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.schemas import ArchivedSchemas
 from schemas.codec import TopicCodec

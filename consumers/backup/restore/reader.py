@@ -8,7 +8,8 @@ from datetime import datetime
 from pydantic import ValidationError
 from pyrage.x25519 import Identity
 
-from consumers.backup.archive.segments import ArchivedRecord, Extent, extent_of, read_segment
+from consumers.backup.archive.batches import ArchivedRecord, RecordBatch
+from consumers.backup.archive.segments import Extent, extent_of, read_segment, rows_of
 from consumers.backup.archive.surroundings import TopicSurroundings
 from consumers.backup.vault.catalogue import Catalogue, verified_file
 from consumers.backup.vault.copies import Source
@@ -35,6 +36,10 @@ class ArchiveReader:
         return sorted(one for one in self.catalogue.segments if one.topic == topic)
 
     def records(self, partition: Partition, until: datetime, since: datetime | None = None) -> Iterator[ArchivedRecord]:
+        """The same as `batches`, record by record."""
+        return rows_of(self.batches(partition, until, since))
+
+    def batches(self, partition: Partition, until: datetime, since: datetime | None = None) -> Iterator[RecordBatch]:
         """Every record of the partition whose timestamp is not after `until`, in the order of offsets.
 
         Of a topic that deletes by age, those that it had not deleted then; of a compacted one, at least the latest of
@@ -57,24 +62,23 @@ class ArchiveReader:
         for segment in segments_until(self.catalogue, partition, until_ms):
             if segment.holds.latest_ms < since_ms:
                 continue
-            for record in self.read(segment):
-                if oldest_ms < record.timestamp_ms <= until_ms:
-                    yield record
+            for batch in self.read(segment):
+                yield batch.within(oldest_ms, until_ms)
 
-    def snapshot(self, piece: SnapshotPiece) -> Iterator[ArchivedRecord]:
-        """The records of a piece of a compacted partition's state. Raises as `records`."""
+    def snapshot(self, piece: SnapshotPiece) -> Iterator[RecordBatch]:
+        """The records of a piece of a compacted partition's state. Raises as `batches`."""
         holds = piece.holds
         content = unseal(verified_file(self._source, piece.file), self._key(holds.set_id), piece.file.path)
         place = Partition(holds.topic, holds.partition)
         return read_segment(content, Extent(place, 0, holds.end_offset, holds.records))
 
-    def read(self, segment: Segment) -> Iterator[ArchivedRecord]:
+    def read(self, segment: Segment) -> Iterator[RecordBatch]:
         """All records of one segment."""
         content = unseal(verified_file(self._source, segment.file), self._key(segment.holds.set_id), segment.file.path)
         return read_segment(content, extent_of(segment.holds))
 
     def piece(self, piece: BasePiece | WalPiece) -> bytes:
-        """A piece of a base backup, or of a log. Raises as `records`."""
+        """A piece of a base backup, or of a log. Raises as `batches`."""
         sealed = verified_file(self._source, piece.file)
         return unseal(sealed, self._key(piece.holds.set_id), piece.file.path)
 

@@ -12,28 +12,34 @@ The order, which makes a restore that was interrupted go on where it ended:
 
 from __future__ import annotations
 
+import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from itertools import islice
+from queue import SimpleQueue
 
-from consumers.backup.archive.segments import ArchivedRecord
+from consumers.backup.archive.batches import RecordBatch
 from consumers.backup.archive.surroundings import GroupOffset, TopicConfiguration
 from consumers.backup.restore.cut import Cut
+from consumers.backup.restore.digests import Digest, require_same
+from consumers.backup.restore.lines import RestoreLine
 from consumers.backup.restore.reader import ArchiveReader
-from consumers.backup.restore.schemas import register_all, with_new_id
-from consumers.backup.restore.target import Digest, RestoreTarget, require_same
+from consumers.backup.restore.schemas import register_all, with_new_ids
+from consumers.backup.restore.target import RestoreTarget
 from consumers.backup.vault.needs import is_whole
 from consumers.sink import Partition
 from schemas.errors import ConfigurationError
 from schemas.registry import SchemaRegistry
 
-_MEMORY_BYTES = 128 * 1024 * 1024
+_MEMORY_BYTES = 64 * 1024 * 1024
 """Of a compacted partition, as it lies in the copies, that is read once instead of twice."""
+
+_LINES = min(4, max(2, os.cpu_count() or 1))
+"""Partitions that are restored side by side: one is decrypted, compressed or hashed while another waits for brokers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,55 +116,86 @@ class Restoration:
         groups: dict[Partition, list[GroupOffset]] = {}
         for one in surroundings.offsets:
             groups.setdefault(Partition(one.topic, one.partition), []).append(one)
+        partitions = [(topic, Partition(topic.name, number)) for topic in topics for number in range(topic.partitions)]
         done: list[RestoredPartition] = []
         offsets: list[GroupOffset] = []
-        with closing(self._target):
-            for topic in topics:
-                for number in range(topic.partitions):
-                    partition = Partition(topic.name, number)
-                    kept = partial(_kept, topic, partition, cut)
-                    restored, new_offsets = self._restore(partition, kept, groups.get(partition, []))
-                    done.append(restored)
-                    offsets += new_offsets
+        for restored, old_offsets in self._side_by_side(cut, partitions):
+            done.append(restored)
+            self._told(restored)
+            # A record's new offset is its number, so a group stands at as many records as it had passed.
+            offsets += [
+                one.model_copy(update={"offset": bisect_left(old_offsets, one.offset)})
+                for one in groups.get(restored.partition, ())
+            ]
         return Restored(plan.at, done, len(self._changed_ids), self._target.set_offsets(offsets, plan.prefix))
 
+    def _side_by_side(
+        self, cut: Cut, partitions: Sequence[tuple[TopicConfiguration, Partition]]
+    ) -> Iterator[tuple[RestoredPartition, array[int]]]:
+        """Each partition with the offsets that its records had, in this order; several are restored at once."""
+        with ExitStack() as connections:
+            free: SimpleQueue[RestoreLine] = SimpleQueue()
+            for _ in range(_LINES):
+                free.put(connections.enter_context(closing(self._target.line())))
+            pool = ThreadPoolExecutor(_LINES, thread_name_prefix="restore")
+            connections.callback(pool.shutdown, cancel_futures=True)
+
+            def restore(one: tuple[TopicConfiguration, Partition]) -> tuple[RestoredPartition, array[int]]:
+                line = free.get()
+                try:
+                    return self._restore(line, cut, *one)
+                finally:
+                    free.put(line)
+
+            yield from pool.map(restore, partitions)
+
     def _restore(
-        self, partition: Partition, kept: Callable[[], Iterator[ArchivedRecord]], groups: Sequence[GroupOffset]
-    ) -> tuple[RestoredPartition, list[GroupOffset]]:
-        """Write and prove one partition; gives also the groups' offsets in terms of its new ones."""
+        self, line: RestoreLine, cut: Cut, topic: TopicConfiguration, partition: Partition
+    ) -> tuple[RestoredPartition, array[int]]:
+        """Write and prove one partition."""
         there = self._target.ends([partition])[partition]
         wanted, old_offsets = Digest(), array("q")
-        records = wanted.through(self._written(kept(), old_offsets))
-        self._target.write(partition, islice(records, there, None))
+        batches = wanted.through(self._written(_kept(topic, partition, cut), old_offsets))
+        line.write(partition, _without_first(there, batches))
         count = self._target.ends([partition])[partition]
-        require_same(partition, wanted, Digest().of(self._target.read(partition, count)))
-        restored = RestoredPartition(partition, wanted.records, wanted.sha256)
-        self._told(restored)
-        # A record's new offset is its number, so a group stands at as many records as it had passed.
-        return restored, [one.model_copy(update={"offset": bisect_left(old_offsets, one.offset)}) for one in groups]
+        require_same(partition, wanted, Digest().of(line.read(partition, count)))
+        return RestoredPartition(partition, wanted.records, wanted.sha256), old_offsets
 
-    def _written(self, kept: Iterator[ArchivedRecord], old_offsets: array[int]) -> Iterator[ArchivedRecord]:
+    def _written(self, kept: Iterable[RecordBatch], old_offsets: array[int]) -> Iterator[RecordBatch]:
         """As they are to be written; their offsets in the archive are noted."""
-        for record in kept:
-            old_offsets.append(record.offset)
-            yield record._replace(value=with_new_id(record.value, self._changed_ids))
+        for batch in kept:
+            old_offsets.extend(batch.offsets)
+            yield batch.with_values(with_new_ids(batch.values, self._changed_ids))
 
 
-def _kept(topic: TopicConfiguration, partition: Partition, cut: Cut) -> Iterator[ArchivedRecord]:
-    """The records of a partition that are restored."""
+def _kept(topic: TopicConfiguration, partition: Partition, cut: Cut) -> Iterable[RecordBatch]:
+    """The records of a partition that are restored: of a compacted topic the latest of each key."""
     if "compact" not in topic.config.get("cleanup.policy", ""):
-        yield from cut.records(partition)
-        return
-    if cut.bytes(partition) <= _MEMORY_BYTES:
-        latest: dict[bytes | None, ArchivedRecord] = {}
-        for record in cut.records(partition):
-            # At the end of the dictionary, so that it stays in the order of offsets.
-            latest.pop(record.key, None)
-            latest[record.key] = record
-        yield from latest.values()
-        return
-    last = {record.key: record.offset for record in cut.records(partition)}
-    yield from (one for one in cut.candidates(partition) if last.get(one.key) == one.offset)
+        return cut.batches(partition)
+    held = list(cut.batches(partition)) if cut.size_bytes(partition) <= _MEMORY_BYTES else None
+    return _latest(lambda: cut.batches(partition) if held is None else held)
+
+
+def _latest(batches: Callable[[], Iterable[RecordBatch]]) -> Iterator[RecordBatch]:
+    """The last record of each key, in the order of offsets; asks for the same batches twice."""
+    last: dict[bytes | None, int] = {}
+    count = 0
+    for batch in batches():
+        last.update(zip(batch.keys, range(count, count + len(batch)), strict=True))
+        count += len(batch)
+    count = 0
+    for batch in batches():
+        numbered = enumerate(batch.keys, count)
+        yield batch.chosen([number - count for number, key in numbered if last[key] == number])
+        count += len(batch)
+
+
+def _without_first(count: int, batches: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
+    """The records after the first `count`."""
+    for batch in batches:
+        passed = min(count, len(batch))
+        count -= passed
+        yield batch.chosen(range(passed, len(batch)))
 
 
 def require_reach(reader: ArchiveReader, at: datetime) -> None:

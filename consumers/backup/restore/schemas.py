@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from struct import Struct
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from consumers.backup.archive.surroundings import SubjectVersion
 from schemas.codec.wire import HEADER_LENGTH, frame
 from schemas.errors import UndecodableMessage
 from schemas.registry import SchemaRegistry
-
-_ID = Struct(">bI")
 
 
 class ArchivedSchemas:
@@ -50,9 +47,15 @@ def register_all(registry: SchemaRegistry, subjects: Iterable[SubjectVersion], p
     return found
 
 
-def with_new_id(value: bytes | None, changed: Mapping[int, int]) -> bytes | None:
-    """The value with the id of its schema as the new registry knows it; what is not in the wire format stays."""
-    if not changed or value is None or len(value) < HEADER_LENGTH or value[0] != 0:
-        return value
-    new = changed.get(int(_ID.unpack_from(value)[1]))
-    return value if new is None else frame(new) + value[HEADER_LENGTH:]
+def with_new_ids(values: Sequence[bytes | None], changed: Mapping[int, int]) -> Sequence[bytes | None]:
+    """The values with the ids of their schemas as the new registry knows them; others than the wire format stay."""
+    if not changed:
+        return values
+    beginnings = {frame(old): frame(new) for old, new in changed.items()}
+    new_beginning = beginnings.get
+    return [
+        value
+        if value is None or (beginning := new_beginning(value[:HEADER_LENGTH])) is None
+        else beginning + value[HEADER_LENGTH:]
+        for value in values
+    ]

@@ -1,35 +1,22 @@
-"""The cluster that a restore writes to: topics made for it, records in their order, and the proof of what is there."""
+"""The cluster that a restore writes to: topics made for it, and the consumer groups' positions in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
-from struct import Struct
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic, sleep
-from typing import Any
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from consumers.backup.archive.kafka import is_end, require_passing
-from consumers.backup.archive.segments import ArchivedRecord
 from consumers.backup.archive.surroundings import GroupOffset, TopicConfiguration
+from consumers.backup.restore.lines import RestoreLine
 from consumers.kafka import kafka_error, named_offset
 from consumers.sink import Partition
-from schemas.errors import BackupRefused, ConfigurationError, Fatal, Transient
+from schemas.errors import ConfigurationError, OrdersyncError, Transient
 from schemas.settings import KafkaSettings
 
 _SECONDS = 60.0
-_LEADER_PAUSE_SECONDS = 0.2
-_NUMBER = Struct(">q")
-_RECORD = Struct(">qqqq")
+_PAUSE_SECONDS = 0.2
 
 
 class RestoreTarget:
@@ -39,9 +26,6 @@ class RestoreTarget:
         self._kafka = kafka
         self._prefix = prefix
         self._admin = AdminClient(kafka.client_config())
-        self._producer: Producer | None = None
-        self._consumer: Consumer | None = None
-        self._failures: list[KafkaError] = []
 
     def create(self, topics: Sequence[TopicConfiguration]) -> None:
         """Make the topics as they were laid out.
@@ -84,57 +68,9 @@ class RestoreTarget:
                 raise kafka_error(exc, doing) from exc
             raise
 
-    def write(self, partition: Partition, records: Iterable[ArchivedRecord]) -> int:
-        """Append the records in their order; returns when the brokers have them all.
-
-        Not in a transaction: so each record's new offset is its number, and an interrupted restore can go on.
-
-        Raises:
-            Transient: the brokers did not take all of them; `ends` tells how far it came.
-        """
-        producer, failures = self._writer(), self._failures
-        written = 0
-        for record in records:
-            self._produce(producer, partition, record)
-            written += 1
-            if failures:
-                break
-        left = producer.flush(_SECONDS) if written else 0
-        if failures or left:
-            told = failures[0].str() if failures else f"{left} records were not confirmed"
-            raise Transient(
-                f"restoring {self._prefix}{partition.topic}/{partition.number}: {told}; go on with --resume"
-            )
-        return written
-
-    def read(self, partition: Partition, count: int) -> Iterator[ArchivedRecord]:
-        """The first `count` records of a restored partition. Raises `Transient`."""
-        if not count:
-            return
-        consumer = self._reader()
-        consumer.assign([TopicPartition(self._prefix + partition.topic, partition.number, 0)])
-        seen = 0
-        while seen < count:
-            messages = consumer.consume(min(10_000, count - seen), 0.2)
-            for message in messages:
-                error = message.error()
-                if error is not None:
-                    if is_end(error):
-                        return
-                    require_passing(error)
-                    continue
-                seen += 1
-                kind, timestamp = message.timestamp()
-                headers: Any = message.headers() or ()
-                key: Any = message.key()
-                value: Any = message.value()
-                yield ArchivedRecord(message.offset() or 0, timestamp, kind, key, value, tuple(headers))
-
-    def close(self) -> None:
-        """Give the connections back; what follows opens new ones."""
-        consumer, self._consumer, self._producer = self._consumer, None, None
-        if consumer is not None:
-            consumer.close()
+    def line(self) -> RestoreLine:
+        """Connections to write records and read them back; close them."""
+        return RestoreLine(self._kafka, self._prefix)
 
     def set_offsets(self, offsets: Iterable[GroupOffset], group_prefix: str) -> int:
         """Commit the groups' positions, already in terms of the restored topics. Raises `Transient`."""
@@ -147,120 +83,35 @@ class RestoreTarget:
         return len(groups)
 
     def _set_offsets(self, asked: ConsumerGroupTopicPartitions) -> None:
-        deadline = monotonic() + _SECONDS
         doing = f"setting the offsets of consumer group {asked.group_id}"
-        while True:
+
+        def attempt() -> None:
             try:
                 (future,) = self._admin.alter_consumer_group_offsets([asked], request_timeout=_SECONDS).values()
                 refused = [one.error for one in future.result().topic_partitions if one.error is not None]
             except KafkaException as exc:
                 raise kafka_error(exc, doing) from exc
-            if not refused:
-                return
-            problem = kafka_error(refused[0], doing)
-            # The first group of a new cluster meets a coordinator that is still being loaded.
-            if not isinstance(problem, Transient) or monotonic() > deadline:
-                raise problem
-            sleep(_LEADER_PAUSE_SECONDS)
+            if refused:
+                raise kafka_error(refused[0], doing)
 
-    def _writer(self) -> Producer:
-        if self._producer is None:
-            failures = self._failures = []
-
-            def on_delivery(error: KafkaError | None, _message: object) -> None:
-                if error is not None:
-                    failures.append(error)
-
-            self._producer = Producer(self._kafka.producer_config(**{"on_delivery": on_delivery, "linger.ms": 20}))
-        return self._producer
-
-    def _reader(self) -> Consumer:
-        if self._consumer is None:
-            config = {"group.id": "ordersync-restore", "enable.auto.commit": False, "enable.partition.eof": True}
-            # At the default of half a second, each partition's end is waited for so long.
-            self._consumer = Consumer(self._kafka.client_config(**config, **{"fetch.wait.max.ms": 20}))
-        return self._consumer
+        # The first group of a new cluster meets a coordinator that is still being loaded.
+        _until_done(attempt, lambda problem: isinstance(problem, Transient))
 
     def _await_leaders(self, partitions: Sequence[Partition]) -> None:
         """Wait until each new partition answers. Raises `Transient` where one does not in time."""
-        deadline = monotonic() + _SECONDS
-        while True:
-            try:
-                self.ends(partitions)
-            except ConfigurationError:
+        # The client has no code of its own for partitions that have no leader yet.
+        _until_done(lambda: self.ends(partitions), lambda problem: not isinstance(problem, ConfigurationError))
+
+
+def _until_done(attempt: Callable[[], object], is_passing: Callable[[OrdersyncError], bool]) -> None:
+    """Attempt it until it succeeds, meets what does not pass, or the time is over."""
+    deadline = monotonic() + _SECONDS
+    while True:
+        try:
+            attempt()
+        except OrdersyncError as problem:
+            if not is_passing(problem) or monotonic() > deadline:
                 raise
-            # The client has no code of its own for partitions that have no leader yet.
-            except (Transient, Fatal):
-                if monotonic() > deadline:
-                    raise
-                sleep(_LEADER_PAUSE_SECONDS)
-            else:
-                return
-
-    def _produce(self, producer: Producer, partition: Partition, record: ArchivedRecord) -> None:
-        while True:
-            try:
-                producer.produce(
-                    self._prefix + partition.topic,
-                    record.value,
-                    record.key,
-                    partition.number,
-                    timestamp=record.timestamp_ms,
-                    headers=list(record.headers),
-                )
-            except BufferError:
-                producer.poll(0.1)
-            else:
-                producer.poll(0)
-                return
-
-
-class Digest:
-    """Number and SHA-256 of records without their offsets: equal if, and only if, they are the same to the byte."""
-
-    def __init__(self) -> None:
-        self.records = 0
-        self._hashed = sha256()
-
-    def through(self, records: Iterable[ArchivedRecord]) -> Iterator[ArchivedRecord]:
-        """The same records, each counted and hashed on its way."""
-        for record in records:
-            self._take(record)
-            yield record
-
-    def of(self, records: Iterable[ArchivedRecord]) -> Digest:
-        """Take all of them; gives itself."""
-        for record in records:
-            self._take(record)
-        return self
-
-    @property
-    def sha256(self) -> str:
-        """Of everything that came."""
-        return self._hashed.hexdigest()
-
-    def _take(self, record: ArchivedRecord) -> None:
-        _, timestamp_ms, _, key, value, headers = record
-        sizes = -1 if key is None else len(key), -1 if value is None else len(value)
-        self._hashed.update(_RECORD.pack(timestamp_ms, len(headers), *sizes) + (key or b"") + (value or b""))
-        for name, content in headers:
-            self._hashed.update(b"".join((*_sized(name.encode()), *_sized(content))))
-        self.records += 1
-
-
-def require_same(partition: Partition, wanted: Digest, found: Digest) -> None:
-    """Refuse a restored partition that is not the archive's.
-
-    Raises:
-        BackupRefused: as said.
-    """
-    if (wanted.records, wanted.sha256) != (found.records, found.sha256):
-        raise BackupRefused(
-            f"{partition.topic}/{partition.number} was restored with {found.records} records, the archive has "
-            f"{wanted.records}" + ("" if wanted.records != found.records else ", and their content differs"),
-            reason="restore_differs",
-        )
-
-
-def _sized(part: bytes | None) -> tuple[bytes, bytes]:
-    return (_NUMBER.pack(-1), b"") if part is None else (_NUMBER.pack(len(part)), part)
+            sleep(_PAUSE_SECONDS)
+        else:
+            return

@@ -155,7 +155,7 @@ def _read_all(reader: ArchiveReader) -> int:
         for snapshot in known:
             for state in snapshot.pieces:
                 deque(reader.snapshot(state), maxlen=0)
-    return sum(1 for segments in catalogue.segments.values() for segment in segments for _ in reader.read(segment))
+    return sum(len(batch) for held in catalogue.segments.values() for segment in held for batch in reader.read(segment))
 
 
 def _altered_files(

@@ -268,7 +268,7 @@ def load_onto(catalogue: Catalogue, source: Source, head: Link) -> None:
             reason="rolled_back",
         )
     paths = [metadata_path("targets", version) for version in range(catalogue.head.version + 1, head.version + 1)]
-    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+    with ThreadPoolExecutor(min(_PARALLEL_READS, len(paths) or 1)) as pool:
         contents = [_there(path, content) for path, content in zip(paths, pool.map(source.get, paths), strict=True)]
     for signed in verified_chain(contents, catalogue.head, head):
         catalogue.append(signed)

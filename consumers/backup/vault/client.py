@@ -23,7 +23,6 @@ from consumers.backup.vault.copies import Source
 from consumers.backup.vault.kept import audit_end
 from consumers.backup.vault.layout import TIMESTAMPS, metadata_path
 from consumers.backup.vault.roots import Roots
-from consumers.backup.vault.trust import read_root, require_signed
 from schemas.errors import BackupRefused, ConfigurationError, OrdersyncError
 
 _BASE = "https://backup.invalid/"
@@ -62,8 +61,8 @@ class Client:
     """Verifies one source; `state_dir` remembers what was seen, `root` is what the officers gave out."""
 
     def __init__(self, source: Source, root: bytes, state_dir: Path) -> None:
-        require_signed(read_root(root))
         self._source = source
+        self._given = Roots(source, root)
         self._root = root
         self._dir = state_dir
 
@@ -97,7 +96,8 @@ class Client:
 
     def _trusted(self) -> Trusted:
         """From the files that the updater has just verified."""
-        roots = Roots(self._source, (self._dir / "root.json").read_bytes())
+        newest = (self._dir / "root.json").read_bytes()
+        roots = self._given if newest == self._root else Roots(self._source, newest)
         timestamp = Metadata[Timestamp].from_bytes((self._dir / "timestamp.json").read_bytes()).signed
         targets = (self._dir / "targets.json").read_bytes()
         head = link_of(Metadata[Any].from_bytes(targets).signed.version, targets)

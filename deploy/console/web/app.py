@@ -13,14 +13,24 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from deploy.console.web.guard import Guard, GuardPolicy
-from deploy.console.web.pages import account, audit, dead_letters, mismatches, orders, overview, parked, sign_in
+from deploy.console.web.pages import (
+    account,
+    audit,
+    dead_letters,
+    improvement,
+    mismatches,
+    orders,
+    overview,
+    parked,
+    sign_in,
+)
 from deploy.console.web.rendering import Pages, address, pages_of
 from deploy.console.web.service import Service
 from deploy.console.web.visits import PasswordChangeNeeded, Refusal, SignInNeeded
 from schemas.errors import OrdersyncError, Transient
 
 _log = logging.getLogger(__name__)
-_PAGES: Final = (sign_in, account, overview, orders, dead_letters, parked, mismatches, audit)
+_PAGES: Final = (sign_in, account, overview, orders, dead_letters, parked, mismatches, improvement, audit)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 static_files = APIRouter()
 

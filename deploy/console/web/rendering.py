@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 import deploy.console
@@ -57,6 +58,7 @@ class Pages:
             "number": number,
             "words": words,
             "value": plain_value,
+            "coded": coded,
         }
 
     def render(self, template: str, **values: Any) -> str:
@@ -146,6 +148,13 @@ def number(value: float) -> str:
 def words(value: str) -> str:
     """A name of ours, such as partially_paid, in words."""
     return value.replace("_", " ")
+
+
+def coded(text: str) -> Markup:
+    """A sentence whose commands stand between backticks."""
+    parts = text.split("`")
+    told = (Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
+    return Markup("").join(told)
 
 
 def plain_value(value: Any) -> str:

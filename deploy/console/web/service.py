@@ -13,6 +13,7 @@ from deploy.console.people.sessions import Sessions
 from deploy.console.people.throttle import SignInThrottle
 from deploy.console.people.users import Users
 from deploy.console.settings import ConsoleSettings
+from deploy.console.weeks import WeeksDesk
 from streams.rules.ruleset import RuleSet
 
 
@@ -29,6 +30,7 @@ class Service:
     feed: IndexFeed
     flow: FlowSampler
     rules: RuleSet
+    weeks: WeeksDesk
 
     @property
     def cluster(self) -> Cluster:
