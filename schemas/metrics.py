@@ -30,6 +30,11 @@ CONSUMER_EXPIRED_RECORDS = Metric(
     "Offsets that the log gave up before the group had read them",
     ("group", "topic", "partition"),
 )
+OPEN_TRANSACTION_SECONDS = Metric(
+    "ordersync_open_transaction_seconds",
+    "For how long readers of whole transactions have stood before the same one that has not ended; 0 where none has",
+    ("topic", "partition"),
+)
 CONSUMER_STANDING = Metric(
     "ordersync_consumer_standing",
     "1 for how the group does by the trend of its offsets: fine, slow, rewound, stalled or stopped; 0 for the others",

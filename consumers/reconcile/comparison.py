@@ -12,7 +12,7 @@ from consumers.reconcile.causes import Cause, Remedy
 from consumers.reconcile.cross_checks import broken_rules
 from consumers.reconcile.differing import currency_in, differing_attributes
 from consumers.reconcile.erp_image import expected_erp
-from consumers.reconcile.facts import DELETED, OWNED, FoundState, OrderFacts, facts_of
+from consumers.reconcile.facts import DELETED, OWNED, Facts, FoundState, OrderFacts, facts_of
 from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.invariants import expected_ledger
 from consumers.reconcile.refusal import Refused, RefusedEntry, RefusedFacts, RefusedVersion
@@ -37,6 +37,8 @@ class OrderContent:
     refusals: tuple[Refused, ...] = ()
     judges_sources: bool = True
     """False where it is not known yet where the sources hold it."""
+    judges_sinks: bool = True
+    """False where ERP and ledger are known to agree with the state; then they were not read."""
 
 
 @dataclass(slots=True)
@@ -58,17 +60,20 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
     Differences that a parked order or a refused event explains are no mismatches: they are known and named elsewhere.
     """
     verdict = Verdict()
+    found = _Differences(content, STATE, SOURCE, detected_at)
     if isinstance(content.state, UndecodableMessage):
-        found = _Differences(content, STATE, SOURCE, detected_at)
         verdict.mismatches = [found.one(DIFFERENT, "value", "an order's state", str(content.state))]
         return verdict
     state = content.state
+    held = facts_of(state).sections if state is not None else {}
     for section in OWNED if content.judges_sources else ():
         refused = any(isinstance(one, RefusedFacts) and one.explains(section, state) for one in content.refusals)
-        _judge(verdict, list(_facts_differences(content, state, section, detected_at)), refused=refused)
+        _judge(verdict, list(_facts_differences(found, content, section, held.get(section))), refused=refused)
     if content.is_parked and verdict.mismatches:
         verdict.explained += [_awaiting(one) for one in verdict.mismatches]
         verdict.mismatches, verdict.is_parked = [], True
+    if not content.judges_sinks:
+        return verdict
     erp = content.erp if content.erp is not None and ("version" in content.erp or state is None) else None
     expected = expected_erp(state) if state is not None else None
     refused = any(isinstance(one, RefusedVersion) and one.explains(state, erp) for one in content.refusals)
@@ -111,15 +116,14 @@ def _refused(mismatch: Mismatch) -> Mismatch:
 
 
 def _facts_differences(
-    content: OrderContent, state: OrderState | None, section: Section, detected_at: datetime
+    found: _Differences, content: OrderContent, section: Section, actual: Facts | None
 ) -> Iterator[Mismatch]:
-    found = _Differences(content, STATE, SOURCE, detected_at)
+    state = content.state if isinstance(content.state, OrderState) else None
     unreadable = content.source.unreadable.get(section)
     if unreadable is not None:
         yield found.one(DIFFERENT, section.value, str(unreadable), None)
         return
     expected = content.source.sections.get(section)
-    actual = facts_of(state).sections.get(section) if state is not None else None
     if section is Section.ORDER and state is not None and state.order_status == DELETED and expected is not None:
         yield found.one(DIFFERENT, "order.order_status", getattr(expected, "order_status", None), DELETED)
         return
@@ -145,9 +149,8 @@ class _Differences:
     """Makes the mismatches of one order between one system and its reference."""
 
     def __init__(self, content: OrderContent, system: str, reference: str, detected_at: datetime) -> None:
-        self._order_id = OrderId(content.order_id)
+        self._order_id, self._content = OrderId(content.order_id), content
         self._system, self._reference, self._detected_at = system, reference, detected_at
-        self._currency, self._payable = _worth(content)
 
     def all(self, expected: Attributes | None, actual: Attributes | None) -> list[Mismatch]:
         """The order is missing, extra, or differs in attributes."""
@@ -168,7 +171,8 @@ class _Differences:
         self, kind: str, path: str | None, expected: str | None, actual: str | None, stake: Decimal | None = None
     ) -> Mismatch:
         """One mismatch; a missing or extra order is worth all of it."""
-        amount = self._payable if path is None else stake
+        own_currency, payable = _worth(self._content)
+        amount = payable if path is None else stake
         currency = currency_in(path)
         return Mismatch(
             mismatch_id=f"{self._order_id}/{self._system}/{path or ''}",
@@ -180,7 +184,7 @@ class _Differences:
             expected=expected,
             actual=actual,
             amount=amount,
-            currency_code=(currency or self._currency) if amount is not None else None,
+            currency_code=(currency or own_currency) if amount is not None else None,
             detected_at=self._detected_at,
         )
 

@@ -24,7 +24,7 @@ from schemas.errors import ConfigurationError, Fatal
 
 T = TypeVar("T")
 _MIB: Final = 1 << 20
-_FORMAT: Final = "1"
+_FORMAT: Final = "2"
 
 
 class DamagedPicture(Fatal):

@@ -12,7 +12,8 @@ from psycopg import sql
 
 from consumers.reconcile import erp_image as image
 from consumers.reconcile.attributes import Attributes, Elements, put
-from consumers.reconcile.rows import Snapshot, snapshot, text_array
+from consumers.reconcile.rows import Snapshot, Snapshots, snapshot, text_array
+from consumers.reconcile.texts import CANONICAL_TEXTS
 from schemas.settings import DatabaseSettings
 
 HEADER_COLUMNS = (
@@ -53,8 +54,8 @@ PARTS = (
 class ErpReader:
     """The ERP's tables, all in one snapshot."""
 
-    def __init__(self, settings: DatabaseSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: DatabaseSettings, snapshots: Snapshots = snapshot) -> None:
+        self._settings, self._snapshots = settings, snapshots
 
     def orders(self, order_ids: Sequence[str] | None = None) -> Iterator[tuple[str, Attributes]]:
         """Every order that the ERP holds, or those of `order_ids`, sorted by id; streaming.
@@ -65,7 +66,7 @@ class ErpReader:
             ConfigurationError: a table or column is missing, or the role may not read it.
             Transient: the ERP's database is away.
         """
-        with snapshot(self._settings) as erp:
+        with self._snapshots(self._settings) as erp:
             tables = [_Rows(erp, "sales_order", (), HEADER_COLUMNS, order_ids)]
             tables += [_Rows(erp, part.table, part.identity, part.columns, order_ids) for part in PARTS]
             while heads := [rows.head for rows in tables if rows.head is not None]:
@@ -96,7 +97,7 @@ class _Rows:
             condition,
             sql.SQL(", ").join(order),
         )
-        self._groups = groupby(erp.rows(query, [table]), key=itemgetter(0))
+        self._groups = groupby(erp.rows(query, [table], CANONICAL_TEXTS), key=itemgetter(0))
         self._advance()
 
     @property

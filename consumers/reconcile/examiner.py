@@ -13,6 +13,7 @@ from consumers.reconcile.evidence import evidence_of
 from consumers.reconcile.examination import mark_of, source_facts, standing_refusals
 from consumers.reconcile.exceptions import DeadLetters
 from consumers.reconcile.facts import FoundState, OrderFacts
+from consumers.reconcile.hashes import RowHash
 from consumers.reconcile.picture import Changes, HashedPlace, Picture, StateMark
 from consumers.reconcile.source import Locator
 from consumers.reconcile.sources_pass import SourcesPass
@@ -38,6 +39,19 @@ class Surroundings:
     """Start of the last look at all sources: of what is older, every place in them is known."""
     notes: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     """Order and system to what was noted."""
+    differing: Collection[str] = ()
+    """Orders of which a difference stands open, as it is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What came of looking at some orders."""
+
+    findings: Sequence[Finding]
+    changes: Changes
+    """What the picture is to remember once the findings are published."""
+    unchanged: frozenset[str]
+    """Of these nothing has changed anywhere since they were compared, so they stand as they did then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +77,49 @@ class Examiner:
         self._codec = TopicCodec(ORDER_STATE, OrderState, schemas)
         self._letters = DeadLetters(schemas)
 
-    def examine(self, order_ids: Sequence[str], around: Surroundings) -> tuple[list[Finding], Changes]:
-        """How these orders stand, and what the picture is to remember once that is published.
+    def examine(self, order_ids: Sequence[str], around: Surroundings) -> Examined:
+        """How these orders stand.
 
         Raises:
             ConfigurationError: a system lacks what is read, or refuses.
             Transient: a system is away.
         """
-        # Hashes before rows: what changes in between is seen as a change the next time, not missed.
-        hashes = {ERP: self._watched.erp_hashes, LEDGER: self._watched.ledger_hashes}
-        rows = {system: {one.key: one for one in hashed.of_keys(order_ids)} for system, hashed in hashes.items()}
+        marks = self._picture.marks(order_ids)
+        # Hashes and rows of one moment: what changes later is seen as a change the next time.
+        with self._watched.sinks_held():
+            rows = {
+                system: {one.key: one for one in hashed.of_keys(order_ids)}
+                for system, hashed in self._watched.hashes.items()
+            }
+            as_compared = self._as_compared(marks, rows) - set(around.differing)
+            unchanged = frozenset(order_id for order_id in as_compared if marks[order_id].is_settled)
+            changed = {order_id: mark for order_id, mark in marks.items() if order_id not in unchanged}
+            contents = self._contents(changed, as_compared, around)
+            found = [self._finding(content, marks, around) for content in contents]
         places = [
             HashedPlace(system, order_id, by_order.get(order_id), order_id)
             for system, by_order in rows.items()
-            for order_id in order_ids
+            for order_id in changed
         ]
-        marks = self._picture.marks(order_ids)
-        found = [self._finding(content, marks, around) for content in self._contents(order_ids, marks, around)]
-        return found, Changes(places=places, marks=marks)
+        return Examined(found, Changes(places=places, marks=changed), unchanged)
+
+    def _as_compared(self, marks: Mapping[str, StateMark], rows: Mapping[str, Mapping[str, RowHash]]) -> set[str]:
+        """Orders whose ERP and ledger agreed, and have the same rows since, as the state has."""
+        same = {order_id for order_id, mark in marks.items() if mark.sinks_agree}
+        for system, by_order in rows.items():
+            known = self._picture.hashes(system, sorted(same))
+            now = {order_id: row.hash for order_id, row in by_order.items()}
+            same = {order_id for order_id in same if known.get(order_id) == now.get(order_id)}
+        return same
 
     def _contents(
-        self, order_ids: Sequence[str], marks: Mapping[str, StateMark], around: Surroundings
+        self, marks: Mapping[str, StateMark], agreeing: Collection[str], around: Surroundings
     ) -> Iterator[OrderContent]:
-        erp = dict(self._watched.erp.orders(order_ids))
-        ledger = dict(self._watched.ledger.orders(order_ids))
+        """One order after the other; of those whose sinks are known to agree, only sources and state are read."""
+        order_ids = list(marks)
+        read = [order_id for order_id in order_ids if order_id not in agreeing]
+        erp = dict(self._watched.erp.orders(read)) if read else {}
+        ledger = dict(self._watched.ledger.orders(read)) if read else {}
         parked = self._picture.parked(order_ids)
         values = self._picture.states(order_ids)
         judged = {order_id for order_id in order_ids if marks[order_id].written_at <= around.sources_seen_at}
@@ -106,6 +139,7 @@ class Examiner:
                 is_parked=order_id in parked,
                 refusals=refusals.get(order_id, ()),
                 judges_sources=order_id in judged,
+                judges_sinks=order_id not in agreeing,
             )
 
     def _locators(self, order_ids: Collection[str], marks: Mapping[str, StateMark]) -> Locators:

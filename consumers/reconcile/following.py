@@ -80,7 +80,8 @@ class Following:
             self._put(changes, topic, message, partition, offset)
         marks = self._picture.marks(list(news))
         for order_id, mark in marks.items():
-            changes.marks[order_id] = replace(changes.marks.get(order_id, mark), places=mark.places, is_settled=False)
+            latest = changes.marks.get(order_id, mark)
+            changes.marks[order_id] = replace(latest, places=mark.places, is_settled=False, sinks_agree=False)
         self._picture.write(changes)
         return list(news.values())
 

@@ -59,16 +59,16 @@ def source_tables(aggregate: AggregateReader, source: Snapshot) -> list[HashedTa
     tables = []
     for query in aggregate.queries:
         types: dict[str, str] = dict(source.all_rows(_types(query.schema, query.table_name), [query.table_name]))
-        key = sql.SQL("concat_ws({}, {})").format(
-            sql.Literal(KEY_SEPARATOR), sql.SQL(", ").join([sql.SQL("{}::text").format(one) for one in query.keys])
-        )
+        texts = [sql.SQL("{}::text").format(one) for one in query.keys]
+        key = sql.SQL("concat_ws({}, {})").format(sql.Literal(KEY_SEPARATOR), sql.SQL(", ").join(texts))
         columns = [
             # json, money, points and the like have no hash of their own; their text has.
             column if types.get(name, "") in _HASHED_TYPES else sql.SQL("{}::text").format(column)
             for name, column in query.named_columns()
         ]
         present = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(one) for one in query.keys])
-        tables.append(HashedTable(query.table.qualified_name, key, columns, query.source, present))
+        own_key = key if len(texts) > 1 else texts[0]
+        tables.append(HashedTable(query.table.qualified_name, own_key, columns, query.source, present))
     return tables
 
 

@@ -36,6 +36,8 @@ class StateMark:
     """Where the sources hold it: part and native key."""
     is_settled: bool = True
     """False from the moment when it may differ until it was found out."""
+    sinks_agree: bool = False
+    """ERP and ledger agreed with this state when their rows had the hashes that are remembered."""
 
 
 class HashedPlace(NamedTuple):
@@ -135,6 +137,18 @@ class Picture:
         """The dead letters about an order, as their records."""
         return [value for _, value in self._disk.scan(_refusal_key(order_id))]
 
+    def hashes(self, part: Part, keys: Sequence[str]) -> dict[str, int]:
+        """The hash of each of these keys of a part that was there when it was compared."""
+        known = self._stored([(part, key) for key in keys])
+        found: dict[str, int] = {}
+        for key in keys:
+            bucket = known[self._key(part, key)]
+            if bucket is not None:
+                entry = known[self._entry(part, int.from_bytes(bucket, "big"), key)]
+                assert entry is not None
+                found[key] = int.from_bytes(entry[:8], "big")
+        return found
+
     def in_buckets(self, part: Part, buckets: Collection[int]) -> dict[str, tuple[int, str]]:
         """Hash and order of each key of these buckets of a part."""
         found: dict[str, tuple[int, str]] = {}
@@ -224,12 +238,12 @@ def _refusal_key(order_id: str) -> bytes:
 
 
 def _packed(mark: StateMark) -> bytes:
-    return orjson.dumps([mark.partition, mark.written_at, mark.places, mark.is_settled])
+    return orjson.dumps([mark.partition, mark.written_at, mark.places, mark.is_settled, mark.sinks_agree])
 
 
 def _unpacked(packed: bytes) -> StateMark:
-    partition, written_at, places, is_settled = orjson.loads(packed)
-    return StateMark(partition, written_at, tuple((part, key) for part, key in places), is_settled)
+    partition, written_at, places, is_settled, sinks_agree = orjson.loads(packed)
+    return StateMark(partition, written_at, tuple((part, key) for part, key in places), is_settled, sinks_agree)
 
 
 assert BUCKETS <= 1 << 16

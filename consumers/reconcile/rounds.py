@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from time import monotonic, time
 
+from consumers.reconcile.abreast import asking_abreast
 from consumers.reconcile.causes import Cause
 from consumers.reconcile.comparison import STATE
 from consumers.reconcile.examiner import Examiner, Finding, Surroundings
@@ -56,7 +57,7 @@ class Rounds:
     """
 
     def __init__(self, settings: ContinuousSettings, company: Company, now: Callable[[], float] = time) -> None:
-        self._settings, self._company, self._now = settings, company, now
+        self._settings, self.company, self._now = settings, company, now
         self._queue = Queue()
         self._pending: dict[str, _Pending] = {}
         self._notes: dict[str, dict[int, Note]] = {system: {} for system in company.watched.notes}
@@ -68,10 +69,10 @@ class Rounds:
 
     def begin(self) -> None:
         """Bring the picture up to date, and have looked at whatever may differ. Called once, after the tables exist."""
-        self._company.following.begin()
-        self._company.open.load()
-        self._queue.add(self._company.picture.unsettled())
-        self._queue.add(self._company.open.order_ids)
+        self.company.following.begin()
+        self.company.open.load()
+        self._queue.add(self.company.picture.unsettled())
+        self._queue.add(self.company.open.order_ids)
         # From here on the triggers are known to have watched; before, only a look at everything can tell.
         self._read_notes()
         self.wants_full = True
@@ -84,15 +85,15 @@ class Rounds:
     @property
     def open_mismatches(self) -> int:
         """Differences that stand open."""
-        return sum(self._company.open.counts().values())
+        return sum(self.company.open.counts().values())
 
     def flush(self) -> None:
         """Write down what a crash would have found out anew."""
-        self._company.picture.flush()
+        self.company.picture.flush()
 
     def steady(self) -> None:
         """Look at what changed."""
-        company, now = self._company, self._now
+        company, now = self.company, self._now
         for news in company.following.advance():
             marks = company.picture.marks([one.order_id for one in news])
             for order_id, mark in marks.items():
@@ -117,34 +118,39 @@ class Rounds:
 
     def full(self) -> None:
         """Look at every row of ERP and ledger, by their hashes; what is not as it was becomes due."""
-        picture = self._company.picture
+        picture = self.company.picture
         unnamed = {
             system: [note.note_id for note in notes.values() if note.order_id is None]
             for system, notes in self._notes.items()
         }
-        for system, hashes in self._company.watched.hashes.items():
-            buckets = differing(picture.sums[system], hashes.sums())
+        watched = self.company.watched
+        with asking_abreast() as ask:
+            asked = {system: ask(hashes.sums) for system, hashes in watched.hashes.items()}
+            imbalances = ask(watched.ledger.imbalances)
+        sums = {system: answer.result() for system, answer in asked.items()}
+        for system, hashes in watched.hashes.items():
+            buckets = differing(picture.sums[system], sums[system])
             if buckets:
                 known = picture.in_buckets(system, buckets)
                 changed = [row.key for row in hashes.of_buckets(buckets) if known.pop(row.key, ("",))[0] != row.hash]
                 _log.info("%s: %d orders are not as they were", system, len(changed) + len(known))
                 self._queue.add([*changed, *known])
-        document, _ = self._company.watched.ledger.imbalances()
-        self._company.metrics.imbalance(document)
+        document, _ = imbalances.result()
+        self.company.metrics.imbalance(document)
         self.wants_full = False
         for system, ids in unnamed.items():
-            self._company.watched.notes[system].forget([self._notes[system].pop(one) for one in ids])
+            self.company.watched.notes[system].forget([self._notes[system].pop(one) for one in ids])
 
     def source(self) -> None:
         """Look at every row of the sources, by their hashes; orders that are not as they were become due."""
         started_at = self._now()
-        for changes in self._company.sources.changes():
+        for changes in self.company.sources.changes():
             self._take_places(changes)
         self._sources_seen_at = started_at
         self._queue.sources_seen()
 
     def _take_places(self, found: SourceChanges) -> None:
-        marks = self._company.picture.marks(list(found.by_order))
+        marks = self.company.picture.marks(list(found.by_order))
         for order_id, places in found.by_order.items():
             mark = replace(marks[order_id], is_settled=False)
             for place in places:
@@ -152,7 +158,7 @@ class Rounds:
                     mark = with_place(mark, place.part, place.key)
             marks[order_id] = mark
         places = [place for several in found.by_order.values() for place in several]
-        self._company.picture.write(Changes(places=places + found.of_no_order, marks=marks))
+        self.company.picture.write(Changes(places=places + found.of_no_order, marks=marks))
         self._queue.add(found.by_order)
 
     def _examine(self, order_ids: list[str]) -> None:
@@ -162,18 +168,26 @@ class Rounds:
             for note in notes.values():
                 if note.order_id is not None:
                     noted[note.order_id, system].append(note.told())
-        around = Surroundings(now, self._watermarks, self._sources_seen_at, noted)
-        findings, changes = self._company.examiner.examine(order_ids, around)
+        differing = {order_id for order_id in order_ids if self.company.open.of(order_id)}
+        around = Surroundings(now, self._watermarks, self._sources_seen_at, noted, differing)
+        examined = self.company.examiner.examine(order_ids, around)
+        changes = examined.changes
+        self._unsettled_notes -= examined.unchanged
         decided: dict[str, Iterable[Mismatch]] = {}
-        for finding in findings:
+        for finding in examined.findings:
             mark = changes.marks[finding.order_id]
             self._unsettled_notes.discard(finding.order_id)
             is_settled = self._decide(finding, now, mark, decided)
             if not finding.judges_sources:
                 self._queue.await_sources(finding.order_id)
-            changes.marks[finding.order_id] = replace(mark, is_settled=is_settled and finding.judges_sources)
-        self._company.open.bring(decided)
-        self._company.picture.write(changes)
+            changes.marks[finding.order_id] = replace(
+                mark,
+                is_settled=is_settled and finding.judges_sources,
+                # Without a difference of any kind: otherwise all is compared the next time, too.
+                sinks_agree=not finding.mismatches,
+            )
+        self.company.open.bring(decided)
+        self.company.picture.write(changes)
 
     def _decide(self, finding: Finding, now: float, mark: StateMark, decided: dict[str, Iterable[Mismatch]]) -> bool:
         """Whether it is known now how the order stands; then `decided` has its differences."""
@@ -191,7 +205,7 @@ class Rounds:
             self._queue.expect(order_id, Arrival(mark.partition, mark.written_at, is_late))
         # What stands open stays so until it is known.
         unknown = (frozenset() if is_late else finding.behind) | (frozenset() if finding.judges_sources else {STATE})
-        found += [one for one in self._company.open.of(order_id) if one.system in unknown]
+        found += [one for one in self.company.open.of(order_id) if one.system in unknown]
         decided[order_id] = found
         return not finding.behind
 
@@ -202,7 +216,7 @@ class Rounds:
         return now - before.since >= self._settings.settle_seconds
 
     def _read_notes(self) -> None:
-        for system, book in self._company.watched.notes.items():
+        for system, book in self.company.watched.notes.items():
             read = book.read()
             fresh = {note.note_id: note for note in read.notes if note.note_id not in self._notes[system]}
             self._notes[system] |= fresh
@@ -214,7 +228,7 @@ class Rounds:
 
     def _forget_notes(self) -> None:
         """Forget the notes of orders of which it is published how they stand."""
-        for system, book in self._company.watched.notes.items():
+        for system, book in self.company.watched.notes.items():
             done = [
                 note
                 for note in self._notes[system].values()

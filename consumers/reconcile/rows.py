@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from itertools import count
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Protocol
 
 import psycopg
 from psycopg import sql
@@ -32,8 +32,12 @@ class Snapshot:
         self._place = place
         self._numbers = count()
 
-    def rows(self, query: sql.Composed, columns: Sequence[str] = ()) -> Iterator[Row]:
+    def rows(
+        self, query: sql.Composed, columns: Sequence[str] = (), loaders: Mapping[str, type[Loader]] | None = None
+    ) -> Iterator[Row]:
         """The rows of a query, fetched in pieces; several may be read in turn.
+
+        `loaders` make other values than usual of some types.
 
         Raises:
             ConfigurationError: a table or column is missing, or the role may not read it.
@@ -42,6 +46,8 @@ class Snapshot:
         try:
             with self._connection.cursor(name=f"reconcile_{next(self._numbers)}") as cursor:
                 cursor.itersize = FETCHED_ROWS
+                for kind, loader in (loaders or {}).items():
+                    cursor.adapters.register_loader(kind, loader)
                 cursor.execute(query)
                 yield from cursor
         except psycopg.Error as exc:
@@ -65,6 +71,27 @@ class Snapshot:
         except psycopg.Error as exc:
             raise postgres_error(exc, f"reading {', '.join(columns) or 'orders'} from {self._place}") from exc
 
+    def types(self, columns: Sequence[sql.Composable], source: sql.Composable, name: str) -> list[int]:
+        """The numbers that the catalogue has for the types of these expressions over a source of rows.
+
+        Raises:
+            ConfigurationError, Transient: as `rows`.
+        """
+        query = sql.SQL("SELECT {} FROM {} LIMIT 0").format(sql.SQL(", ").join(columns), source)
+        try:
+            found = self._connection.execute(query).description
+        except psycopg.Error as exc:
+            raise postgres_error(exc, f"reading {name} from {self._place}") from exc
+        return [column.type_code for column in found or ()]
+
+
+class Snapshots(Protocol):
+    """Gives a snapshot of a database, in a session of its own or in one that is kept."""
+
+    def __call__(self, settings: DatabaseSettings, *, zone: tzinfo = UTC) -> AbstractContextManager[Snapshot]:
+        """As `snapshot`."""
+        ...
+
 
 @contextmanager
 def snapshot(settings: DatabaseSettings, *, zone: tzinfo = UTC) -> Iterator[Snapshot]:
@@ -74,19 +101,34 @@ def snapshot(settings: DatabaseSettings, *, zone: tzinfo = UTC) -> Iterator[Snap
         ConfigurationError: it refuses the role.
         Transient: it is away.
     """
-    place = f"{settings.dbname} at {settings.host}:{settings.port}"
+    connection = connected(settings, zone)
+    try:
+        yield Snapshot(connection, place_of(settings))
+    finally:
+        connection.close()
+
+
+def connected(settings: DatabaseSettings, zone: tzinfo) -> psycopg.Connection[Row]:
+    """A session in which every transaction is one snapshot.
+
+    Raises:
+        ConfigurationError: the database refuses the role.
+        Transient: it is away.
+    """
     conninfo = settings.conninfo(application_name="ordersync-reconcile", connect_timeout="10", options=_OPTIONS)
     try:
         connection = psycopg.connect(conninfo, autocommit=False)
     except psycopg.Error as exc:
-        raise postgres_error(exc, f"connecting to {place}") from exc
-    try:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        _register(connection, zone)
-        yield Snapshot(connection, place)
-    finally:
-        connection.close()
+        raise postgres_error(exc, f"connecting to {place_of(settings)}") from exc
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    _register(connection, zone)
+    return connection
+
+
+def place_of(settings: DatabaseSettings) -> str:
+    """A database's name for people."""
+    return f"{settings.dbname} at {settings.host}:{settings.port}"
 
 
 def text_array(values: Sequence[str]) -> sql.Literal:

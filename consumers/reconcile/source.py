@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from consumers.reconcile.facts import Facts, says_something
 from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.images import AggregateReader, AssembledImage, NativeKey
-from consumers.reconcile.rows import snapshot
+from consumers.reconcile.rows import Snapshots, snapshot
 from consumers.reconcile.settings import SourceSettings
 from schemas.errors import ConfigurationError, InvalidValue
 from schemas.mapping import AggregateMapping, load
@@ -41,9 +41,9 @@ class SourceFacts:
 class SourceReader:
     """One source; each call of `facts` is one read-only transaction."""
 
-    def __init__(self, settings: SourceSettings) -> None:
+    def __init__(self, settings: SourceSettings, snapshots: Snapshots = snapshot) -> None:
         """Raises ConfigurationError if the mapping is wrong, or writes no section of orders."""
-        self._database = settings.database
+        self._database, self._snapshots = settings.database, snapshots
         self._mapping = load(settings.mapping_path)
         self.system = self._mapping.system
         self._aggregates = [
@@ -64,7 +64,7 @@ class SourceReader:
             Transient: the source is away.
         """
         by_section = None if wanted is None else _by_section(wanted)
-        with snapshot(self._database, zone=self._mapping.zone) as source:
+        with self._snapshots(self._database, zone=self._mapping.zone) as source:
             for section, aggregate, reader in self._aggregates:
                 keys = None if by_section is None else by_section.get(section, [])
                 if keys == []:
@@ -92,7 +92,7 @@ class SourceReader:
             Transient: the source is away.
         """
         by_section = _by_section(wanted)
-        with snapshot(self._database, zone=self._mapping.zone) as source:
+        with self._snapshots(self._database, zone=self._mapping.zone) as source:
             for section, aggregate, reader in self._aggregates:
                 for assembled in reader.images(source, by_section[section]) if section in by_section else ():
                     yield Locator(section, assembled.key), self._order_id(aggregate, assembled)

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from consumers.reconcile.abreast import asking_abreast
 from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.hashed_tables import KEY_SEPARATOR, source_tables
 from consumers.reconcile.hashes import RowHash, RowHashes
 from consumers.reconcile.picture import HashedPlace, Part, Picture
-from consumers.reconcile.rows import snapshot
+from consumers.reconcile.rows import Snapshots, snapshot
 from consumers.reconcile.source import Locator, SourceReader
 
 _KEYS_AT_ONCE = 5_000
@@ -50,14 +51,14 @@ def part_name(reader: SourceReader, section: Section) -> Part:
 class SourcesPass:
     """Every source, section by section; made once, when the sources' tables are known."""
 
-    def __init__(self, readers: list[SourceReader], picture: Picture) -> None:
+    def __init__(self, readers: list[SourceReader], picture: Picture, snapshots: Snapshots = snapshot) -> None:
         """Raises ConfigurationError where a source lacks a table, Transient where it is away."""
         self._readers, self._picture = readers, picture
         self.parts: dict[Part, SourcePart] = {}
         for number, reader in enumerate(readers):
-            with snapshot(reader.database) as database:
+            with snapshots(reader.database) as database:
                 for section, aggregate in reader.aggregates:
-                    hashes = RowHashes(reader.database, source_tables(aggregate, database))
+                    hashes = RowHashes(reader.database, source_tables(aggregate, database), snapshots)
                     part = part_name(reader, section)
                     self.parts[part] = SourcePart(part, number, section, hashes)
 
@@ -68,8 +69,10 @@ class SourcesPass:
             ConfigurationError: a mapped table or column is missing, or the role may not read it.
             Transient: a source is away.
         """
-        for part in self.parts.values():
-            buckets = differing(self._picture.sums[part.part], part.hashes.sums())
+        with asking_abreast() as ask:
+            sums = {name: ask(part.hashes.sums) for name, part in self.parts.items()}
+        for name, part in self.parts.items():
+            buckets = differing(self._picture.sums[name], sums[name].result())
             if buckets:
                 yield from self._of(part, buckets)
 

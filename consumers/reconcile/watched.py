@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from consumers.reconcile.comparison import ERP, LEDGER
 from consumers.reconcile.erp import ErpReader
 from consumers.reconcile.hashed_tables import erp_tables, ledger_tables
 from consumers.reconcile.hashes import RowHashes
 from consumers.reconcile.ledger import LedgerReader
 from consumers.reconcile.notes import NoteBook
+from consumers.reconcile.rows import Snapshots
+from consumers.reconcile.sessions import Sessions
 from consumers.reconcile.settings import ReconcileSettings
 from consumers.reconcile.source import SourceReader
 from consumers.reconcile.watermarks import SinkPositions
@@ -19,18 +23,21 @@ class Watched:
 
     def __init__(self, settings: ReconcileSettings) -> None:
         """Raises ConfigurationError for a wrong mapping."""
-        self.sources = [SourceReader(source) for source in settings.sources]
-        self.erp = ErpReader(settings.erp)
-        self.ledger = LedgerReader(settings.ledger)
-        self.erp_hashes = RowHashes(settings.erp, erp_tables())
-        self.ledger_hashes = RowHashes(settings.ledger, ledger_tables())
+        self._sessions = Sessions()
+        self._sinks = (settings.erp, settings.ledger)
+        self.snapshots: Snapshots = self._sessions.snapshot
+        self.sources = [SourceReader(source, self.snapshots) for source in settings.sources]
+        self.erp = ErpReader(settings.erp, self.snapshots)
+        self.ledger = LedgerReader(settings.ledger, self.snapshots)
+        self.erp_hashes = RowHashes(settings.erp, erp_tables(), self.snapshots)
+        self.ledger_hashes = RowHashes(settings.ledger, ledger_tables(), self.snapshots)
         self.notes = {
             ERP: NoteBook(settings.erp, "ordersync erp", [table.name for table in erp_tables()]),
             LEDGER: NoteBook(settings.ledger, "ordersync warehouse", [table.name for table in ledger_tables()]),
         }
         self.positions = {
-            ERP: SinkPositions("erp", ORDER_EVENTS, settings.erp, settings.kafka),
-            LEDGER: SinkPositions("warehouse", POSTINGS, settings.ledger, settings.kafka),
+            ERP: SinkPositions("erp", ORDER_EVENTS, settings.erp, settings.kafka, self.snapshots),
+            LEDGER: SinkPositions("warehouse", POSTINGS, settings.ledger, settings.kafka, self.snapshots),
         }
 
     @property
@@ -38,9 +45,19 @@ class Watched:
         """By system."""
         return {ERP: self.erp_hashes, LEDGER: self.ledger_hashes}
 
+    def sinks_held(self) -> AbstractContextManager[None]:
+        """Until its end, hashes and rows of ERP and ledger are of one moment each.
+
+        Raises:
+            ConfigurationError: one of them refuses the role.
+            Transient: one of them is away.
+        """
+        return self._sessions.held(self._sinks)
+
     def close(self) -> None:
         """Give the connections back."""
         for book in self.notes.values():
             book.close()
         for position in self.positions.values():
             position.close()
+        self._sessions.close()

@@ -8,7 +8,7 @@ from time import time
 
 from psycopg import sql
 
-from consumers.reconcile.rows import snapshot
+from consumers.reconcile.rows import Snapshots, snapshot
 from consumers.reconcile.topic import TopicReader
 from schemas.settings import DatabaseSettings, KafkaSettings
 
@@ -35,8 +35,15 @@ class Watermark:
 class SinkPositions:
     """Asks one sink's database and its topic; commits nothing anywhere."""
 
-    def __init__(self, sink: str, topic: str, database: DatabaseSettings, kafka: KafkaSettings) -> None:
-        self._sink, self._database = sink, database
+    def __init__(
+        self,
+        sink: str,
+        topic: str,
+        database: DatabaseSettings,
+        kafka: KafkaSettings,
+        snapshots: Snapshots = snapshot,
+    ) -> None:
+        self._sink, self._database, self._snapshots = sink, database, snapshots
         self._reader = TopicReader(kafka, topic)
 
     def close(self) -> None:
@@ -52,7 +59,7 @@ class SinkPositions:
         """
         asked_at = time()
         ends = self._reader.ends()
-        with snapshot(self._database) as database:
+        with self._snapshots(self._database) as database:
             held: dict[int, int] = dict(database.all_rows(self._query(), ["sink_position"]))
         heads = self._reader.heads(held, ends)
         return Watermark({partition: heads.get(partition, asked_at) for partition in ends})

@@ -64,7 +64,7 @@ def open_rounds(
         closing(Picture(Disk(settings.data_dir), [ERP, LEDGER, *parts])) as picture,
         closing(Following(settings.kafka, picture)) as following,
     ):
-        sources = SourcesPass(watched.sources, picture)
+        sources = SourcesPass(watched.sources, picture, watched.snapshots)
         examiner = Examiner(watched, picture, sources, schemas)
         company = Company(
             watched, picture, following, sources, examiner, OpenMismatches(settings.kafka, schemas), metrics

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
 
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.restoration import Restoration, RestorePlan
 from consumers.backup.restore.target import RestoreTarget
 from consumers.backup.vault.catalogue import Catalogue, newest_version
 from consumers.backup.vault.layout import TIMESTAMPS
+from consumers.sink import Partition
 from deploy.local.endpoints import Endpoints
 from deploy.local.server import await_condition
 from deploy.local.stack import EmbeddedStack
@@ -34,6 +41,8 @@ TOPICS = (ORDER_EVENTS, ORDER_STATE)
 _BLOCK = 20_000
 _SAMPLES = 200
 _PROBES = 5
+_ORDERS_PER_SECOND = 1_000
+_LOOK_SECONDS = 0.05
 
 
 def main() -> None:
@@ -41,16 +50,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300_000, help="events in the topic")
     parser.add_argument("--orders", type=int, default=60_000, help="orders with event, state and entry, restored")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of load for the recovery point")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ordersync-bench-") as directory:
         home = Path(directory)
         home.chmod(0o711)
         with EmbeddedStack(home / "stack") as stack:
-            figures = _figures(stack.endpoints, home, arguments.events)
+            figures = _figures(stack.endpoints, home, arguments.events, arguments.seconds)
             publish("backup", [*figures, *_whole_orders(stack.endpoints, home / "orders", arguments.orders)])
 
 
-def _figures(stack: Endpoints, home: Path, events: int) -> list[Figure]:
+def _figures(stack: Endpoints, home: Path, events: int, seconds: float) -> list[Figure]:
     prefix = f"bench{uuid.uuid4().hex[:6]}."
     with closing(Cluster(stack, prefix, TOPICS)) as cluster:
         world = BackupWorld(stack, prefix, home, TOPICS)
@@ -58,7 +68,7 @@ def _figures(stack: Endpoints, home: Path, events: int) -> list[Figure]:
         world.write_policy(segments={"max_age_seconds": 2})
         size = _produce(cluster, events)
         figures = [Figure("size of an event", size, "bytes"), *_intake(world, events)]
-        figures.append(_recovery_point(world, cluster, "idle"))
+        figures += _recovery_points(world, cluster, seconds)
         return [*figures, *_restore(world)]
 
 
@@ -86,18 +96,98 @@ def _intake(world: BackupWorld, events: int) -> list[Figure]:
     ]
 
 
-def _recovery_point(world: BackupWorld, cluster: Cluster, when: str) -> Figure:
-    """From the broker's answer until the keeper has signed it: the worst of some single events on a quiet topic."""
-    slowest = 0.0
+def _recovery_points(world: BackupWorld, cluster: Cluster, seconds: float) -> list[Figure]:
+    """How old the oldest record is that no state signed by the keeper holds yet, looked at all the time."""
     with world.archiving() as archive, world.keeping():
         archive.until(lambda: newest_version(world.copies(), TIMESTAMPS, 0) > 0, "a first state")
-        for number in range(_PROBES):
-            before = sum(_published(world).positions.values())
-            cluster.produce([Sent(ORDER_STATE, b"probe", b"%d" % number, 0)])
-            began = time.monotonic()
-            _await(lambda least=before: sum(_published(world).positions.values()) > least)  # type: ignore[misc]
-            slowest = max(slowest, time.monotonic() - began)
-    return Figure(f"recovery point, {when}, slowest of {_PROBES}", slowest, "s", RPO_SECONDS_GOAL, is_cost=True)
+        exposure = _Exposure(world)
+        with closing(exposure):
+            exposure.produce(cluster, seconds)
+            _await(exposure.is_covered)
+            loaded = exposure.taken()
+            for _ in range(_PROBES):
+                # Out of step with the archive's commits.
+                exposure.produce(cluster, 0.0)
+                _await(exposure.is_covered)
+            idle = exposure.taken()
+    load = f"{_ORDERS_PER_SECOND:,} orders/s"
+    return [
+        *_ages(f"recovery point, {load}", loaded),
+        *_ages(f"recovery point, idle after single orders ({_PROBES})", idle),
+    ]
+
+
+def _ages(what: str, ages: Sequence[float]) -> list[Figure]:
+    return [
+        Figure(f"{what}, p50", median(ages), "s", is_cost=True),
+        Figure(f"{what}, max", max(ages), "s", RPO_SECONDS_GOAL, is_cost=True),
+    ]
+
+
+class _Exposure:
+    """Samples the age of the oldest record that would be lost now; from the brokers' answer on it is a record."""
+
+    def __init__(self, world: BackupWorld) -> None:
+        self._world = world
+        self._acknowledged: dict[Partition, list[tuple[int, float]]] = {}
+        self._catalogue = Catalogue()
+        self._client = world.client("exposure")
+        self._ages: list[float] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+
+    def produce(self, cluster: Cluster, seconds: float) -> None:
+        """Orders at an even rate for so long, at least one; each has an event and a state."""
+        samples = [order_event(number) for number in range(_SAMPLES)]
+        events = [cluster.codec(ORDER_EVENTS).encode(one) for one in samples]
+        states = [cluster.codec(ORDER_STATE).encode(one.state) for one in samples]
+        producer = Producer(self._world.stack.kafka().producer_config())
+        began = time.monotonic()
+        for number in range(max(1, int(seconds * _ORDERS_PER_SECOND))):
+            for topic, values in ((ORDER_EVENTS, events), (ORDER_STATE, states)):
+                key, value = b"crm:%d" % number, values[number % _SAMPLES]
+                partition = number % PARTITIONS
+                producer.produce(cluster.prefix + topic, value, key, partition, on_delivery=self._take)
+            producer.poll(max(0.0, began + number / _ORDERS_PER_SECOND - time.monotonic()))
+        assert producer.flush(DEADLINE_SECONDS) == 0
+
+    def is_covered(self) -> bool:
+        """Whether a signed state holds every record."""
+        return self._uncovered() is None
+
+    def taken(self) -> Sequence[float]:
+        """The samples since the last call, of the times when something was not covered."""
+        found, self._ages = self._ages, []
+        return found
+
+    def close(self) -> None:
+        """End looking."""
+        self._stop.set()
+        self._thread.join()
+
+    def _take(self, error: KafkaError | None, message: Message) -> None:
+        assert error is None, error
+        partition = Partition((message.topic() or "").removeprefix(self._world.prefix), message.partition() or 0)
+        self._acknowledged.setdefault(partition, []).append((message.offset() or 0, time.monotonic()))
+
+    def _look(self) -> None:
+        while not self._stop.wait(_LOOK_SECONDS):
+            before = time.monotonic()
+            self._client.load(self._catalogue)
+            oldest = self._uncovered()
+            if oldest is not None:
+                # What was signed before the look is covered at its beginning already.
+                self._ages.append(max(before - oldest, 0.0))
+
+    def _uncovered(self) -> float | None:
+        """When the oldest record was acknowledged that no signed state holds."""
+        positions, found = self._catalogue.positions, []
+        for partition, rows in list(self._acknowledged.items()):
+            first = bisect_left(rows, positions.get(partition, 0), key=itemgetter(0))
+            if first < len(rows):
+                found.append(rows[first][1])
+        return min(found, default=None)
 
 
 def _restore(world: BackupWorld) -> list[Figure]:

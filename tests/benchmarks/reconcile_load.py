@@ -89,19 +89,55 @@ def produce(population: Population) -> None:
     world = population.world
     (template,) = world.states.values()
     value = TopicCodec(ORDER_STATE, OrderState, world.registry).encode(template)
-    mark = str(FIRST).encode()
-    assert value.count(mark) > 4
+    assert value.count(str(FIRST).encode()) > 4
     producer = Producer(world.settings.kafka.producer_config(**{"queue.buffering.max.messages": 1_000_000}))
     for number in range(FIRST, FIRST + population.orders):
-        own = str(number).encode()
         while True:
             try:
-                producer.produce(ORDER_STATE, value.replace(mark, own), b"crm:" + own)
+                producer.produce(ORDER_STATE, _numbered(value, number), f"crm:{number}")
                 break
             except BufferError:
                 producer.poll(0.1)
         producer.poll(0)
     assert producer.flush(120) == 0
+
+
+def touch_by_hand(population: Population, first: int, count: int) -> None:
+    """Somebody changes orders in the ERP and puts them back, so that they are noted, and are as they were."""
+    with psycopg.connect(population.world.settings.erp.conninfo()) as connection:
+        for event_type in ("OrderTouched", "OrderChanged"):
+            connection.execute(
+                "UPDATE sales_order SET event_type = %s WHERE order_id = ANY(%s)",
+                (event_type, [f"crm:{number}" for number in _numbers(first, count)]),
+            )
+
+
+def change_everywhere(population: Population, first: int, count: int) -> None:
+    """The customer's note on some orders changes in the CRM, and has come to `orders.state` and the ERP."""
+    world, note = population.world, f"changed {first}"
+    with psycopg.connect(population.sources[System.CRM].conninfo()) as connection:
+        connection.execute(
+            "UPDATE sales_order SET note = %s WHERE order_number = ANY(%s)", (note, list(_numbers(first, count)))
+        )
+    (template,) = world.states.values()
+    assert template.order is not None
+    order = template.order.model_copy(update={"note": note})
+    state = template.model_copy(update={"version": template.version + 1, "order": order})
+    with psycopg.connect(world.settings.erp.conninfo(application_name="ordersync erp")) as connection:
+        connection.execute(
+            "UPDATE sales_order SET version = %s, note = %s WHERE order_id = ANY(%s)",
+            (state.version, note, [f"crm:{number}" for number in _numbers(first, count)]),
+        )
+    value = TopicCodec(ORDER_STATE, OrderState, world.registry).encode(state)
+    world.produce(ORDER_STATE, {f"crm:{number}": _numbered(value, number) for number in _numbers(first, count)})
+
+
+def _numbers(first: int, count: int) -> range:
+    return range(FIRST + first, FIRST + first + count)
+
+
+def _numbered(value: bytes, number: int) -> bytes:
+    return value.replace(str(FIRST).encode(), str(number).encode())
 
 
 def _repeat(database: DatabaseSettings, tables: tuple[str, ...], orders: int) -> None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from consumers.backup.archive.batches import ArchivedRecord
@@ -17,34 +16,31 @@ from consumers.backup.vault.copies import Copies, Copy, open_copy
 from consumers.backup.vault.layout import root_path
 from consumers.sink import Partition
 from schemas.errors import BackupRefused, ConfigurationError, Transient
+from tests.integration.s3_store import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, S3Store
 from tests.unit.backup_people import NOW, Vault
-
-moto = pytest.importorskip("moto.server", reason="the S3-compatible store of the tests is not installed")
 
 EVENTS = Partition("orders.events", 0)
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    """The address of a store with one bucket."""
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    httpx.put(f"{address}/backup").raise_for_status()
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
+    """A store with one bucket."""
+    server = S3Store(tmp_path_factory.mktemp("s3"))
+    server.prepare()
     try:
-        yield address
+        server.start()
+        yield server
     finally:
         server.stop()
 
 
 @pytest.fixture
-def place(store: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> CopyPolicy:
+def place(store: S3Store, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> CopyPolicy:
     """A prefix of one test."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
     prefix = re.sub("[^a-z]+", "-", request.node.name.lower())
-    return CopyPolicy(name="far", url=f"s3://backup/{prefix}", endpoint=store, region="us-east-1")
+    return CopyPolicy(name="far", url=f"s3://{BUCKET}/{prefix}", endpoint=store.address, region="us-east-1")
 
 
 def test_what_was_put_once_is_never_overwritten(place: CopyPolicy) -> None:
@@ -67,6 +63,23 @@ def test_files_are_listed_in_order_and_removed(place: CopyPolicy) -> None:
     assert copy.names("a", after=paths[15]) == paths[16:]
     assert copy.remove(paths[0]) and copy.remove(paths[0])
     assert copy.names("a") == paths[1:]
+
+
+def test_a_list_has_more_than_one_page(place: CopyPolicy, store: S3Store) -> None:
+    copy = open_copy(place)
+    copy.put_new("b/00000", b"x")
+    (folder,) = {path.parent for path in store.directory.rglob("00000")}
+    paths = [f"b/{number:05d}" for number in range(1_100)]
+    for path in paths[1:]:
+        (folder / path.removeprefix("b/")).touch()
+    assert copy.names("b") == paths
+    assert copy.names("b", after=paths[30]) == paths[31:]
+
+
+def test_a_wrong_secret_is_told_as_such(place: CopyPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something else")
+    with pytest.raises(ConfigurationError, match="copy far: writing a/1"):
+        open_copy(place).put_new("a/1", b"x")
 
 
 def test_a_backup_is_kept_verified_and_mended_there(place: CopyPolicy, tmp_path: Path) -> None:

@@ -17,12 +17,14 @@ from deploy.demo.patience import patiently
 from deploy.local.endpoints import Endpoints
 from deploy.telemetry.lag.metrics import LagMetrics
 from deploy.telemetry.lag.monitor import LagMonitor
-from deploy.telemetry.lag.report import GroupLag, GroupStanding, LagReport
+from deploy.telemetry.lag.report import GroupLag, GroupStanding, LagReport, Place
 from deploy.telemetry.lag.trend import TrendSettings
 from deploy.telemetry.lag.worker import LagSettings, LagWorker
 from tests.integration.streams_harness import wait_until
 
 LOOKS = 3
+MARKER = 1
+"""Offsets that the end of a transaction takes."""
 
 
 class Flow:
@@ -186,6 +188,28 @@ def test_rewound_reads_a_second_time(flow: Flow) -> None:
     flow.commit(5)
     found = standings(flow)
     assert found[0] is GroupStanding.REWOUND and found[-1] is GroupStanding.FINE
+
+
+def test_a_transaction_that_does_not_end_is_told_though_it_is_no_lag(flow: Flow) -> None:
+    flow.write(1)
+    flow.commit(1)
+    here = Place(flow.topic, 0)
+    assert flow.report().open_transactions[here] == 0
+    producer = Producer(flow.kafka.client_config(**{"transactional.id": flow.topic}))
+    producer.init_transactions(60)
+    producer.begin_transaction()
+    producer.produce(flow.topic, b"x", partition=0)
+    assert producer.flush(60) == 0
+    began = time.monotonic()
+    flow.report()
+    seen = flow.report()
+    assert 0 < seen.open_transactions[here] < time.monotonic() - began
+    group = seen.group(flow.group)
+    assert group is not None and group.lag_records == 0
+    producer.commit_transaction(60)
+    # The end moves a moment after the coordinator has answered.
+    wait_until(lambda: flow.look().lag_records == 1 + MARKER, 60, "the record can be read")
+    assert flow.report().open_transactions[here] == 0
 
 
 def test_records_that_expired_unread_are_told(flow: Flow) -> None:

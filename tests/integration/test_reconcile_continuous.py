@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from time import time
 
 import psycopg
 import pytest
 
+from consumers.reconcile.examiner import Surroundings
 from deploy.local.endpoints import Endpoints
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError
@@ -172,6 +174,40 @@ def test_what_was_found_outlives_the_process_and_its_files(watch: Watch) -> None
         assert watch.look(source=True, full=True) == [f"{first}/erp/note"]
         assert watch.open()[f"{first}/erp/note"].detected_at == detected_at
         assert watch.rounds.full() is None
+
+
+def test_what_is_as_it_was_compared_is_not_compared_again(watch: Watch) -> None:
+    first, second = (one.order_id for one in paid(watch.world)[:2])
+    with watch.running() as rounds:
+        assert watch.look(source=True, full=True) == []
+        by_hand(watch, f"UPDATE sales_order SET event_type = 'OrderTouched' WHERE order_id = '{first}'")
+        by_hand(watch, f"UPDATE payment SET paid_amount = paid_amount + 1 WHERE order_id = '{second}'")
+        around = Surroundings(time(), {}, time())
+        examined = rounds.company.examiner.examine([first, second], around)
+        assert examined.unchanged == {first}
+        assert [one.order_id for one in examined.findings] == [second]
+        assert examined.changes.marks.keys() == {second}
+        # A new state is compared, and one about which something stands open.
+        watch.world.produce_states([watch.world.states[first]])
+        assert watch.look() != []
+        assert {one.order_id for one in watch.open().values()} == {second}
+        differing = Surroundings(time(), {}, time(), differing=[first])
+        assert rounds.company.examiner.examine([first], differing).unchanged == frozenset()
+
+
+def test_a_difference_that_healed_is_closed_by_a_picture_from_before_it(watch: Watch, tmp_path: Path) -> None:
+    order_id = paid(watch.world)[0].order_id
+    with watch.running():
+        assert watch.look(source=True, full=True) == []
+    shutil.copytree(watch.directory, tmp_path / "older")
+    with watch.running():
+        by_hand(watch, f"UPDATE sales_order SET note = 'x' WHERE order_id = '{order_id}'")
+        assert watch.look() == [f"{order_id}/erp/note"]
+    by_hand(watch, f"UPDATE sales_order SET note = NULL WHERE order_id = '{order_id}'")
+    # As after a crash: what was published last is remembered nowhere else.
+    watch.directory = tmp_path / "older"
+    with watch.running():
+        assert watch.look() == []
 
 
 def test_topics_made_anew_end_the_picture(watch: Watch) -> None:

@@ -32,7 +32,7 @@ _PARTS = ("sales_order", "sales_order_line", "shipment", "shipment_line", "invoi
 _AUTHOR = Author("ada", "differences planted by a test")
 
 
-@pytest.fixture(scope="module", params=[24, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=[24, pytest.param(1_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def planted_world(
     request: pytest.FixtureRequest, stack: Endpoints, module_database_factory: DatabaseFactory
 ) -> Iterator[tuple[World, int]]:

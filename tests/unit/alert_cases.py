@@ -153,6 +153,12 @@ CASES = [
         ({'ordersync_consumer_expired_records{group="g",topic="t",partition="0"}': "0x9"},),
     ),
     Case(
+        "OrdersyncTransactionHangs",
+        15,
+        {'ordersync_open_transaction_seconds{topic="t",partition="0"}': "0x3 0+15x30"},
+        ({'ordersync_open_transaction_seconds{topic="t",partition="0"}': "0 30 60 90 0 30 60 90 0x9"},),
+    ),
+    Case(
         "OrdersyncLagUnknown",
         30,
         stuck("ordersync_lag_observed_timestamp_seconds"),

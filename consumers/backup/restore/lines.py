@@ -60,6 +60,19 @@ class RestoreLine:
             return
         consumer = self._reader()
         consumer.assign([TopicPartition(self._prefix + partition.topic, partition.number, 0)])
+        try:
+            yield from self._read(consumer, count)
+        finally:
+            # Else the brokers are asked for more as long as the next partition is being written.
+            consumer.unassign()
+
+    def close(self) -> None:
+        """Give the connections back; what follows opens new ones."""
+        consumer, self._consumer, self._producer = self._consumer, None, None
+        if consumer is not None:
+            consumer.close()
+
+    def _read(self, consumer: Consumer, count: int) -> Iterator[RecordBatch]:
         seen = 0
         while seen < count:
             messages = consumer.consume(min(_MOST, count - seen), 0.2)
@@ -73,12 +86,6 @@ class RestoreLine:
                 if is_end(error):
                     return
                 require_passing(error)
-
-    def close(self) -> None:
-        """Give the connections back; what follows opens new ones."""
-        consumer, self._consumer, self._producer = self._consumer, None, None
-        if consumer is not None:
-            consumer.close()
 
     def _produce(self, producer: Producer, partition: Partition, batch: RecordBatch) -> None:
         topic, number, produce = self._prefix + partition.topic, partition.number, producer.produce

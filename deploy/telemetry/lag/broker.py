@@ -33,14 +33,23 @@ class GroupOffsets:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """First offset of a partition, and the one behind its last finished transaction."""
+    """First offset of a partition, the one where readers of whole transactions end, and the one behind its last record.
+
+    The last two differ while a transaction is open.
+    """
 
     start: int
     end: int
+    written: int
+
+    @property
+    def has_open_transaction(self) -> bool:
+        """Whether readers of whole transactions wait for one to end."""
+        return self.written > self.end
 
 
 class BrokerOffsets:
-    """Asks the brokers: one request a group, and two for all partitions that one broker leads.
+    """Asks the brokers: one request a group, and three for all partitions that one broker leads.
 
     Each method raises `Transient` while they do not answer, `ConfigurationError` where they refuse.
     """
@@ -71,9 +80,14 @@ class BrokerOffsets:
     def extents(self, places: Collection[Place]) -> dict[Place, Extent]:
         """Begin and end of these partitions; those that do not exist any more are left out."""
         existing = self._existing(places)
-        starts = self._offsets(existing, OffsetSpec.earliest())
-        ends = self._offsets(existing, OffsetSpec.latest())
-        return {place: Extent(start, max(start, ends[place])) for place, start in starts.items() if place in ends}
+        starts = self._offsets(existing, OffsetSpec.earliest(), IsolationLevel.READ_COMMITTED)
+        ends = self._offsets(existing, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
+        written = self._offsets(existing, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
+        return {
+            place: Extent(starts[place], max(starts[place], ends[place]), written[place])
+            for place in existing
+            if place in starts and place in ends and place in written
+        }
 
     def _committed(self, groups: Sequence[str]) -> dict[str, dict[Place, int]]:
         found: dict[str, dict[Place, int]] = {}
@@ -107,12 +121,12 @@ class BrokerOffsets:
             place for place in places if place.topic in known and place.partition in known[place.topic].partitions
         )
 
-    def _offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int]:
+    def _offsets(self, places: Sequence[Place], spec: OffsetSpec, isolation: IsolationLevel) -> dict[Place, int]:
         found: dict[Place, int] = {}
         for several in _chunks(places):
             asked = self._admin.list_offsets(
                 {ClientPlace(place.topic, place.partition): spec for place in several},
-                isolation_level=IsolationLevel.READ_COMMITTED,
+                isolation_level=isolation,
                 request_timeout=_ANSWER_SECONDS,
             )
             for one, future in asked.items():

@@ -55,6 +55,7 @@ class LagMetrics(Collector):
             return
         yield from _partitions(report)
         yield _standings(report)
+        yield _open_transactions(report)
         counted = metrics.CONSUMER_REWINDS_TOTAL
         family = CounterMetricFamily(counted.name, counted.help, labels=counted.labels)
         for group, number in rewinds.items():
@@ -77,6 +78,14 @@ def _partitions(report: LagReport) -> Iterable[Metric]:
             seconds.add_metric(labels, part.lag_seconds)
             expired.add_metric(labels, part.expired_records)
     return records, seconds, expired
+
+
+def _open_transactions(report: LagReport) -> Metric:
+    shown = metrics.OPEN_TRANSACTION_SECONDS
+    family = GaugeMetricFamily(shown.name, shown.help, labels=shown.labels)
+    for place, seconds in report.open_transactions.items():
+        family.add_metric([place.topic, str(place.partition)], seconds)
+    return family
 
 
 def _standings(report: LagReport) -> Metric:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from time import time
+from time import monotonic, time
 
 from deploy.telemetry.lag.broker import BrokerOffsets, Extent, GroupOffsets
 from deploy.telemetry.lag.report import GroupLag, LagReport, PartitionLag, Place
 from deploy.telemetry.lag.trend import Observation, TrendSettings, life_of, standing_of
 from deploy.telemetry.lag.unread import Position, Unread, UnreadRecords
+from deploy.telemetry.lag.waiting import OpenTransactions
 from schemas.settings import KafkaSettings
 
 
@@ -24,6 +25,7 @@ class LagMonitor:
         self._trend = trend or TrendSettings()
         self._broker = BrokerOffsets(kafka, self._trend.ignored_groups)
         self._unread = UnreadRecords(kafka)
+        self._open = OpenTransactions()
         self._windows: dict[tuple[str, Place], deque[Observation]] = {}
 
     def look(self) -> LagReport:
@@ -45,7 +47,7 @@ class LagMonitor:
         now = time()
         before, self._windows = self._windows, {}
         lags = tuple(self._group(one, extents, unread, before, now) for one in groups)
-        return LagReport(datetime.fromtimestamp(now, UTC), lags)
+        return LagReport(datetime.fromtimestamp(now, UTC), lags, self._open.seconds(extents, monotonic()))
 
     def close(self) -> None:
         """Give the connections back."""

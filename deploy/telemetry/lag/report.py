@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -84,6 +85,8 @@ class LagReport:
 
     observed_at: datetime
     groups: tuple[GroupLag, ...]
+    open_transactions: Mapping[Place, float]
+    """Seconds for which readers of whole transactions have stood before the same one; 0 where none is open."""
 
     def group(self, name: str) -> GroupLag | None:
         """One group; None where the broker does not know it."""
