@@ -35,7 +35,7 @@ $(INSTALLED): $(LOCKS)/dev.txt $(LOCKS)/build.txt pyproject.toml $(wildcard sche
 		"" if c.implementation == "native" else "(no C compiler found: slower, otherwise the same)")'
 	@touch $@
 
-$(PREPARED): $(INSTALLED) deploy/local/jgo.lock.toml deploy/local/registry.lock.toml
+$(PREPARED): $(INSTALLED) deploy/local/jgo.lock.toml deploy/local/registry.lock.toml deploy/local/java.py
 	$(BIN)/python -m deploy.local.installation
 	@touch $@
 

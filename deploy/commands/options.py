@@ -17,6 +17,11 @@ from schemas.settings import KafkaSettings, RegistrySettings, WorkerSettings
 DISAGREEMENT = 3
 """Exit code of `demo` and `reconcile` where systems differ."""
 
+UNSECURED = (
+    "warning: --no-security lets every program of this machine read and write every topic and schema, in plain text; "
+    "keep no real data there, and leave it out to be secured again"
+)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -34,7 +39,7 @@ def home_option(function: F) -> F:
 
 
 def security_option(function: F) -> F:
-    """`--security`: whether the servers that are started ask who speaks."""
+    """`--no-security`: let the servers that are started talk in plain and ask nobody who speaks; warns of it."""
     # Only here: the stack's libraries are not installed where only workers run.
     from deploy.local.stack import SECURED
 
@@ -43,8 +48,15 @@ def security_option(function: F) -> F:
         "secured",
         default=SECURED,
         show_default=True,
-        help="Encrypted connections and a user with the least rights for each worker; else all is plain.",
+        callback=_warned,
+        help="Encrypted connections and a user with the least rights for each worker; without, all is plain.",
     )(function)
+
+
+def _warned(ctx: click.Context, parameter: click.Parameter, secured: bool) -> bool:
+    if not secured and not ctx.resilient_parsing:
+        click.echo(UNSECURED, err=True)
+    return secured
 
 
 def json_option(function: F) -> F:

@@ -22,7 +22,8 @@ from schemas.errors import ConfigurationError
 from schemas.grants import DEPLOYER, PRINCIPALS, declared_grants
 
 _PLAIN = (
-    "this cluster has no authorizer: everybody may do everything; start the brokers with one (ordersync up --security)"
+    "this cluster has no authorizer: everybody may do everything; start the brokers with one "
+    "(`ordersync up` without --no-security)"
 )
 
 
@@ -113,7 +114,7 @@ def rotate(home: Path, principals: tuple[str, ...], everybody: bool) -> None:
         raise ConfigurationError(f"name one or more of {', '.join(known)}, or say --all")
     endpoints = EmbeddedStack.find(home)
     if endpoints is None or endpoints.security is None:
-        raise ConfigurationError(f"no secured stack runs in {home}: start one with `ordersync up --security`")
+        raise ConfigurationError(f"no secured stack runs in {home}: start one with `ordersync up`")
     for name in chosen:
         endpoints.security.new_password(name)
     admin = AdminClient(endpoints.kafka().client_config())

@@ -19,6 +19,7 @@ def process_table(endpoints: Endpoints, processes: Sequence[ProcessStatus]) -> G
     places.add_row("Kafka", endpoints.bootstrap_servers)
     places.add_row("registry", endpoints.registry_url)
     places.add_row("PostgreSQL", f"{database.host}:{database.port} as {database.user}")
+    places.add_row("secrets", str(endpoints.security_directory or Text("none: --no-security lets anybody in", "red")))
     table = Table("process", "state", "pid", "restarts", "since", "problem", box=None, pad_edge=False)
     for process in processes:
         style = "green" if process.state is ProcessState.RUNNING else "red"

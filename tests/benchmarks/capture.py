@@ -350,7 +350,8 @@ def main() -> None:
     with ExitStack() as closing_stack:
         home = Path(closing_stack.enter_context(tempfile.TemporaryDirectory(prefix="ordersync-bench-")))
         home.chmod(0o711)
-        stack = closing_stack.enter_context(EmbeddedStack(home / "stack"))
+        # Plain, as the peers connect; `make bench-security` tells what security costs.
+        stack = closing_stack.enter_context(EmbeddedStack(home / "stack", secured=False))
         benchmark = closing_stack.enter_context(closing(CaptureBenchmark(stack, home, arguments)))
         publish("capture", benchmark.figures())
 

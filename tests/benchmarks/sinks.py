@@ -67,7 +67,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ordersync-bench-") as directory:
         home = Path(directory)
         home.chmod(0o711)
-        with EmbeddedStack(home / "stack") as stack:
+        # Plain, as the peers connect; `make bench-security` tells what security costs.
+        with EmbeddedStack(home / "stack", secured=False) as stack:
             publish("sinks", _figures(stack.endpoints, home, arguments))
 
 

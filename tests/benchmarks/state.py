@@ -20,7 +20,7 @@ from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
 from schemas.attributes import OrderId
 from schemas.registry import SchemaRegistry
-from schemas.settings import KafkaSettings, RegistrySettings
+from schemas.settings import KafkaSettings
 from schemas.topics import ORDER_STATE
 from streams.processing.keyvalues import KeyValues, MemoryKeyValues
 from streams.processing.rocks import RocksKeyValues, StorePlace
@@ -54,9 +54,9 @@ def main() -> None:
 
 
 def _recoveries(endpoints: Endpoints, orders: int, home: Path) -> list[Figure]:
-    with closing(SchemaRegistry(RegistrySettings(url=endpoints.registry_url))) as registry:
-        prepare(KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers), registry, 0)
-    _fill(KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers), orders)
+    with closing(SchemaRegistry(endpoints.registry())) as registry:
+        prepare(endpoints.kafka(), registry, 0)
+    _fill(endpoints.kafka(), orders)
     read, topic_seconds, topic_mib = _started(endpoints, home, StateStore.ROCKSDB)
     assert read >= orders, f"{read} of {orders} orders were read"
     again, disk_seconds, disk_mib = _started(endpoints, home, StateStore.ROCKSDB)
@@ -98,8 +98,7 @@ def _started(endpoints: Endpoints, home: Path, store: StateStore) -> tuple[int, 
     """Records read and seconds of a worker's recovery, as its log tells them, and its resident MiB then."""
     environment = {
         **os.environ,
-        "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS": endpoints.bootstrap_servers,
-        "ORDERSYNC_REGISTRY__URL": endpoints.registry_url,
+        **endpoints.environment(),
         "ORDERSYNC_DATA_DIR": str(home),
         "ORDERSYNC_STATE_STORE": store,
     }

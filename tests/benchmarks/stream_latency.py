@@ -18,7 +18,7 @@ from schemas.attributes import CustomerId
 from schemas.codec import TopicCodec
 from schemas.models import Customer, OrderCaptured
 from schemas.registry import SchemaRegistry
-from schemas.settings import KafkaSettings, RegistrySettings
+from schemas.settings import KafkaSettings
 from schemas.topics import CUSTOMERS, ORDER_EVENTS, ORDERS_CAPTURED, PARKED
 from tests.benchmarks.stream_load import (
     PARTITIONS,
@@ -49,8 +49,8 @@ class Latency:
 
 def measure(endpoints: Endpoints, home: Path, orders_per_second: int, seconds: int) -> Latency:
     """Run our worker, feed it at that pace, then park orders and release them."""
-    kafka = KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers)
-    with closing(SchemaRegistry(RegistrySettings(url=endpoints.registry_url))) as registry:
+    kafka = endpoints.kafka()
+    with closing(SchemaRegistry(endpoints.registry())) as registry:
         empty_outputs(kafka, registry)
         program = our_worker(endpoints, home, new_group("latency"))
         skip_captured(kafka, program.group)

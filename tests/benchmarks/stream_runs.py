@@ -15,7 +15,7 @@ import psutil
 
 from deploy.local.endpoints import Endpoints
 from schemas.registry import SchemaRegistry
-from schemas.settings import KafkaSettings, RegistrySettings
+from schemas.settings import KafkaSettings
 from tests.benchmarks.stream_load import committed, empty_outputs, versions_written
 
 _DEADLINE_SECONDS = 900
@@ -100,8 +100,7 @@ def our_worker(endpoints: Endpoints, home: Path, group: str, **settings: str) ->
     """Our own stream worker, as an operator starts it; `settings` are its own, by their names."""
     environment = {
         **os.environ,
-        "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS": endpoints.bootstrap_servers,
-        "ORDERSYNC_REGISTRY__URL": endpoints.registry_url,
+        **endpoints.environment(),
         "ORDERSYNC_GROUP": group,
         "ORDERSYNC_DATA_DIR": str(home),
         **{f"ORDERSYNC_{name.upper()}": value for name, value in settings.items()},
@@ -116,8 +115,8 @@ def run(endpoints: Endpoints, program: Program, orders: int) -> Run:
 
 def run_together(endpoints: Endpoints, programs: list[Program], orders: int) -> Run:
     """As `run`, for several processes of one group; the clock starts when all of them have joined and committed."""
-    kafka = KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers)
-    with closing(SchemaRegistry(RegistrySettings(url=endpoints.registry_url))) as registry:
+    kafka = endpoints.kafka()
+    with closing(SchemaRegistry(endpoints.registry())) as registry:
         empty_outputs(kafka, registry)
     processes = [subprocess.Popen(program.argv, env=program.environment, cwd=program.cwd) for program in programs]
     try:

@@ -16,7 +16,6 @@ from pathlib import Path
 from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
 from schemas.registry import SchemaRegistry
-from schemas.settings import KafkaSettings, RegistrySettings
 from tests.benchmarks import stream_latency
 from tests.benchmarks.peers import kafka_streams, quix
 from tests.benchmarks.report import Figure, publish
@@ -61,7 +60,8 @@ def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="ordersync-bench-") as home:
         Path(home).chmod(0o711)
-        with EmbeddedStack(Path(home) / "stack") as stack:
+        # Plain, as the peers connect; `make bench-security` tells what security costs.
+        with EmbeddedStack(Path(home) / "stack", secured=False) as stack:
             publish("streams", _figures(stack.endpoints, arguments, Path(home)))
 
 
@@ -79,8 +79,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _figures(endpoints: Endpoints, arguments: argparse.Namespace, home: Path) -> list[Figure]:
-    with closing(SchemaRegistry(RegistrySettings(url=endpoints.registry_url))) as registry:
-        prepare(KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers), registry, arguments.records)
+    with closing(SchemaRegistry(endpoints.registry())) as registry:
+        prepare(endpoints.kafka(), registry, arguments.records)
     # The broker's JVM compiles what it runs often: whoever came first would pay for it.
     _say("warm-up of the broker, not counted", _run(endpoints, _ours(endpoints, "warm-up", arguments.records), home))
     runs: dict[str, list[Run]] = {}

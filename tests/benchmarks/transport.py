@@ -18,8 +18,9 @@ import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
-from schemas.settings import KafkaSettings
+from schemas.settings import KafkaSettings, WorkerSettings
 from streams.transport import Delivery, TransportOptions, batch_topic, batches, new_app, output_of, run_worker
 from tests.benchmarks.report import Figure, publish
 
@@ -30,7 +31,7 @@ def work() -> int:
     """The measured process."""
     settings = json.loads(os.environ["BENCH"])
     options = TransportOptions(delivery=Delivery(settings["delivery"]), max_batch_records=settings["batch"])
-    app = new_app(settings["group"], KafkaSettings(bootstrap_servers=settings["servers"]), options)
+    app = new_app(settings["group"], WorkerSettings.load().kafka, options)
 
     @app.agent(batch_topic(app, settings["input"]))
     async def copy(stream):  # type: ignore[no-untyped-def]
@@ -44,9 +45,9 @@ def work() -> int:
     return run_worker(app, "WARNING")
 
 
-def fill(servers: str, topic: str, records: int, size: int) -> None:
+def fill(kafka: KafkaSettings, topic: str, records: int, size: int) -> None:
     """Write the input."""
-    producer = Producer({"bootstrap.servers": servers, "compression.type": "lz4", "linger.ms": 50})
+    producer = Producer(kafka.producer_config(**{"linger.ms": 50}))
     # Half of each body is random and unlike its neighbours', so that lz4 finds what it finds in real orders.
     bodies = [os.urandom(size // 2) + b"x" * (size - size // 2) for _ in range(2_000)]
     for number in range(records):
@@ -63,30 +64,30 @@ def fill(servers: str, topic: str, records: int, size: int) -> None:
     assert producer.flush(60) == 0
 
 
-def committed(servers: str, group: str, topic: str) -> Iterator[tuple[float, int]]:
+def committed(kafka: KafkaSettings, group: str, topic: str) -> Iterator[tuple[float, int]]:
     """Time and committed records, again and again."""
-    config = {"bootstrap.servers": servers, "group.id": group, "isolation.level": "read_committed"}
-    observer = Consumer(config)
+    observer = Consumer(kafka.client_config(**{"group.id": group, "isolation.level": "read_committed"}))
     asked = [TopicPartition(topic, number) for number in range(PARTITIONS)]
     while True:
         yield time.monotonic(), sum(max(part.offset, 0) for part in observer.committed(asked, timeout=10))
         time.sleep(0.1)
 
 
-def measure(servers: str, delivery: str, records: int, batch: int, size: int) -> tuple[float, float]:
+def measure(stack: Endpoints, delivery: Delivery, records: int, batch: int, size: int) -> tuple[float, float]:
     """Records a second between the first and the last commit, and the memory at the end."""
     tag = uuid.uuid4().hex[:8]
     names = {"input": f"bench.{tag}.in", "output": f"bench.{tag}.out"}
-    admin = AdminClient({"bootstrap.servers": servers})
+    kafka = stack.kafka()
+    admin = AdminClient(kafka.client_config())
     for future in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names.values()]).values():
         future.result(30)
-    fill(servers, names["input"], records, size)
-    settings = {**names, "servers": servers, "delivery": delivery, "batch": batch, "group": f"bench.{tag}"}
-    environment = {**os.environ, "BENCH": json.dumps(settings)}
+    fill(kafka, names["input"], records, size)
+    settings = {**names, "delivery": delivery.value, "batch": batch, "group": f"bench.{tag}"}
+    environment = {**os.environ, **stack.environment(), "BENCH": json.dumps(settings)}
     worker = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.transport", "--worker"], env=environment)
     try:
         points = [(0.0, 0)]
-        for point in committed(servers, f"bench.{tag}", names["input"]):
+        for point in committed(kafka, f"bench.{tag}", names["input"]):
             if point[1] > 0 and (len(points) == 1 or point[1] > points[-1][1]):
                 points.append(point)
             # A transaction marker ends each partition of the output, not of the input.
@@ -106,7 +107,6 @@ def main() -> int:
     """Print the table and write `build/bench/transport.json`; `--worker` is the measured process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--bootstrap-servers", help="a cluster that runs; else the embedded stack")
     parser.add_argument("--records", type=int, default=400_000, help="records of the input")
     parser.add_argument("--batch", type=int, default=1_000, help="most records of one batch")
     parser.add_argument("--bytes", type=int, default=600, help="size of a record")
@@ -114,12 +114,10 @@ def main() -> int:
     if arguments.worker:
         return work()
     with contextlib.ExitStack() as closing:
-        servers = arguments.bootstrap_servers
-        if servers is None:
-            home = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="ordersync-bench-")))
-            home.chmod(0o711)
-            servers = closing.enter_context(EmbeddedStack(home / "stack")).endpoints.bootstrap_servers
-        found = [measure(servers, way.value, arguments.records, arguments.batch, arguments.bytes) for way in Delivery]
+        home = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="ordersync-bench-")))
+        home.chmod(0o711)
+        stack = closing.enter_context(EmbeddedStack(home / "stack")).endpoints
+        found = [measure(stack, way, arguments.records, arguments.batch, arguments.bytes) for way in Delivery]
     figures = []
     for way, (rate, resident) in zip(Delivery, found, strict=True):
         figures.append(Figure(f"records of {arguments.bytes} bytes, {way.value}", rate, "1/s"))

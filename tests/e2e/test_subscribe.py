@@ -25,7 +25,9 @@ def test_a_subscriber_gets_every_version_of_an_order_in_order(demonstrated: Demo
         endpoints = stack.endpoints
         expected = sum(len(messages) for messages in committed(endpoints, ORDER_EVENTS).values())
         assert expected
-        lines = subscribed(expected, endpoints.bootstrap_servers, endpoints.registry_url)
+        assert endpoints.security_directory is not None
+        addresses = (endpoints.bootstrap_servers, endpoints.registry_url, str(endpoints.security_directory))
+        lines = subscribed(expected, *addresses)
     assert len(lines) == expected
     latest: Counter[str] = Counter()
     for line in lines:

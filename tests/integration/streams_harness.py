@@ -391,7 +391,8 @@ class RegistryGate:
             status, answer = 404, b"{}"
         else:
             connection = HTTPConnection(self._target.hostname or "", self._target.port, timeout=10)
-            headers = {"Content-Type": handler.headers.get("Content-Type", "application/json")}
+            kept = ("Content-Type", "Authorization")
+            headers = {name: value for name, value in handler.headers.items() if name in kept}
             connection.request(handler.command, handler.path, body, headers)
             response = connection.getresponse()
             status, answer = response.status, response.read()

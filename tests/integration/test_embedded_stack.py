@@ -54,14 +54,17 @@ class Trace:
     def leave(self, endpoints: Endpoints) -> None:
         with closing(psycopg.connect(endpoints.database("postgres").conninfo(), autocommit=True)) as connection:
             connection.execute(f"CREATE TABLE {self.word} AS SELECT 1 AS kept")
-        admin = AdminClient({"bootstrap.servers": endpoints.bootstrap_servers})
+        admin = AdminClient(endpoints.kafka().client_config())
         admin.create_topics([NewTopic(self.word, 1, 1)])[self.word].result(_SECONDS)
-        producer = Producer({"bootstrap.servers": endpoints.bootstrap_servers})
+        producer = Producer(endpoints.kafka().client_config())
         producer.produce(self.word, b"kept")
         assert producer.flush(_SECONDS) == 0
         schema = json.dumps({"type": "record", "name": self.word, "fields": []})
-        versions = f"{endpoints.registry_url}/subjects/{self.word}/versions"
-        httpx.post(versions, json={"schema": schema}, timeout=_SECONDS, trust_env=False).raise_for_status()
+        registry = endpoints.registry()
+        versions = f"{registry.url}/subjects/{self.word}/versions"
+        httpx.post(
+            versions, auth=registry.credentials(), json={"schema": schema}, timeout=_SECONDS, trust_env=False
+        ).raise_for_status()
 
     def is_found(self, endpoints: Endpoints) -> bool:
         with closing(psycopg.connect(endpoints.database("postgres").conninfo())) as connection:
@@ -70,7 +73,7 @@ class Trace:
         return row == (1,) and self._record(endpoints) == b"kept" and self.word in subjects
 
     def _record(self, endpoints: Endpoints) -> bytes | None:
-        with closing(Consumer({"bootstrap.servers": endpoints.bootstrap_servers, "group.id": self.word})) as consumer:
+        with closing(Consumer(endpoints.kafka().client_config(**{"group.id": self.word}))) as consumer:
             consumer.assign([TopicPartition(self.word, 0, 0)])
             message = consumer.poll(_SECONDS)
             assert message is not None and message.error() is None
@@ -124,9 +127,9 @@ def test_a_wrong_password_is_refused(stack: Endpoints) -> None:
         psycopg.connect(conninfo)
 
 
-def test_data_and_ports_survive_a_restart_and_a_taken_port_is_replaced(home: Path) -> None:
+def test_a_plain_home_is_secured_with_its_data_and_ports_and_a_taken_port_is_replaced(home: Path) -> None:
     trace = Trace("restarted")
-    with EmbeddedStack(home) as first:
+    with EmbeddedStack(home, secured=False) as first:
         before = first.endpoints
         trace.leave(before)
     assert not (home / "endpoints.json").exists()
@@ -138,6 +141,8 @@ def test_data_and_ports_survive_a_restart_and_a_taken_port_is_replaced(home: Pat
             assert second.endpoints.postgres.port != before.postgres.port
             assert second.endpoints.bootstrap_servers == before.bootstrap_servers
             assert second.endpoints.registry_url == before.registry_url
+            assert before.security is None
+            assert second.endpoints.security is not None
             assert trace.is_found(second.endpoints)
 
 
@@ -204,12 +209,12 @@ def test_a_disk_without_room_stops_the_start_and_leaves_nothing(tmp_path: Path) 
 
 def test_a_server_that_cannot_start_is_explained_and_the_others_are_stopped(home: Path) -> None:
     PostgresServer(home, Ports(home / "ports.json")).prepare()
-    configuration = home / "postgres" / "data" / "pg_hba.conf"
+    configuration = home / "postgres" / "data" / "postgresql.auto.conf"
     original = configuration.read_text()
-    configuration.write_text("not a rule")
+    configuration.write_text("not a setting")
     stack = EmbeddedStack(home)
     try:
-        with pytest.raises(Fatal, match=r"(?s)postgres ended with status 1.*pg_hba\.conf"):
+        with pytest.raises(Fatal, match=r"(?s)postgres ended with status 1.*postgresql\.auto\.conf"):
             stack.start()
     finally:
         configuration.write_text(original)

@@ -21,7 +21,7 @@ from tests.integration.transport_harness import Scene, WorkerProcess, scene, wai
 @pytest.fixture
 def play(stack: Endpoints, topic_prefix: str, tmp_path: Path) -> Iterator[Scene]:
     """A scene on the session's stack."""
-    with scene(stack.bootstrap_servers, topic_prefix, tmp_path) as made:
+    with scene(stack, topic_prefix, tmp_path) as made:
         yield made
 
 
@@ -142,7 +142,7 @@ def test_broker_killed_and_started_again_loses_nothing_and_doubles_what_may_be(
 ) -> None:
     with stack_home() as home, EmbeddedStack(home) as own:
         broker = next(server for server in own.servers if server.name == "kafka")
-        with scene(own.endpoints.bootstrap_servers, topic_prefix, tmp_path) as play:
+        with scene(own.endpoints, topic_prefix, tmp_path) as play:
             play.write(4_000)
             worker = play.working(slow_seconds=0.05, delivery=delivery.value)
             play.copies(400)

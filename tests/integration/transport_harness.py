@@ -16,6 +16,8 @@ from pathlib import Path
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from deploy.local.endpoints import Endpoints
+
 WORKER = Path(__file__).with_name("transport_worker.py")
 PARTITIONS = 4
 KEYS = 40
@@ -79,7 +81,7 @@ class WorkerProcess:
 class Scene:
     """Topics, workers and the judgement of one test."""
 
-    servers: str
+    stack: Endpoints
     prefix: str
     directory: Path
     inputs: list[str] = field(default_factory=list)
@@ -90,11 +92,11 @@ class Scene:
         self.inputs = self.inputs or [f"{self.prefix}orders", f"{self.prefix}payments"]
         self.output = f"{self.prefix}copies"
         self.group = f"{self.prefix}group"
-        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin = AdminClient(self.stack.kafka().client_config())
         created = admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in [*self.inputs, self.output]])
         for future in created.values():
             future.result(30)
-        self._producer = Producer({"bootstrap.servers": self.servers, "partitioner": "murmur2_random", "linger.ms": 5})
+        self._producer = Producer(self.stack.kafka().producer_config())
 
     def write(self, records: int) -> None:
         """Write so many records to each input, with equal keys in all of them."""
@@ -108,7 +110,7 @@ class Scene:
         """Start a worker."""
         environment = {
             **os.environ,
-            "TEST_SERVERS": self.servers,
+            **self.stack.environment(),
             "TEST_GROUP": self.group,
             "TEST_INPUTS": ",".join(self.inputs),
             "TEST_OUTPUT": self.output,
@@ -126,7 +128,7 @@ class Scene:
 
     def members(self) -> int:
         """How many members the brokers count in the group."""
-        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin = AdminClient(self.stack.kafka().client_config())
         description = admin.describe_consumer_groups([self.group])[self.group].result(30)
         return len(description.members)
 
@@ -139,8 +141,8 @@ class Scene:
 
     def copies(self, expected: int, deadline_seconds: float = 45) -> list[list[tuple[str, int, int, int, bytes]]]:
         """All copies under `read_committed`, by output partition, once so many came and the output is quiet."""
-        config = {"bootstrap.servers": self.servers, "group.id": f"{self.prefix}judge", "enable.auto.commit": False}
-        reader = Consumer({**config, "isolation.level": "read_committed", "auto.offset.reset": "earliest"})
+        reading = {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+        reader = Consumer(self.stack.kafka().client_config(**reading, **{"group.id": f"{self.prefix}judge"}))
         reader.subscribe([self.output])
         found: list[list[tuple[str, int, int, int, bytes]]] = [[] for _ in range(PARTITIONS)]
         deadline = time.monotonic() + deadline_seconds
@@ -185,9 +187,9 @@ def assert_in_order(copies: list[tuple[str, int, int, int, bytes]]) -> None:
 
 
 @contextlib.contextmanager
-def scene(servers: str, prefix: str, directory: Path) -> Iterator[Scene]:
+def scene(stack: Endpoints, prefix: str, directory: Path) -> Iterator[Scene]:
     """A scene whose workers end with it."""
-    made = Scene(servers, prefix, directory)
+    made = Scene(stack, prefix, directory)
     try:
         yield made
     finally:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from schemas.settings import KafkaSettings
+from schemas.settings import WorkerSettings
 from streams.transport import (
     Assignment,
     Batch,
@@ -29,7 +29,7 @@ from streams.transport import (
     run_worker,
 )
 
-SERVERS = os.environ["TEST_SERVERS"]
+KAFKA = WorkerSettings.load().kafka
 GROUP = os.environ["TEST_GROUP"]
 INPUTS = os.environ["TEST_INPUTS"].split(",")
 OUTPUT = os.environ["TEST_OUTPUT"]
@@ -45,7 +45,7 @@ def loaded_counts(partition: int) -> Counter[bytes]:
     Up to the end of the log, not only to the last stable offset: committed records can lie behind an open transaction.
     """
     counts: Counter[bytes] = Counter()
-    config = {"bootstrap.servers": SERVERS, "group.id": "unused", "enable.auto.commit": False}
+    config = KAFKA.client_config(**{"group.id": "unused", "enable.auto.commit": False})
     watcher = Consumer({**config, "isolation.level": "read_uncommitted"})
     end = watcher.get_watermark_offsets(TopicPartition(OUTPUT, partition), timeout=10)[1]
     watcher.close()
@@ -93,7 +93,7 @@ options = TransportOptions(
     max_batch_records=int(os.environ.get("TEST_BATCH", "200")),
     max_buffered_records=int(os.environ.get("TEST_BUFFER", "2000")),
 )
-app = new_app(GROUP, KafkaSettings(bootstrap_servers=SERVERS), options, state)
+app = new_app(GROUP, KAFKA, options, state)
 seen = 0
 
 

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from deploy import cli
 from deploy.cli import VERBS, run
+from deploy.commands.options import UNSECURED, security_option
 from schemas import mapping
 from schemas.topics import CATALOGUE
 
@@ -48,6 +51,18 @@ def test_help_imports_no_client_library() -> None:
 def test_an_unknown_verb_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["dance"]) == 2
     assert "dance" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "secured"), [((), True), (("--security",), True), (("--no-security",), False)])
+def test_servers_are_secured_unless_told_otherwise_which_warns(options: tuple[str, ...], secured: bool) -> None:
+    @click.command()
+    @security_option
+    def start(secured: bool) -> None:
+        click.echo(secured)
+
+    told = CliRunner().invoke(start, options)
+    assert told.stdout == f"{secured}\n"
+    assert told.stderr == ("" if secured else f"{UNSECURED}\n")
 
 
 def test_an_error_is_a_message_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
