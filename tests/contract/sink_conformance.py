@@ -258,6 +258,8 @@ class DatabaseSinkConformance(SinkConformance):
             with working(self.definition, beyond, cluster) as worker:
                 cluster.produce(self.sent(cluster, versions[:20]))
                 self.until_effects(cluster, settings, worker, self.expected(versions[:20]))
+                # Effects are seen a moment before the worker hears of its commit.
+                worker.until_count("written", 20)
                 wire.cut()
                 cluster.produce(self.sent(cluster, versions[20:]))
                 worker.until(lambda: worker.count("retried") > 0 and not worker.ready(), "the worker waits")
