@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from consumers.reconcile.comparison import ERP, LEDGER
+from consumers.reconcile.comparison import ERP, LEDGER, STATE
 from consumers.reconcile.open_mismatches import OpenMismatches
 from schemas import metrics
 from schemas.metrics import Metric
@@ -38,7 +38,7 @@ class ReconcileMetrics:
         self._imbalance = _gauge(metrics.LEDGER_IMBALANCE, registry)
         for kind in (STEADY, FULL, SOURCE):
             self._reconciled_at.labels(kind).set(0)
-        for system in (ERP, LEDGER):
+        for system in (STATE, ERP, LEDGER):
             self._on_the_way.labels(system).set(0)
 
     def done(self, kind: str, started_at: float, seconds: float) -> None:

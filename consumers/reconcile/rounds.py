@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, time
 
 from consumers.reconcile.abreast import asking_abreast
-from consumers.reconcile.causes import Cause
+from consumers.reconcile.causes import Cause, Remedy
 from consumers.reconcile.comparison import STATE
 from consumers.reconcile.examiner import Examiner, Finding, Surroundings
 from consumers.reconcile.following import Following
@@ -37,6 +37,14 @@ class _Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class _Awaited:
+    """An order that differs from its source in a way that captures and streams may still bring."""
+
+    since: float
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Company:
     """Whom the rounds work with."""
 
@@ -60,6 +68,7 @@ class Rounds:
         self._settings, self.company, self._now = settings, company, now
         self._queue = Queue()
         self._pending: dict[str, _Pending] = {}
+        self._awaited: dict[str, _Awaited] = {}
         self._notes: dict[str, dict[int, Note]] = {system: {} for system in company.watched.notes}
         self._unsettled_notes: set[str] = set()
         self._watermarks: dict[str, Watermark] = {}
@@ -102,7 +111,9 @@ class Rounds:
         for system, positions in company.watched.positions.items():
             self._watermarks[system] = positions.watermark()
             company.metrics.complete_through(system, self._watermarks[system].complete_through)
+        self._queue.add(self._arrived_in_state())
         on_the_way = self._queue.arrived(self._watermarks, now(), self._settings.late_seconds)
+        on_the_way[STATE] = len(self._awaited)
         until = monotonic() + self._settings.round_work_seconds
         for batch in self._queue.take(self._settings.examined_at_once):
             try:
@@ -194,11 +205,21 @@ class Rounds:
         order_id = finding.order_id
         is_late = now - mark.written_at > self._settings.late_seconds
         found = [one for one in finding.mismatches if one.cause != Cause.LAG or is_late]
-        if found and not self._has_lasted(order_id, finding.mark, now):
-            self._queue.add([order_id])
-            self._unsettled_notes.add(order_id)
-            return False
-        if not found:
+        self._awaited.pop(order_id, None)
+        if found:
+            since = self._differs_since(order_id, finding.mark, now)
+            if now - since < self._settings.settle_seconds:
+                self._queue.add([order_id])
+                self._unsettled_notes.add(order_id)
+                return False
+            if self.company.watched.intake.complete_through < since and any(map(_may_come, found)):
+                is_overdue = now - since > self._settings.late_seconds
+                self._awaited[order_id] = _Awaited(since, is_overdue)
+                if not is_overdue:
+                    self._unsettled_notes.add(order_id)
+                    return False
+                found = [_late(one) if _may_come(one) else one for one in found]
+        else:
             self._pending.pop(order_id, None)
         if finding.behind:
             # Also after a restart, which remembers no order on its way.
@@ -207,13 +228,33 @@ class Rounds:
         unknown = (frozenset() if is_late else finding.behind) | (frozenset() if finding.judges_sources else {STATE})
         found += [one for one in self.company.open.of(order_id) if one.system in unknown]
         decided[order_id] = found
-        return not finding.behind
+        return not finding.behind and order_id not in self._awaited
 
-    def _has_lasted(self, order_id: str, mark: bytes, now: float) -> bool:
+    def _differs_since(self, order_id: str, mark: bytes, now: float) -> float:
+        """When it was first seen to differ as it does."""
         before = self._pending.get(order_id)
         if before is None or before.mark != mark:
             before = self._pending[order_id] = _Pending(mark, now)
-        return now - before.since >= self._settings.settle_seconds
+        return before.since
+
+    def _arrived_in_state(self) -> list[str]:
+        """Orders of which the state must have by now what their source had when they differed; and late ones, once."""
+        intake = self.company.watched.intake
+        try:
+            intake.advance()
+        except Transient as exc:
+            # A source that is away keeps nobody from comparing the other systems.
+            _log.warning("how far captures and streams are is not known: %s", exc)
+        self.company.metrics.complete_through(STATE, intake.complete_through)
+        late_before = self._now() - self._settings.late_seconds
+        due = [
+            order_id
+            for order_id, one in self._awaited.items()
+            if one.since <= intake.complete_through or (one.since < late_before and not one.is_late)
+        ]
+        for order_id in due:
+            del self._awaited[order_id]
+        return due
 
     def _read_notes(self) -> None:
         for system, book in self.company.watched.notes.items():
@@ -237,3 +278,13 @@ class Rounds:
             book.forget(done)
             for note in done:
                 del self._notes[system][note.note_id]
+
+
+def _may_come(mismatch: Mismatch) -> bool:
+    """Whether captures or streams that have not come to it yet would explain it."""
+    return mismatch.system == STATE and mismatch.cause == Cause.LOST_EVENT
+
+
+def _late(mismatch: Mismatch) -> Mismatch:
+    told = "captures or streams have not come to this change of the source yet"
+    return mismatch.model_copy(update={"cause": Cause.LAG, "explanation": told, "remedy": Remedy.WAIT})

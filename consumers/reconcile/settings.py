@@ -17,6 +17,14 @@ class SourceSettings(SettingsPart):
     mapping: str = Field(description="Path of the mapping file, or the name of a built-in one: crm, inventory ...")
     database: DatabaseSettings = Field(description="The source database; the role needs SELECT on the mapped tables")
 
+    slot: str | None = Field(
+        None, description="Replication slot of its capture, to know how far that is; ordersync_<system> unless given"
+    )
+
+    def slot_of(self, system: str) -> str:
+        """The slot's name, as the capture names it."""
+        return self.slot or f"ordersync_{system.replace('-', '_')}"
+
     @property
     def mapping_path(self) -> Path:
         """Where the mapping file is."""
@@ -52,6 +60,7 @@ class ContinuousSettings(ReconcileSettings):
     late_seconds: float = Field(
         900.0, gt=0, description="How long an order may be on its way to a sink before that is a mismatch of cause lag"
     )
+    streams_group: str = Field("ordersync-streams", description="Consumer group of the stream workers")
     full_seconds: float = Field(60.0, gt=0, description="Least pause between two looks at all rows of ERP and ledger")
     source_seconds: float = Field(30.0, gt=0, description="Least pause between two looks at all rows of the sources")
     full_share: float = Field(

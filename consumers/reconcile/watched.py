@@ -8,11 +8,12 @@ from consumers.reconcile.comparison import ERP, LEDGER
 from consumers.reconcile.erp import ErpReader
 from consumers.reconcile.hashed_tables import erp_tables, ledger_tables
 from consumers.reconcile.hashes import RowHashes
+from consumers.reconcile.intake import Intake
 from consumers.reconcile.ledger import LedgerReader
 from consumers.reconcile.notes import NoteBook
 from consumers.reconcile.rows import Snapshots
 from consumers.reconcile.sessions import Sessions
-from consumers.reconcile.settings import ReconcileSettings
+from consumers.reconcile.settings import ContinuousSettings
 from consumers.reconcile.source import SourceReader
 from consumers.reconcile.watermarks import SinkPositions
 from schemas.topics import ORDER_EVENTS, POSTINGS
@@ -21,7 +22,7 @@ from schemas.topics import ORDER_EVENTS, POSTINGS
 class Watched:
     """A reader of each system, its hashes, its notes of changes and its positions."""
 
-    def __init__(self, settings: ReconcileSettings) -> None:
+    def __init__(self, settings: ContinuousSettings) -> None:
         """Raises ConfigurationError for a wrong mapping."""
         self._sessions = Sessions()
         self._sinks = (settings.erp, settings.ledger)
@@ -35,6 +36,7 @@ class Watched:
             ERP: NoteBook(settings.erp, "ordersync erp", [table.name for table in erp_tables()]),
             LEDGER: NoteBook(settings.ledger, "ordersync warehouse", [table.name for table in ledger_tables()]),
         }
+        self.intake = Intake(self.sources, settings, self.snapshots)
         self.positions = {
             ERP: SinkPositions("erp", ORDER_EVENTS, settings.erp, settings.kafka, self.snapshots),
             LEDGER: SinkPositions("warehouse", POSTINGS, settings.ledger, settings.kafka, self.snapshots),
@@ -58,6 +60,7 @@ class Watched:
         """Give the connections back."""
         for book in self.notes.values():
             book.close()
+        self.intake.close()
         for position in self.positions.values():
             position.close()
         self._sessions.close()

@@ -77,9 +77,11 @@ class Watch:
             self.rounds.source()
         if full:
             self.rounds.full()
-        self.rounds.steady()
-        while self.rounds.waiting:
+        for _ in range(2):
+            # What captures and streams may still bring is judged in the round after.
             self.rounds.steady()
+            while self.rounds.waiting:
+                self.rounds.steady()
         return sorted(self.open())
 
     def open(self) -> dict[str, Mismatch]:

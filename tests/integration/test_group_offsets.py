@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from consumers.group_offsets import GroupOffsets
-from consumers.kafka import kafka_error
-from deploy.demo.patience import patiently
 from deploy.local.endpoints import Endpoints
 from schemas.errors import Transient
 from schemas.settings import KafkaSettings
+from tests.integration.groups import commit
 
 
 @pytest.fixture
@@ -24,25 +23,10 @@ def topic(stack: Endpoints, topic_prefix: str) -> str:
     return name
 
 
-def commit(stack: Endpoints, group: str, topic: str, partition: int, offset: int) -> None:
-    """As any reader does, as soon as the group's coordinator is at work."""
-    place = TopicPartition(topic, partition, offset)
-
-    def attempt() -> None:
-        try:
-            reader.commit(offsets=[place], asynchronous=False)
-        except KafkaException as exc:
-            raise kafka_error(exc, "committing") from exc
-
-    with closing(Consumer(stack.kafka().client_config(**{"group.id": group}))) as reader:
-        patiently(attempt)
-
-
 def test_groups_and_what_they_have_committed(stack: Endpoints, topic: str) -> None:
     first, second = f"{topic}-first", f"{topic}-second"
-    commit(stack, first, topic, 0, 3)
-    commit(stack, first, topic, 1, 4)
-    commit(stack, second, topic, 1, 5)
+    commit(stack.kafka(), first, {(topic, 0): 3, (topic, 1): 4})
+    commit(stack.kafka(), second, {(topic, 1): 5})
     offsets = GroupOffsets(stack.kafka())
     assert {first: False, second: False}.items() <= offsets.groups().items()
     assert offsets.committed([first, second]) == {first: {(topic, 0): 3, (topic, 1): 4}, second: {(topic, 1): 5}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 from time import time
 
 import psycopg
@@ -12,11 +13,13 @@ import pytest
 
 from consumers.reconcile.examiner import Surroundings
 from deploy.local.endpoints import Endpoints
+from deploy.local.server import await_condition
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError
 from schemas.models import OrderEvent
-from schemas.topics import ORDER_EVENTS
+from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED
 from tests.conftest import DatabaseFactory
+from tests.integration.groups import commit
 from tests.integration.reconcile_watch import Watch, by_hand, paid, traded_world
 from tests.integration.reconcile_world import NOW, World, clear_topics
 
@@ -119,6 +122,74 @@ def test_a_lost_change_of_a_source_is_found_by_its_rows(watch: Watch) -> None:
         expected = sorted([f"{changed.order_id}/state/order.note", f"{deleted.order_id}/state/"])
         assert watch.look(source=True) == expected
         assert {(one.cause, one.remedy) for one in watch.open().values()} == {("lost_event", "reread")}
+
+
+@pytest.fixture
+def slot(watch: Watch) -> Iterator[str]:
+    """The slot of a capture of the CRM that is at the end of the log, and goes on when it is told to."""
+    name = f"watched_{token_hex(4)}"
+    crm = watch.world.settings.sources[0].database
+    watch.world.execute(crm, f"SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")
+    yield name
+    watch.world.execute(crm, f"SELECT pg_drop_replication_slot('{name}')")
+
+
+def change_a_note(watch: Watch) -> str:
+    """A change of an order in the CRM that nothing brings to the state; gives its id."""
+    order_id = next(one.order_id for one in watch.world.states.values() if one.order and not one.fulfilment)
+    number = order_id.removeprefix("crm:")
+    crm = watch.world.settings.sources[0].database
+    watch.world.execute(crm, f"UPDATE sales_order SET note = 'ring twice' WHERE order_number = {number}")
+    return order_id
+
+
+def catch_up(watch: Watch, slot: str) -> None:
+    """The capture has everything on Kafka."""
+    crm = watch.world.settings.sources[0].database
+    watch.world.execute(crm, f"SELECT pg_replication_slot_advance('{slot}', pg_current_wal_lsn())")
+
+
+def test_a_change_that_the_capture_has_not_come_to_is_no_mismatch(watch: Watch, slot: str) -> None:
+    sources = [one.model_copy(update={"slot": slot}) for one in watch.world.settings.sources]
+    with watch.running(sources=sources):
+        catch_up(watch, slot)
+        assert watch.look(source=True, full=True) == []
+        order_id = change_a_note(watch)
+        began = time()
+        assert watch.look(source=True) == []
+        assert watch.registry.get_sample_value("ordersync_orders_on_the_way", {"system": "state"}) == 1
+        complete_through = "ordersync_reconcile_complete_through_timestamp_seconds"
+        assert (watch.registry.get_sample_value(complete_through, {"system": "state"}) or 0) < began
+
+        def found() -> list[str]:
+            # Whatever else the server writes moves the end of the log on.
+            catch_up(watch, slot)
+            return watch.look()
+
+        assert await_condition(lambda: found() == [f"{order_id}/state/order.note"], 60)
+        (mismatch,) = watch.open().values()
+        assert (mismatch.cause, mismatch.remedy) == ("lost_event", "reread")
+        assert (watch.registry.get_sample_value(complete_through, {"system": "state"}) or 0) > began
+
+
+def test_a_change_that_the_streams_have_not_come_to_is_told_when_it_is_late(watch: Watch) -> None:
+    group = f"streams-{token_hex(4)}"
+    kafka, places = watch.world.settings.kafka, [(ORDERS_CAPTURED, number) for number in range(3)]
+    watch.world.produce(ORDERS_CAPTURED, {f"crm:{number}": b"captured" for number in range(20)})
+    commit(kafka, group, dict.fromkeys(places, 0))
+    with watch.running(streams_group=group):
+        assert watch.look(source=True, full=True) == []
+        order_id = change_a_note(watch)
+        assert watch.look(source=True) == []
+    with watch.running(streams_group=group, late_seconds=0.001):
+        assert watch.look(source=True) == [f"{order_id}/state/order.note"]
+        (mismatch,) = watch.open().values()
+        assert (mismatch.cause, mismatch.remedy) == ("lag", "wait")
+        commit(kafka, group, dict.fromkeys(places, 20))
+        assert watch.look() == [f"{order_id}/state/order.note"]
+        (mismatch,) = watch.open().values()
+        assert (mismatch.cause, mismatch.remedy) == ("lost_event", "reread")
+    clear_topics(watch.settings.kafka, watch.world.registry)
 
 
 def test_an_order_on_its_way_is_no_mismatch_until_it_is_late(watch: Watch) -> None:
