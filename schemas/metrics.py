@@ -116,7 +116,7 @@ ORDERS_ON_THE_WAY = Metric(
 MISMATCH_CAUSES = Metric("ordersync_mismatch_causes", "Open differences by probable cause", ("cause",))
 SINK_COMPLETE_THROUGH_TIMESTAMP_SECONDS = Metric(
     "ordersync_reconcile_complete_through_timestamp_seconds",
-    "Everything up to this time, seconds since 1970, is in the system: on Kafka for a sink, in the sources for the state",
+    "Everything on Kafka, or for the state in the sources, up to this time, seconds since 1970, is in the system",
     ("system",),
 )
 LEDGER_IMBALANCE = Metric("ordersync_ledger_imbalance", "Debits less credits of the ledger; always 0", ("currency",))

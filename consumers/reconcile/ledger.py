@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
+from time import monotonic
 from typing import Any, Final
 
 from psycopg import sql
@@ -45,6 +46,8 @@ _LINES = "journal_line JOIN journal_entry USING (entry_id, period) JOIN account 
 _NOTHING: Final = Decimal("0.0000")
 _OF_ALL: Final = "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off"
 _CURRENCIES: Final = sql.SQL("SELECT DISTINCT currency_code, functional_currency_code FROM journal_entry").format()
+_CURRENCIES_SECONDS: Final = 300.0
+"""How long the list of currencies is used: to make it reads every entry."""
 _GROUP = "hashtextextended(entry_id, 0) & 63"
 _UNBALANCED_GROUPS: Final = sql.SQL(
     "SELECT {} FROM journal_line GROUP BY 1 HAVING sum(debit_amount) <> sum(credit_amount) "
@@ -62,7 +65,8 @@ class LedgerReader:
 
     def __init__(self, settings: DatabaseSettings, snapshots: Snapshots = snapshot) -> None:
         self._settings, self._snapshots = settings, snapshots
-        self._currencies: list[Row] | None = None
+        self._currencies: list[Row] = []
+        self._currencies_read_at = 0.0
 
     def orders(self, order_ids: Sequence[str] | None = None) -> Iterator[tuple[str, Attributes]]:
         """The balances of every order that has any, or of `order_ids`, sorted by id; streaming.
@@ -101,7 +105,7 @@ class LedgerReader:
     def imbalances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
         """Debits less credits of the whole ledger, by document currency and by functional currency.
 
-        Nothing for a currency that balances: one that first came later than the first call is left out while it does.
+        0 for each currency that balances; one that came in the last minutes may be left out while it does.
 
         Raises:
             ConfigurationError: a table or column is missing, or the role may not read it.
@@ -110,8 +114,9 @@ class LedgerReader:
         document: dict[str, Decimal] = defaultdict(Decimal)
         functional: dict[str, Decimal] = defaultdict(Decimal)
         with self._snapshots(self._settings) as ledger:
-            if self._currencies is None:
+            if not self._currencies or monotonic() - self._currencies_read_at > _CURRENCIES_SECONDS:
                 self._currencies = ledger.all_rows(_CURRENCIES, ["journal_entry"], _OF_ALL)
+                self._currencies_read_at = monotonic()
             for currency, functional_currency in self._currencies:
                 document[currency], functional[functional_currency] = _NOTHING, _NOTHING
             groups = [group for (group,) in ledger.all_rows(_UNBALANCED_GROUPS, ["journal_line"], _OF_ALL)]

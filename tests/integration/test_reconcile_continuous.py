@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from consumers.reconcile.examiner import Surroundings
+from consumers.reconcile.ledger import LedgerReader
 from deploy.local.endpoints import Endpoints
 from deploy.local.server import await_condition
 from schemas.codec import TopicCodec
@@ -106,6 +107,20 @@ def test_the_ledger_notes_who_went_past_its_own_triggers(watch: Watch) -> None:
         watch.rounds.full()
         imbalance = watch.registry.get_sample_value("ordersync_ledger_imbalance", {"currency": currency})
         assert imbalance == 5
+
+
+def test_a_ledger_that_balances_says_so_of_each_currency_as_soon_as_it_comes(watch: Watch) -> None:
+    world = watch.world
+    currencies = {entry.currency_code for entry in world.entries}
+    with psycopg.connect(world.settings.ledger.conninfo()) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("TRUNCATE journal_entry, journal_line")
+    reader = LedgerReader(world.settings.ledger)
+    assert reader.imbalances() == ({}, {})
+    world.write_ledger(world.entries)
+    document, functional = reader.imbalances()
+    assert document == dict.fromkeys(currencies, 0)
+    assert set(functional.values()) == {0}
 
 
 def test_a_lost_change_of_a_source_is_found_by_its_rows(watch: Watch) -> None:
