@@ -27,7 +27,7 @@ from tests.e2e.histories import committed
 
 pytestmark = pytest.mark.e2e
 
-_ORDERS = 500
+_ORDERS = 600
 # Long enough to trade until the last process was killed, which the test makes sure of.
 _ORDERS_PER_SECOND = 1.25
 _SERVERS = ["postgres", "kafka", "registry"]
