@@ -27,7 +27,7 @@ from tests.e2e.histories import committed
 
 pytestmark = pytest.mark.e2e
 
-_ORDERS = 600
+_ORDERS = 500
 # Long enough to trade until the last process was killed, which the test makes sure of.
 _ORDERS_PER_SECOND = 1.25
 _SERVERS = ["postgres", "kafka", "registry"]
@@ -41,7 +41,7 @@ def test_every_process_may_die_once_while_the_business_trades() -> None:
             assert running.reaches("the business trades", within_seconds=120), running.told
             killed = kill_each_once(running)
             assert not running.is_past("coming to rest"), "the business had ended before the last process was killed"
-            out = running.end(within_seconds=300)
+            out = running.end(within_seconds=600)
         assert running.process.returncode == 0, running.told
         assert killed == [*_SERVERS, *WORKERS]
         figures = figures_of(out)
