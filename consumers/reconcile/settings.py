@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 import schemas.mapping
+from schemas.mapping import replication_name
 from schemas.settings import DatabaseSettings, SettingsPart, WorkerSettings
 
 
@@ -23,7 +24,7 @@ class SourceSettings(SettingsPart):
 
     def slot_of(self, system: str) -> str:
         """The slot's name, as the capture names it."""
-        return self.slot or f"ordersync_{system.replace('-', '_')}"
+        return self.slot or replication_name(system)
 
     @property
     def mapping_path(self) -> Path:

@@ -9,7 +9,7 @@ import click
 
 from deploy.commands.options import json_option, print_json
 from schemas.errors import ConfigurationError
-from schemas.mapping import SourceMapping, load
+from schemas.mapping import SourceMapping, load, replication_name
 
 
 @click.group("mappings")
@@ -49,7 +49,7 @@ def _require_fitting(mapping: SourceMapping, file: Path, conninfo: str, publicat
     from producers.cdc.postgres.mapping_check import check_mapping
     from producers.cdc.postgres.session import connect
 
-    name = publication or f"ordersync_{mapping.system.replace('-', '_')}"
+    name = publication or replication_name(mapping.system)
     with closing(connect(conninfo, application_name="ordersync mappings check")) as connection:
         report = check_mapping(connection, mapping, file, name)
     if report.problems:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from schemas import mapping
-from schemas.mapping import SourceMapping
+from schemas.mapping import SourceMapping, replication_name
 from schemas.settings import DatabaseSettings, WorkerSettings
 
 _BUILT_IN = Path(mapping.__file__).parent / "sources"
@@ -49,9 +49,9 @@ class CaptureSettings(WorkerSettings):
         return mapping.load(self.mapping_path)
 
     def slot_of(self, system: str) -> str:
-        """The slot's name; a slot's name may hold lower-case letters, digits and underscores only."""
-        return self.slot or f"ordersync_{system.replace('-', '_')}"
+        """The slot's name."""
+        return self.slot or replication_name(system)
 
     def publication_of(self, system: str) -> str:
         """The publication's name."""
-        return self.publication or f"ordersync_{system.replace('-', '_')}"
+        return self.publication or replication_name(system)

@@ -5,7 +5,7 @@ canonical facts with it, so that what was captured and what the source says now 
 Source: I2 (standard data structures, central data-mapping documentation).
 """
 
-from schemas.mapping.assembly import AggregateMapping, Image, Row, SourceMapping, TableMapping
+from schemas.mapping.assembly import AggregateMapping, Image, Row, SourceMapping, TableMapping, replication_name
 from schemas.mapping.file import load, parse
 
-__all__ = ["AggregateMapping", "Image", "Row", "SourceMapping", "TableMapping", "load", "parse"]
+__all__ = ["AggregateMapping", "Image", "Row", "SourceMapping", "TableMapping", "load", "parse", "replication_name"]

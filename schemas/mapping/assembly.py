@@ -161,3 +161,11 @@ def _target(declaration: Declaration, topic: Topic) -> tuple[str | None, type[Ca
     if issubclass(topic.model, MasterRecord):
         return None, topic.model, _MASTER_FIELDS
     raise ConfigurationError(f"{declaration.where}: {topic.name} is not a topic that sources write to")
+
+
+def replication_name(system: str) -> str:
+    """The name of a source's replication slot and publication, unless settings give another.
+
+    A slot's name may hold lower-case letters, digits and underscores only.
+    """
+    return f"ordersync_{system.replace('-', '_')}"
