@@ -178,3 +178,32 @@ def token(home: Path, client: str, scopes: tuple[str, ...], audience: str, secon
 def sbom() -> None:
     """The bill of materials (CycloneDX 1.6, JSON): every Python package and Java archive, with versions and digests."""
     print_json(bill_of_materials())
+@command.command("partner")
+@home_option
+@click.argument("name")
+@click.option("--retire", is_flag=True, help="Take the older of two secrets away, once NAME signs with the newer.")
+@click.option("--file", "path", type=click.Path(dir_okay=False, path_type=Path), help="Elsewhere than in --home.")
+def partner(home: Path, name: str, retire: bool, path: Path | None) -> None:
+    """A secret for NAME, a partner that signs its requests to the API; where there is one, a second beside it.
+
+    The worker reads the file when it changes: a secret is replaced without a restart and without a gap.
+    """
+    # Only here: the libraries of the API are an extra.
+    from deploy.security.partner_secrets import add_secret, retire_secret
+
+    secrets = (path or SecurityFiles(home.absolute() / "security").partner_secrets(name)).absolute()
+    if retire:
+        retire_secret(secrets)
+        click.echo(f"only the newer secret in {secrets} is good now")
+        return
+    count = add_secret(secrets)
+    if count == 1:
+        click.echo(
+            f'[[clients]]\nname = "{name}"\nhmac_secrets = "{secrets}"\nscopes = ["orders:write", "orders:read"]'
+        )
+        click.echo(f'systems = ["{name}"]')
+    click.echo(f"give {name} the last line of {secrets} in a safe way; deploy/guide/sign_request.py signs", err=True)
+    if count == 2:
+        click.echo(f"both secrets are good; afterwards: ordersync security partner {name} --retire", err=True)
+
+

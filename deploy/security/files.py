@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from schemas.errors import ConfigurationError
 
 _PASSWORD_BYTES = 32
 _OTHERS = 0o077
+_PARTNER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,12 @@ class SecurityFiles:
     def password_file(self, principal: str) -> Path:
         """The password of one principal; a worker is told of its own file only."""
         return self.directory / "passwords" / principal
+
+    def partner_secrets(self, name: str) -> Path:
+        """The secrets of a partner that signs its requests to the API. Raises ConfigurationError for another name."""
+        if not _PARTNER.fullmatch(name):
+            raise ConfigurationError(f"{name!r} cannot be a client of the API: letters a-z, digits and _ . - only")
+        return self.directory / "partners" / name
 
     def ensure_password(self, principal: str) -> str:
         """The password of a principal, made at the first use. Raises ConfigurationError where others may read it."""

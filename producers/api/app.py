@@ -25,6 +25,7 @@ from producers.api.plain import KEY_PATTERN, PlainOrders
 from producers.api.problems import MEDIA_TYPE, FieldProblem, Problem, ProblemDocument, invalid
 from producers.api.requests import RequestId
 from producers.api.service import Service
+from producers.api.signed import SignedRequests, signer
 from schemas.attributes import OrderId
 from schemas.errors import OrdersyncError, Transient
 
@@ -73,12 +74,12 @@ Key = Annotated[str | None, _KEY]
 Prefer = Annotated[str | None, _PREFER]
 IfMatch = Annotated[str | None, _MATCH]
 OrderIdPath = Annotated[str, _ORDER_ID]
-_bearer = HTTPBearer(auto_error=False, description="The client's key")
+_bearer = HTTPBearer(auto_error=False, description="The client's key or token; partners sign instead")
 
 
 def asgi_app(service: Service) -> ASGIApp:
     """The whole application, as the server runs it."""
-    return BodyGuard(PlainOrders(api(service), service), service.limits)
+    return BodyGuard(SignedRequests(PlainOrders(api(service), service), service.clients), service.limits)
 
 
 def api(service: Service) -> FastAPI:
@@ -132,7 +133,7 @@ Reader = Annotated[Client, Depends(reader)]
 
 
 def _allowed(request: Request, given: HTTPAuthorizationCredentials | None, scope: Any) -> Client:
-    client = _caller(request).of(None if given is None else given.credentials)
+    client = signer(request.scope) or _caller(request).of(None if given is None else given.credentials)
     client.require(scope)
     client.spend()
     return client

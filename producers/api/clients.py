@@ -8,6 +8,12 @@ scopes = ["orders:write", "orders:read"]
 systems = ["shop"]                     # orders shop:…; "*" for those of every system
 requests_per_second = 500
 burst = 1000
+
+[[clients]]
+name = "partner"
+hmac_secrets = "partner.secrets"       # signs its requests instead (`producers.api.signatures`)
+scopes = ["orders:write"]
+systems = ["partner"]
 ```
 
 A client with a token of an issuer (`producers.api.tokens`) needs no key: it is the one that the token names, and has
@@ -28,13 +34,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from producers.api.partners import Partners
 from producers.api.problems import Problem
+from producers.api.signatures import SentRequest, Signature
 from producers.api.tokens import Caller, Tokens, refused
 from schemas.attributes import OrderId
 from schemas.errors import ConfigurationError
 
 Scope = Literal["orders:write", "orders:read"]
 EVERY_SYSTEM = "*"
+SIGNATURE_SECONDS = 300.0
 
 
 class ClientEntry(BaseModel):
@@ -44,6 +53,7 @@ class ClientEntry(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
     key_sha256: list[str] = []
+    hmac_secrets: Path | None = None
     scopes: list[Scope] = Field(min_length=1)
     systems: list[str] = Field(min_length=1)
     requests_per_second: float = Field(1_000.0, gt=0)
@@ -123,17 +133,24 @@ class Client:
 class Clients:
     """Every client, by the hash of its keys and by its name; tokens are taken where `tokens` are given."""
 
-    def __init__(self, entries: list[ClientEntry], where: str, tokens: Tokens | None = None) -> None:
+    def __init__(
+        self, entries: list[ClientEntry], where: str, tokens: Tokens | None = None, partners: Partners | None = None
+    ) -> None:
         self._tokens = tokens
+        self._partners = partners or Partners(SIGNATURE_SECONDS)
         self._by_hash: dict[str, Client] = {}
         self._by_name: dict[str, Client] = {}
         for entry in entries:
             client = Client(entry)
             if entry.name in self._by_name:
                 raise ConfigurationError(f"{where}: {entry.name} is there twice: give each client one entry")
-            if not entry.key_sha256 and tokens is None:
-                raise ConfigurationError(f"{where}: {entry.name} has no key_sha256, and no issuer of tokens is set")
+            if not entry.key_sha256 and entry.hmac_secrets is None and tokens is None:
+                raise ConfigurationError(
+                    f"{where}: {entry.name} has no key_sha256 and no hmac_secrets, and no issuer of tokens is set"
+                )
             self._by_name[entry.name] = client
+            if entry.hmac_secrets is not None:
+                self._partners.add(entry.name, Path(where).parent / entry.hmac_secrets, entry.requests_per_second)
             for digest in entry.key_sha256:
                 if len(digest) != 64 or digest.lower() in self._by_hash:
                     raise ConfigurationError(
@@ -143,7 +160,7 @@ class Clients:
                 self._by_hash[digest.lower()] = client
 
     @classmethod
-    def read(cls, path: Path, tokens: Tokens | None = None) -> Clients:
+    def read(cls, path: Path, tokens: Tokens | None = None, partners: Partners | None = None) -> Clients:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
         try:
             content = ClientsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -154,7 +171,7 @@ class Clients:
         except ValidationError as exc:
             told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
             raise ConfigurationError(f"clients file {path}: {told}") from exc
-        return cls(content.clients, str(path), tokens)
+        return cls(content.clients, str(path), tokens, partners)
 
     def of(self, key: str | None) -> Client:
         """The client with that key or token. Raises Problem 401 where there is none."""
@@ -165,6 +182,10 @@ class Clients:
             told = "send the key as `Authorization: Bearer KEY`" if key is None else "no client has this key"
             raise Problem(401, "authentication", told, headers={"WWW-Authenticate": 'Bearer realm="ordersync"'})
         return client
+
+    def signing(self, signature: Signature, request: SentRequest) -> Client:
+        """The client that signed a request. Raises Problem 401 where none did."""
+        return self._by_name[self._partners.check(signature, request)]
 
     def _named_by(self, caller: Caller) -> Client:
         client = self._by_name.get(caller.client)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fastapi.responses import Response
 from pydantic import ValidationError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from producers.api.bulk import system_of, unavailable
 from producers.api.clients import Client
@@ -19,6 +19,7 @@ from producers.api.documents import NewOrder
 from producers.api.intake import Asked
 from producers.api.problems import Problem
 from producers.api.service import Service
+from producers.api.signed import read_again, signer, whole_body
 from schemas.errors import Transient
 
 KEY_PATTERN = r"^[\x21-\x7e]+$"
@@ -50,13 +51,13 @@ class PlainOrders:
             await self._app(scope, receive, send)
             return
         try:
-            body = await _body(receive)
+            body = await whole_body(receive)
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
         plain = None if body is None else self._plain(scope, body)
         if body is None or plain is None:
-            await self._app(scope, _again(body, receive), send)
+            await self._app(scope, read_again(body, receive), send)
             return
         response = await self._answer(plain, body)
         await response(scope, receive, send)
@@ -87,34 +88,15 @@ class PlainOrders:
                 if prefer is not None or len(value) > _LONGEST_PREFER:
                     return None
                 prefer = value
-        if bearer is None or not bearer.startswith(b"Bearer ") or media != b"application/json":
+        if media != b"application/json":
+            return None
+        client = signer(scope)
+        if client is None and (bearer is None or not bearer.startswith(b"Bearer ")):
             return None
         try:
-            client = self._service.clients.of(bearer[7:].decode("latin-1"))
+            client = client or self._service.clients.of((bearer or b"")[7:].decode("latin-1"))
             client.require("orders:write")
             draft = NewOrder.model_validate_json(body)
         except (Problem, ValidationError):
             return None
         return _Plain(client, draft, key and key.decode(), prefer and prefer.decode("latin-1"))
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """The whole body; None where the caller has left."""
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _again(body: bytes | None, receive: Receive) -> Receive:
-    """Gives what was read once more, then what comes."""
-    told: list[Message] = [{"type": "http.disconnect"} if body is None else {"type": "http.request", "body": body}]
-
-    async def next_message() -> Message:
-        return told.pop() if told else await receive()
-
-    return next_message

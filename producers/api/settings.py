@@ -21,6 +21,7 @@ class ApiSettings(WorkerSettings):
     token_issuer: str | None = Field(None, description="Issuer of bearer tokens (OpenID Connect); none without")
     token_audience: str = Field("ordersync", description="For whom its tokens have to be made out")
     token_keys: Path | None = Field(None, description="JWKS file of the issuer's public keys, read when it changes")
+    signature_seconds: float = Field(300.0, gt=0, le=3600, description="How old the signature of a request may be")
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; plain HTTP without")
     tls_key: Path | None = Field(None, description="PEM file of its private key")
     body_limit_bytes: int = Field(262_144, gt=0, le=524_288, description="Longest body of one order")

@@ -16,6 +16,7 @@ from producers.api.intake import Intake
 from producers.api.metrics import ApiMetrics, Measured
 from producers.api.orders import Orders
 from producers.api.outlet import Outlet, OutletOptions
+from producers.api.partners import Partners
 from producers.api.service import Service
 from producers.api.settings import ApiSettings
 from producers.api.store import OrderStore
@@ -36,7 +37,8 @@ class ApiWorker:
         """Raises ConfigurationError for wrong settings, Transient while Kafka or the registry is away."""
         self._settings = settings
         rules = settings.token_rules
-        clients = Clients.read(settings.clients, None if rules is None else Tokens(rules))
+        partners = Partners(settings.signature_seconds)
+        clients = Clients.read(settings.clients, None if rules is None else Tokens(rules), partners)
         self._outlet = Outlet(
             settings.kafka,
             OutletOptions(settings.linger_milliseconds, settings.delivery_timeout_seconds, settings.max_pending),

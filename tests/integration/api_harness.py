@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from producers.api.partners import new_secret
 from tests.integration.streams_harness import Scene, StreamsProcess, wait_until
 
 API = (sys.executable, "-m", "deploy.cli", "worker", "api")
@@ -18,7 +19,7 @@ _SERVING = re.compile(r"serving on http://127\.0\.0\.1:(\d+)")
 
 
 def clients_file(directory: Path) -> Path:
-    """Everybody whom the tests speak for; each one's key is its name and `-key`."""
+    """Everybody whom the tests speak for; each one's key is its name and `-key`, and the partner signs."""
     entries = [
         ("shop", ["orders:write", "orders:read"], ["shop"], 1_000_000),
         ("crm", ["orders:write", "orders:read"], ["crm", "shop"], 1_000_000),
@@ -30,6 +31,13 @@ def clients_file(directory: Path) -> Path:
         f'[[clients]]\nname = "{name}"\nkey_sha256 = ["{hashlib.sha256(f"{name}-key".encode()).hexdigest()}"]\n'
         f"scopes = {scopes}\nsystems = {systems}\nrequests_per_second = {rate}\nburst = {max(rate, 1)}\n\n"
         for name, scopes, systems, rate in entries
+    )
+    secrets = directory / "partner"
+    secrets.touch(mode=0o600)
+    secrets.write_text(new_secret())
+    text += (
+        '[[clients]]\nname = "partner"\nhmac_secrets = "partner"\nscopes = ["orders:write", "orders:read"]\n'
+        'systems = ["partner"]\n'
     )
     path = directory / "clients.toml"
     path.write_text(text)
@@ -54,6 +62,7 @@ class Api:
     def __init__(self, scene: Scene, directory: Path, **settings: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         clients = {"clients": str(clients_file(directory)), "data_dir": str(directory / "data")}
+        self.partner_secrets = directory / "partner"
         self.process: StreamsProcess = scene.work(API, **({"port": "0"} | clients | settings))
 
     @property

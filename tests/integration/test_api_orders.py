@@ -19,7 +19,8 @@ from tests.integration.api_harness import WAIT, Api, draft
 from tests.integration.streams_harness import Scene, wait_until
 from tests.unit.order_lives import Life, customer, order, product
 
-_PROGRAM = Path(__file__).parents[2] / "deploy" / "guide" / "send_order.py"
+_GUIDE = Path(__file__).parents[2] / "deploy" / "guide"
+_PROGRAM = _GUIDE / "send_order.py"
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +202,25 @@ def test_the_guide_s_program_sends_an_order(api: Api, tmp_path: Path) -> None:
         [sys.executable, str(_PROGRAM), api.url, "shop-key", str(file)], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0 and done.stdout.startswith('201 "1"'), done.stdout + done.stderr
+
+
+def test_the_guides_partner_signs_an_order_and_reads_it(api: Api, tmp_path: Path) -> None:
+    file = tmp_path / "order.json"
+    file.write_text(json.dumps(draft(id="signed")))
+
+    def sign(method: str, target: str, *others: str) -> dict[str, str]:
+        program = [sys.executable, str(_GUIDE / "sign_request.py"), "partner", str(api.partner_secrets)]
+        done = subprocess.run(
+            [*program, method, api.url + target, *others], capture_output=True, text=True, check=True, timeout=60
+        )
+        return dict(line.split(": ", 1) for line in done.stdout.splitlines())
+
+    said = ("Content-Type: application/json", "Idempotency-Key: signed-1", "Prefer: wait=30")
+    headers = sign("POST", "/v1/orders", str(file), *said)
+    sent = httpx.post(f"{api.url}/v1/orders", headers=headers, content=file.read_bytes(), timeout=60)
+    assert (sent.status_code, sent.json()["order_id"]) == (201, "partner:signed"), sent.text
+    replayed = httpx.post(f"{api.url}/v1/orders", headers=headers, content=file.read_bytes(), timeout=60)
+    assert (replayed.status_code, replayed.json()["type"]) == (401, "/problems/authentication")
+    target = "/v1/orders/partner:signed"
+    assert httpx.get(api.url + target, headers=sign("GET", target), timeout=60).json()["version"] == 1
+    assert httpx.get(f"{api.url}{target}/timeline", headers=sign("GET", target), timeout=60).status_code == 401
