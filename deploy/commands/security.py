@@ -174,10 +174,6 @@ def token(home: Path, client: str, scopes: tuple[str, ...], audience: str, secon
     click.echo(f"{told} ORDERSYNC_TOKEN_KEYS={issuer.public_keys}", err=True)
 
 
-@command.command("sbom")
-def sbom() -> None:
-    """The bill of materials (CycloneDX 1.6, JSON): every Python package and Java archive, with versions and digests."""
-    print_json(bill_of_materials())
 @command.command("partner")
 @home_option
 @click.argument("name")
@@ -207,3 +203,7 @@ def partner(home: Path, name: str, retire: bool, path: Path | None) -> None:
         click.echo(f"both secrets are good; afterwards: ordersync security partner {name} --retire", err=True)
 
 
+@command.command("sbom")
+def sbom() -> None:
+    """The bill of materials (CycloneDX 1.6, JSON): every Python package and Java archive, with versions and digests."""
+    print_json(bill_of_materials())
