@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from confluent_kafka import KafkaException, Producer
-
 from consumers.reconcile.comparison import ERP, LEDGER
 from consumers.reconcile.repair import Author, RepairOutcome, Workshop, perform, planned
 from consumers.reconcile.report import Report
@@ -16,13 +14,12 @@ from consumers.reconcile.restoration import ErpRestoration, LedgerRestoration
 from consumers.reconcile.settings import ReconcileSettings
 from consumers.reconcile.source import SourceReader
 from deploy.signals import send_signal
-from schemas.codec import TopicCodec
+from producers.auditing import AuditWriter
+from schemas.audit_chain import Deed
 from schemas.codec.topic import SchemaIds
-from schemas.errors import Transient
-from schemas.models import AuditEvent, CaptureSignal
-from schemas.topics import AUDIT
+from schemas.models import CaptureSignal
 
-_FLUSH_SECONDS = 30.0
+_WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ def mend(order: Order, settings: ReconcileSettings, schemas: SchemaIds) -> list[
             ERP: ErpRestoration(settings.erp, settings.kafka, schemas),
             LEDGER: LedgerRestoration(settings.ledger, settings.kafka, schemas),
         },
-        audit=lambda events: write_audit(settings, schemas, events),
+        audit=lambda deeds: write_audit(settings, schemas, deeds),
     )
     return perform(steps, order.author, workshop)
 
@@ -72,26 +69,11 @@ def _reread(settings: ReconcileSettings, system: str, order_ids: Sequence[str]) 
     send_signal(signal, settings.kafka, settings.registry, "")
 
 
-def write_audit(settings: ReconcileSettings, schemas: SchemaIds, events: Sequence[AuditEvent]) -> None:
+def write_audit(settings: ReconcileSettings, schemas: SchemaIds, deeds: Sequence[Deed]) -> None:
     """Tell deeds in `audit.events`; returns when the brokers have them.
 
     Raises:
         Transient: Kafka does not answer; nothing may be done then.
     """
-    codec = TopicCodec(AUDIT, AuditEvent, schemas)
-    producer = Producer(settings.kafka.producer_config())
-    problems: list[str] = []
-    try:
-        for event in events:
-            producer.produce(
-                AUDIT,
-                codec.encode(event),
-                event.subject.encode(),
-                on_delivery=lambda error, _: problems.append(error.str()) if error is not None else None,
-            )
-            producer.poll(0)
-        waiting = producer.flush(_FLUSH_SECONDS)
-    except (KafkaException, BufferError) as exc:
-        raise Transient(f"writing to {AUDIT}: {exc}; nothing was repaired") from exc
-    if waiting or problems:
-        raise Transient(f"writing to {AUDIT}: {problems[0] if problems else 'no answer'}; nothing was repaired")
+    with AuditWriter(settings.kafka, schemas, "ordersync-repair") as audit:
+        audit.record(*deeds, wait_seconds=_WAIT_SECONDS)

@@ -12,6 +12,8 @@ from confluent_kafka import KafkaException, Producer
 from deploy.commands.options import Cluster
 from deploy.mending import MendedEvent
 from deploy.topic_reading import read_topic
+from producers.auditing import writer_of
+from schemas.audit_chain import Actor, Deed, begin_chain, next_event
 from schemas.codec import TopicCodec
 from schemas.errors import Fatal, Transient
 from schemas.models import AuditEvent, Rejection
@@ -31,8 +33,9 @@ class Replay:
 
     letter: Rejection
     event: MendedEvent
-    actor: str
+    actor: Actor
     reason: str
+    approval_id: str | None = None
 
     @property
     def replay_id(self) -> str:
@@ -40,24 +43,25 @@ class Replay:
         digest = hashlib.sha256(self.event.value).hexdigest()
         return str(uuid5(EVENT_NAMESPACE, f"replay/{self.letter.rejection_id}/{digest}"))
 
-    def audit(self) -> AuditEvent:
+    def deed(self) -> Deed:
         """The deed as it is told in `audit.events`."""
-        return AuditEvent(
+        return Deed(
             audit_id=self.replay_id,
-            actor=self.actor,
+            actor=self.actor.name,
+            identified_by=self.actor.identified_by,
             action="DeadLetterMended" if self.event.changes else "DeadLetterReplayed",
             subject=self.letter.order_id or self.event.key.decode(errors="replace"),
             reference=self.letter.rejection_id,
             changes=self.event.changes,
             reason=self.reason,
-            occurred_at=datetime.now(UTC),
+            approval_id=self.approval_id,
         )
 
     def headers(self) -> list[tuple[str, str | bytes | None]]:
         """Those of the original, and what tells that this is a replay."""
         told: dict[str, str] = {
             REPLAY_OF: self.letter.rejection_id,
-            REPLAYED_BY: self.actor,
+            REPLAYED_BY: self.actor.name,
             REPLAY_REASON: self.reason,
         }
         kept = [(header.key, header.value) for header in self.letter.original.headers if header.key not in told]
@@ -82,7 +86,7 @@ def perform(replay: Replay, cluster: Cluster) -> AuditEvent | None:
         done = {event.audit_id for event in read_topic(cluster, AUDIT, AuditEvent)}
         if replay.replay_id in done:
             return None
-        audit = replay.audit()
+        audit, _ = next_event(begin_chain(writer_of(cluster.kafka)), replay.deed(), datetime.now(UTC))
         producer.begin_transaction()
         producer.produce(replay.letter.original.topic, replay.event.value, replay.event.key, headers=replay.headers())
         producer.produce(AUDIT, _encoded(audit, cluster), audit.subject.encode())

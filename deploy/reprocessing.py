@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
@@ -18,6 +18,8 @@ from deploy.outcomes import Fate, Outcome, OutcomeReader, Outcomes
 from deploy.record_reading import Progress
 from deploy.replaying import Replay
 from deploy.topic_reading import read_topic
+from producers.auditing import writer_of
+from schemas.audit_chain import Actor, AuditHead, begin_chain, chained
 from schemas.codec import TopicCodec
 from schemas.errors import Fatal, Transient
 from schemas.models import AuditEvent, Rejection
@@ -92,7 +94,7 @@ def look(window: Window, cluster: Cluster, group: str, policy: OfflinePolicy, pr
 
 
 def replay(
-    letters: Iterable[Rejection], cluster: Cluster, actor: str, reason: str, progress: Progress
+    letters: Iterable[Rejection], cluster: Cluster, actor: Actor, reason: str, progress: Progress
 ) -> list[AuditEvent]:
     """Put refused events back on their topics, each once for ever, with an entry in `audit.events`.
 
@@ -114,8 +116,10 @@ def replay(
         left = iter([one for one in replays if one.replay_id not in done])
         with closing(SchemaRegistry(cluster.registry)) as registry:
             codec = TopicCodec(AUDIT, AuditEvent, registry)
+            head = begin_chain(writer_of(cluster.kafka))
             while portion := list(islice(left, _PORTION)):
-                audits += _written(portion, producer, codec)
+                written, head = _written(portion, producer, codec, head)
+                audits += written
                 progress("replaying", len(audits), len(replays))
     except KafkaException as exc:
         told = f"replaying {len(replays)} dead letters: {exc.args[0].str()}"
@@ -125,14 +129,16 @@ def replay(
     return audits
 
 
-def _written(portion: Sequence[Replay], producer: Producer, codec: TopicCodec[AuditEvent]) -> list[AuditEvent]:
-    audits = [one.audit() for one in portion]
+def _written(
+    portion: Sequence[Replay], producer: Producer, codec: TopicCodec[AuditEvent], head: AuditHead
+) -> tuple[list[AuditEvent], AuditHead]:
+    audits, head = chained(head, [one.deed() for one in portion], datetime.now(UTC))
     producer.begin_transaction()
     for one, audit in zip(portion, audits, strict=True):
         producer.produce(one.letter.original.topic, one.event.value, one.event.key, headers=one.headers())
         producer.produce(AUDIT, codec.encode(audit), audit.subject.encode())
     producer.commit_transaction(_TIMEOUT_SECONDS)
-    return audits
+    return audits, head
 
 
 def _came(letter: Rejection) -> tuple[datetime, str, int, int]:

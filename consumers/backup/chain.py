@@ -1,12 +1,9 @@
 """The hash chain of the backup: what a link covers, how the next is made, how a chain is verified. Pure.
 
-`hash = SHA-256(previous_hash ‖ record)`, where every part that may be of any length stands after its
-length, so that no two records give the same bytes. Numbers are big-endian, 8 bytes, signed:
+`hash = SHA-256(previous_hash ‖ record)`, in the bytes of `schemas.canonical_bytes`:
 
     len(topic), topic in UTF-8, partition, offset, timestamp in microseconds since 1970,
     len(key), key, len(value), value, number of headers, then for each: len(name), name in UTF-8, len(value), value
-
-A key or value that is null has the length -1 and no bytes.
 """
 
 from __future__ import annotations
@@ -14,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from struct import Struct
 
+from schemas.canonical_bytes import number, sized
 from schemas.codec.scalars import datetime_to_micros
 from schemas.models import BackupRecord, OriginalMessage
-
-_NUMBER = Struct(">q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +71,17 @@ def link_hash(previous_hash: bytes, original: OriginalMessage) -> bytes:
     """The hash of the link that copies `original` and follows the one with `previous_hash`."""
     parts = [
         previous_hash,
-        *_sized(original.topic.encode()),
-        _NUMBER.pack(original.partition),
-        _NUMBER.pack(original.offset),
-        _NUMBER.pack(datetime_to_micros(original.timestamp_at)),
-        *_sized(original.key),
-        *_sized(original.value),
-        _NUMBER.pack(len(original.headers)),
+        *sized(original.topic.encode()),
+        number(original.partition),
+        number(original.offset),
+        number(datetime_to_micros(original.timestamp_at)),
+        *sized(original.key),
+        *sized(original.value),
+        number(len(original.headers)),
     ]
     for header in original.headers:
-        parts += _sized(header.key.encode())
-        parts += _sized(header.value)
+        parts += sized(header.key.encode())
+        parts += sized(header.value)
     return sha256(b"".join(parts)).digest()
 
 
@@ -98,7 +93,3 @@ def _fault(record: BackupRecord, head: ChainHead) -> str | None:
     if record.hash != link_hash(head.hash, record.original):
         return "its content is not what was hashed"
     return None
-
-
-def _sized(part: bytes | None) -> tuple[bytes, bytes]:
-    return (_NUMBER.pack(-1), b"") if part is None else (_NUMBER.pack(len(part)), part)

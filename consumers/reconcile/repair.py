@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
-from uuid import uuid4
 
 from consumers.reconcile.causes import Remedy
 from consumers.reconcile.comparison import ERP, LEDGER, STATE
 from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.source import SourceReader
+from schemas.audit_chain import Actor, Deed
 from schemas.errors import InvalidMessage
-from schemas.models import AuditEvent, Mismatch
+from schemas.models import Mismatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +97,16 @@ def _asked(found: Sequence[Mismatch], sources: Sequence[SourceReader]) -> tuple[
 class Author:
     """Who repairs, and why; it stands in `audit.events`."""
 
-    actor: str
+    actor: Actor
     reason: str
+    approval_id: str | None = None
 
-    def deed(self, step: RepairStep) -> AuditEvent:
+    def deed(self, step: RepairStep) -> Deed:
         """A step as it is told."""
         action = {Remedy.REREAD: "OrderReread", Remedy.RESTORE: "OrderRestored"}[step.remedy]
-        return AuditEvent(
-            audit_id=str(uuid4()),
-            actor=self.actor,
+        return Deed(
+            actor=self.actor.name,
+            identified_by=self.actor.identified_by,
             action=action,
             subject=step.order_id,
             reference=step.system,
@@ -115,7 +115,7 @@ class Author:
                 for one in step.mismatches
             ],
             reason=self.reason,
-            occurred_at=datetime.now(UTC),
+            approval_id=self.approval_id,
         )
 
 
@@ -126,7 +126,7 @@ class Workshop:
     reread: Callable[[str, Sequence[str]], None]
     """System and orders."""
     restorations: dict[str, Restoration]
-    audit: Callable[[Sequence[AuditEvent]], None]
+    audit: Callable[[Sequence[Deed]], None]
 
 
 def perform(steps: Sequence[RepairStep], author: Author, workshop: Workshop) -> list[RepairOutcome]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.options import Cluster, cluster_of, home_option, json_option, print_json
+from deploy.commands.options import Cluster, actor_of, cluster_of, home_option, json_option, print_json
 from schemas.errors import ConfigurationError
 from schemas.models import Rejection
 
@@ -167,11 +165,11 @@ def _put_back(
     with closing(SchemaRegistry(cluster.registry)) as registry:
         topic = letter.original.topic
         event = make(letter, TopicCodec(topic, CATALOGUE[topic].model, registry))
-    planned = Replay(letter, event, deed.actor or f"{getpass.getuser()}@{socket.gethostname()}", deed.reason)
+    planned = Replay(letter, event, actor_of(deed.actor), deed.reason)
     done = None if deed.is_dry_run else perform(planned, cluster)
     outcome = "not replayed (dry run)" if deed.is_dry_run else "replayed" if done else "was replayed before"
     if deed.as_json:
-        print_json({"rejection_id": rejection_id, "outcome": outcome, "audit": planned.audit().model_dump(mode="json")})
+        print_json({"rejection_id": rejection_id, "outcome": outcome, "audit": asdict(planned.deed())})
         return
     for change in event.changes:
         click.echo(f"  {change}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 
+from schemas.audit_chain import Actor, Identity
 from schemas.errors import ConfigurationError
 from schemas.settings import KafkaSettings, RegistrySettings, WorkerSettings
 
@@ -67,6 +70,13 @@ def json_option(function: F) -> F:
 def print_json(value: object) -> None:
     """One line of JSON on standard output."""
     click.echo(orjson.dumps(value, default=str).decode())
+
+
+def actor_of(stated: str | None) -> Actor:
+    """Who runs a verb: whom they say they are, which nothing proves, else the operating system's account."""
+    if stated:
+        return Actor(stated)
+    return Actor(f"{getpass.getuser()}@{socket.gethostname()}", Identity.SYSTEM_USER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from deploy.commands.instants import INSTANT
-from deploy.commands.options import Cluster, cluster_of, home_option, json_option
+from deploy.commands.options import Cluster, actor_of, cluster_of, home_option, json_option
 from deploy.commands.progress import ToldProgress
 from deploy.commands.rules import rules_file_option
 from schemas.errors import ConfigurationError
@@ -108,7 +106,7 @@ def process_files(files: tuple[Path, ...], mapping_file: Path, home: Path, as_js
         files,
         is_full=options["full"],
         as_of=options["as_of"],
-        actor=options["actor"] or _account(),
+        actor=actor_of(options["actor"]).name,
     )
     cluster = cluster_of(home)
     with ToldProgress() as progress:
@@ -154,7 +152,7 @@ def process_window(since: datetime, until: datetime | None, home: Path, as_json:
         replayed = (
             []
             if options["dry_run"]
-            else replay(letters, cluster, options["actor"] or _account(), options["reason"], progress)
+            else replay(letters, cluster, actor_of(options["actor"]), options["reason"], progress)
         )
     return tell_window(window.since, window.until, report, None if options["dry_run"] else len(replayed), as_json)
 
@@ -164,10 +162,6 @@ def _policy(options: Mapping[str, Any]) -> OfflinePolicy:
     from streams.rules.governance import rules_of
 
     return OfflinePolicy(rules_of(options["rules_file"]), options["functional_currency"])
-
-
-def _account() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _outcomes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,14 @@ import click
 from rich.console import Console
 
 from deploy.commands.cutover import compare, totals
-from deploy.commands.options import DISAGREEMENT, home_option, json_option, print_json
+from deploy.commands.options import DISAGREEMENT, actor_of, home_option, json_option, print_json
 from deploy.commands.vendor_feed import vendors
 
 if TYPE_CHECKING:
     from consumers.reconcile.repair import RepairOutcome
+
+_OPERATOR = "operator"
+"""The role that may restore an order in ERP and ledger, which the reconciliation's worker may not."""
 
 
 @click.group("reconcile", invoke_without_command=True)
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     "--order", "order_ids", multiple=True, metavar="ID", help="With --repair: only this order; may be repeated."
 )
 @click.option("--reason", metavar="TEXT", help="With --repair: why, for the audit.")
-@click.option("--actor", default=getuser, metavar="NAME", help="With --repair: who.  [default: the user's name]")
+@click.option("--actor", metavar="NAME", help="With --repair: who; by default this account at this machine.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -44,7 +46,7 @@ def command(
     dry_run: bool,
     order_ids: tuple[str, ...],
     reason: str | None,
-    actor: str,
+    actor: str | None,
 ) -> None:
     """Compare source, state, ERP and ledger, order by order.
 
@@ -74,7 +76,7 @@ def command(
         raise click.UsageError("--dry-run, --order and --reason go with --repair")
     if repair and not dry_run and not reason:
         raise click.UsageError("--repair needs --reason TEXT, which stands in the audit; or --dry-run")
-    settings = systems_of(home)
+    settings = systems_of(home, _OPERATOR)
     if settle_seconds is not None:
         settings = settings.model_copy(update={"settle_seconds": settle_seconds})
     schemas = SchemaRegistry(settings.registry)
@@ -84,7 +86,7 @@ def command(
         if repair:
             from deploy.repairing import Order, mend
 
-            order = Order(report, frozenset(order_ids), None if dry_run else Author(actor, reason or ""))
+            order = Order(report, frozenset(order_ids), None if dry_run else Author(actor_of(actor), reason or ""))
             outcomes = mend(order, settings, schemas)
             if any(one.is_done for one in outcomes):
                 report = reconcile(settings, schemas)

@@ -15,6 +15,7 @@ from deploy.offline_processing import Judgement, OfflinePolicy, OfflineProcessor
 from deploy.record_reading import RecordReader, Span, say_nothing
 from deploy.replaying import Replay, perform
 from deploy.reprocessing import replay as replay_many
+from schemas.audit_chain import Actor
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError
 from schemas.models import AuditEvent, Rejection
@@ -109,11 +110,11 @@ class Workbench:
             Checked(rejection, event.changes, processor.judge(_record(rejection, event))) for rejection, event in asked
         ]
 
-    def put_back(self, rejection: Rejection, event: MendedEvent, actor: str, reason: str) -> AuditEvent | None:
+    def put_back(self, rejection: Rejection, event: MendedEvent, actor: Actor, reason: str) -> AuditEvent | None:
         """Replay one event; None where the same was done before. Raises as `perform`."""
         return perform(Replay(rejection, event, actor, reason), self._service.cluster)
 
-    def put_back_all(self, rejections: Iterable[Rejection], actor: str, reason: str) -> list[AuditEvent]:
+    def put_back_all(self, rejections: Iterable[Rejection], actor: Actor, reason: str) -> list[AuditEvent]:
         """Replay several as they came, in the order of their coming; gives what was not done before."""
         return replay_many(rejections, self._service.cluster, actor, reason, say_nothing)
 

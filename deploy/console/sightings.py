@@ -6,9 +6,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from deploy.console.auditing import AuditLog, Deed
+from producers.auditing import AuditWriter
+from schemas.audit_chain import Deed
 
 EVERY_SECONDS: Final = 900.0
 _MOST: Final = 20_000
@@ -22,13 +24,13 @@ class Sightings:
     So the audit grows with what people see, not with how often they reload it. After a restart all is told anew.
     """
 
-    def __init__(self, audit: AuditLog, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, audit: AuditWriter, now: Callable[[], float] = time.monotonic) -> None:
         self._audit, self._now = audit, now
         self._lock = threading.Lock()
         self._told: OrderedDict[_Sighting, tuple[float, int]] = OrderedDict()
 
     def saw(self, deed: Deed) -> None:
-        """Return when the audit has it. Raises as `AuditLog.record`: what it tells of must not be shown then."""
+        """Return when the audit has it. Raises as `AuditWriter.record`: what it tells of must not be shown then."""
         left_out = self._left_out(deed)
         if left_out is not None:
             self._audit.record(_with(deed, left_out))
@@ -36,7 +38,7 @@ class Sightings:
 
     def refused(self, deed: Deed) -> None:
         """Tell of a request that somebody had no right to; of many by the same person the first for each right."""
-        kept = Deed(deed.actor, deed.action, "", None, deed.reason)
+        kept = replace(deed, subject="", reference=None, changes=[])
         left_out = self._left_out(kept)
         if left_out is not None:
             self._remember(kept)

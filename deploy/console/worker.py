@@ -11,9 +11,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.commands.options import Cluster
-from deploy.console.auditing import AuditLog
 from deploy.console.flow.sampling import FlowSampler
-from deploy.console.index.following import IndexFeed
+from deploy.console.index.following import CLIENT_ID, IndexFeed
 from deploy.console.index.questions import Questions
 from deploy.console.index.store import IndexStore
 from deploy.console.people.sessions import Lifetimes, Sessions
@@ -25,6 +24,7 @@ from deploy.console.sightings import Sightings
 from deploy.console.web.app import console_app
 from deploy.console.web.service import Service
 from deploy.console.weeks import WeeksDesk
+from producers.auditing import AuditWriter
 from producers.serving import HttpServer
 from schemas.codec.topic import SchemaIds
 from schemas.errors import ConfigurationError, Transient
@@ -47,7 +47,7 @@ class ConsoleWorker:
         users.all()
         cluster_id = _cluster_id(settings)
         with ExitStack() as made:
-            self._audit = AuditLog(settings.kafka, schemas)
+            self._audit = AuditWriter(settings.kafka, schemas, CLIENT_ID)
             made.callback(self._audit.close)
             directory = settings.data_dir / "console"
             self._store = IndexStore(directory / "index", cluster_id, anew=settings.rebuild_index)

@@ -11,12 +11,14 @@ from typing import Final
 
 from confluent_kafka import KafkaException, Producer
 
+from producers.auditing import writer_of
 from producers.cdc.changes import Position
 from producers.cdc.facts import Refused, Stated, Withdrawn
 from producers.cdc.publisher import kafka_error
 from producers.cdc.records import Moment, Record, RecordWriter
 from producers.files.delivery import Heard
 from producers.files.facts import DeliveredFacts
+from schemas.audit_chain import Deed, begin_chain, next_event
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import Fatal, InvalidValue, OrdersyncError
@@ -53,6 +55,7 @@ class DeliveryWriter:
 
     def __init__(self, kafka: KafkaSettings, mapping: SourceMapping, schemas: SchemaIds) -> None:
         self._system = mapping.system
+        self._writer = writer_of(kafka)
         self._records = RecordWriter(mapping, schemas, "")
         self._notes = NoteCodecs.of(schemas)
         transactional_id = f"ordersync-delivery-{mapping.system}"
@@ -104,7 +107,7 @@ class DeliveryWriter:
             delivery = delivery.model_copy(update={"withdrawn": delivery.withdrawn + len(withdrawals)})
             self._commit(records_gone, delivery)
         delivery = delivery.model_copy(update={"completed_at": datetime.now(UTC)})
-        audit = audit_of(delivery)
+        audit, _ = next_event(begin_chain(self._writer), deed_of(delivery), delivery.completed_at or datetime.now(UTC))
         self._commit([Record(AUDIT, audit.subject.encode(), self._notes.audit.encode(audit))], delivery)
         return delivery
 
@@ -176,10 +179,10 @@ def position_of(delivery: Delivery) -> Position:
     return Position((since.days * 86_400 + since.seconds) * _MICROSECOND + since.microseconds)
 
 
-def audit_of(delivery: Delivery) -> AuditEvent:
+def deed_of(delivery: Delivery) -> Deed:
     """The deed as it is told in `audit.events`."""
     names = ", ".join(dict.fromkeys(file.name for file in delivery.files))
-    return AuditEvent(
+    return Deed(
         audit_id=delivery.delivery_id,
         actor=delivery.actor,
         action="FilesDelivered",
@@ -190,5 +193,4 @@ def audit_of(delivery: Delivery) -> AuditEvent:
             f"{delivery.as_of.isoformat()}"
         ],
         reason=f"{'full' if delivery.is_full else 'partial'} delivery of {names}",
-        occurred_at=delivery.completed_at or delivery.begun_at,
     )

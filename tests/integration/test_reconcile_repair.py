@@ -19,8 +19,9 @@ from consumers.reconcile.restoration import ErpRestoration, LedgerRestoration
 from consumers.reconcile.source import SourceReader
 from consumers.sink import Batch
 from deploy.local.endpoints import Endpoints
+from schemas.audit_chain import Actor, Deed
 from schemas.codec import TopicCodec
-from schemas.models import AuditEvent, JournalEntry, Mismatch, OrderEvent, OrderState
+from schemas.models import JournalEntry, Mismatch, OrderEvent, OrderState
 from schemas.topics import POSTINGS
 from tests.conftest import DatabaseFactory
 from tests.integration.reconcile_watch import Watch, traded_world
@@ -29,7 +30,7 @@ from tests.integration.reconcile_world import NOW, World, clear_topics
 Named = tuple[str, str, str, str | None]
 """Order, system, kind and field."""
 _PARTS = ("sales_order", "sales_order_line", "shipment", "shipment_line", "invoice", "payment")
-_AUTHOR = Author("ada", "differences planted by a test")
+_AUTHOR = Author(Actor("ada"), "differences planted by a test")
 
 
 @pytest.fixture(scope="module", params=[24, pytest.param(1_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
@@ -211,7 +212,7 @@ def test_every_planted_difference_is_found_named_and_repaired(planted_world: tup
         causes = {(one.system, one.cause) for one in watch.open().values()}
         assert causes == {("erp", "manual_change"), ("ledger", "manual_change"), ("state", "lost_event")}
 
-        audited: list[AuditEvent] = []
+        audited: list[Deed] = []
         steps = planned(watch.open().values(), [SourceReader(source) for source in world.settings.sources])
         assert len(steps) == count
         outcomes = perform(steps, _AUTHOR, _workshop(world, audited))
@@ -236,7 +237,7 @@ def test_a_sink_is_not_restored_from_a_state_that_lacks_a_change(planted_world: 
     whole, *_ = planned([_mismatch(state, "state", None, "reread")], readers)
     assert whole.sources == ("crm", "inventory", "finance")
     refused, *_ = planned([_mismatch(state, "state", None, "mend")], readers)
-    audited: list[AuditEvent] = []
+    audited: list[Deed] = []
     (outcome,) = perform([refused], _AUTHOR, _workshop(world, audited))
     assert (outcome.is_done, audited) == (False, [])
 
@@ -254,7 +255,7 @@ def _mismatch(state: OrderState, system: str, path: str | None, remedy: str) -> 
     )
 
 
-def _workshop(world: World, audited: list[AuditEvent]) -> Workshop:
+def _workshop(world: World, audited: list[Deed]) -> Workshop:
     settings = world.settings
     return Workshop(
         reread=lambda system, order_ids: _read_again(world, system, order_ids),

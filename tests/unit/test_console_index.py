@@ -17,8 +17,8 @@ from deploy.console.index.store import IndexStore
 from deploy.console.index.terms import folded, order_terms, question_words
 from deploy.console.index.writing import Batch, write
 from schemas.attributes import OrderId
+from schemas.audit_chain import Deed, begin_chain, next_event
 from schemas.models import (
-    AuditEvent,
     AwaitedRecord,
     Mismatch,
     OrderState,
@@ -142,9 +142,8 @@ def test_dead_letters_know_whether_somebody_put_them_back(store: IndexStore) -> 
     assert (listed.partition, listed.offset, listed.is_done, questions.open_letters()) == (2, 9, False, 1)
     assert questions.refused_by_rule() == [("order.tax_total", 1)]
     assert questions.letters("order.tax") == []
-    seen = AuditEvent(
-        audit_id="a1", actor="ada", action="DeadLetterViewed", subject="x", reference="r1", occurred_at=COMMITTED_AT
-    )
+    viewed = Deed("ada", "DeadLetterViewed", "x", "r1", audit_id="a1")
+    seen, _ = next_event(begin_chain("console"), viewed, COMMITTED_AT)
     write(store, Batch(deeds=[seen]), {})
     assert questions.open_letters() == 1
     write(store, Batch(deeds=[seen.model_copy(update={"audit_id": "a2", "action": "DeadLetterReplayed"})]), {})

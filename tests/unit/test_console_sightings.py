@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.console.auditing import AuditLog, Deed
 from deploy.console.sightings import EVERY_SECONDS, Sightings
+from producers.auditing import AuditWriter
+from schemas.audit_chain import Deed
 from schemas.errors import Transient
 
 
-class KeptAudit(AuditLog):
+class KeptAudit(AuditWriter):
     """In memory; `is_away` while no broker answers."""
 
     def __init__(self) -> None:

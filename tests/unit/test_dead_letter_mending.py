@@ -9,6 +9,7 @@ import pytest
 
 from deploy.mending import MendedEvent, check_replayable, mended, readable, unchanged, with_values
 from deploy.replaying import REPLAY_OF, Replay
+from schemas.audit_chain import Actor
 from schemas.errors import ConfigurationError
 from schemas.models import MessageHeader, OrderCaptured, Rejection
 from schemas.topics import ORDERS_CAPTURED
@@ -120,14 +121,14 @@ def test_what_was_never_an_event_is_not_replayed_as_it_is(changes: dict[str, obj
 def test_replay_has_one_id_for_the_same_bytes_and_says_whose_it_is() -> None:
     letter = refused(headers=[MessageHeader(key="trace", value=b"1"), MessageHeader(key=REPLAY_OF, value=b"older")])
     event = unchanged(letter)
-    replay = Replay(letter, event, "ann", "typing error")
-    assert replay.replay_id == Replay(letter, event, "bob", "again").replay_id
-    assert replay.replay_id != Replay(letter, MendedEvent(event.key, b"other", ["x"]), "ann", "").replay_id
+    replay = Replay(letter, event, Actor("ann"), "typing error")
+    assert replay.replay_id == Replay(letter, event, Actor("bob"), "again").replay_id
+    assert replay.replay_id != Replay(letter, MendedEvent(event.key, b"other", ["x"]), Actor("ann"), "").replay_id
     assert replay.headers() == [
         ("trace", b"1"),
         (REPLAY_OF, letter.rejection_id.encode()),
         ("ordersync-replayed-by", b"ann"),
         ("ordersync-replay-reason", b"typing error"),
     ]
-    audit = replay.audit()
+    audit = replay.deed()
     assert (audit.action, audit.reference, audit.reason) == ("DeadLetterReplayed", letter.rejection_id, "typing error")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deploy.commands.options import Cluster
-from deploy.console.auditing import AuditLog
 from deploy.console.flow.sampling import FlowSampler
 from deploy.console.index.following import IndexFeed
 from deploy.console.index.questions import Questions
@@ -17,6 +16,7 @@ from deploy.console.reviews import ReviewDesk
 from deploy.console.settings import ConsoleSettings
 from deploy.console.sightings import Sightings
 from deploy.console.weeks import WeeksDesk
+from producers.auditing import AuditWriter
 from streams.rules.ruleset import RuleSet
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Service:
     users: Users
     sessions: Sessions
     throttle: SignInThrottle
-    audit: AuditLog
+    audit: AuditWriter
     questions: Questions
     feed: IndexFeed
     flow: FlowSampler

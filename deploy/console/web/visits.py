@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 from fastapi import Request
 from starlette.responses import Response
 
-from deploy.console.auditing import Deed
 from deploy.console.people.roles import Right
 from deploy.console.people.sessions import Session
 from deploy.console.people.users import User
 from deploy.console.web.service import Service
+from schemas.audit_chain import Actor, Deed, Identity
 from schemas.errors import ConfigurationError
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -56,9 +56,15 @@ class Visit:
         """Whether the person's role has the right."""
         return self.user.may(right)
 
+    @property
+    def actor(self) -> Actor:
+        """The person, who signed in."""
+        return Actor(self.user.name, Identity.SIGN_IN)
+
     def deed(self, action: str, subject: str, *, reference: str | None = None, reason: str | None = None) -> Deed:
         """What this person does."""
-        return Deed(self.user.name, action, subject, reference, reason)
+        actor = self.actor
+        return Deed(actor.name, action, subject, reference, reason, identified_by=actor.identified_by)
 
 
 def service_of(request: Request) -> Service:

@@ -50,7 +50,7 @@ def check(request: Request, visit: Repairing, form: Form) -> Response:
 @router.post("/mismatches/repair")
 def repair(request: Request, visit: Repairing, form: Form) -> Response:
     """Repair the chosen orders; what is done is audited before it is done."""
-    author = Author(visit.user.name, reason_in(form))
+    author = Author(visit.actor, reason_in(form))
     return _told(request, visit, _repaired(visit, form, author), is_dry_run=False)
 
 
@@ -75,15 +75,15 @@ def _repaired(visit: Visit, form: Mapping[str, list[str]], author: Author | None
 
 
 def _compared(settings: ConsoleSettings) -> ReconcileSettings | None:
-    """The systems, where the console knows all of them."""
+    """The systems, where the console knows all of them; ERP and ledger as who may repair them."""
     if not settings.sources or settings.erp is None or settings.ledger is None:
         return None
     return ReconcileSettings(
         kafka=settings.kafka,
         registry=settings.registry,
         sources=settings.sources,
-        erp=settings.erp,
-        ledger=settings.ledger,
+        erp=settings.repair_erp or settings.erp,
+        ledger=settings.repair_ledger or settings.ledger,
     )
 
 

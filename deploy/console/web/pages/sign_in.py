@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from deploy.console.auditing import Deed
 from deploy.console.people.passwords import NOBODYS, matches
 from deploy.console.people.users import User
 from deploy.console.web.rendering import pages_of
@@ -26,6 +25,7 @@ from deploy.console.web.visits import (
     session_of,
     wanting,
 )
+from schemas.audit_chain import Deed, Identity
 
 router = APIRouter()
 _HASHING: Final = threading.BoundedSemaphore(2)
@@ -62,7 +62,7 @@ async def sign_in(request: Request) -> Response:
     before = session_of(request)
     if before is not None:
         service.sessions.end(before)
-    service.audit.note(Deed(user.name, "SignedIn", user.name, reference=address))
+    service.audit.note(Deed(user.name, "SignedIn", user.name, reference=address, identified_by=Identity.SIGN_IN))
     response = RedirectResponse("/account" if user.must_change else local_page(back_to), 303)
     send_cookie(response, service, service.sessions.new(user))
     return response
