@@ -34,10 +34,6 @@ LAG = "lag"
 
 FIGURES = "figures"
 
-_QUEUES = "needs a database of its own for the vendors' queues; who has such vendors adds both: vendors.md"
-NOT_DEPLOYED = {"deliveries": _QUEUES, "webhooks": _QUEUES, "vendor-files": _QUEUES}
-"""Kinds of workers that neither the compose file nor the manifests start by themselves, with the reason."""
-
 
 def worker_kinds() -> dict[str, WorkerKind]:
     """By name: what captures, the streams, one for each sink of the registry, and what backs up and watches."""

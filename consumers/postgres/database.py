@@ -35,12 +35,23 @@ _MIGRATION_LOCK = 0x6F726465
 
 
 class Database:
-    """A sink's database. `on_connect` sets up each new session (temporary tables, role)."""
+    """A sink's database. `on_connect` sets up each new session (temporary tables, role).
 
-    def __init__(self, settings: DatabaseSettings, application: str, on_connect: Callable[[Rows], None]) -> None:
+    Sessions mark their changes as replicated, unless `is_sink` says that nothing of theirs could be captured.
+    """
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        application: str,
+        on_connect: Callable[[Rows], None],
+        *,
+        is_sink: bool = True,
+    ) -> None:
         self.place = f"{settings.dbname} at {settings.host}:{settings.port}"
         self._conninfo = settings.conninfo(application_name=application, **_CONNECTION)
         self._on_connect = on_connect
+        self._is_sink = is_sink
         self._session: Session | None = None
 
     @contextmanager
@@ -111,7 +122,7 @@ class Database:
         # Plans made while the tables were empty must not be kept, so nothing is prepared.
         session = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
         try:
-            origin = claim_origin(session)
+            origin = claim_origin(session) if self._is_sink else None
             with session.cursor() as cursor:
                 self._on_connect(cursor)
         except BaseException:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 from psycopg import sql
 
 from consumers.postgres.database import Database, Rows
 from consumers.reconcile.rows import Row
 from schemas.attributes import Instant
-from schemas.errors import Transient
+from schemas.errors import ConfigurationError, Transient
 from schemas.settings import DatabaseSettings
 
 _APPLICATION: Final = "ordersync reconcile"
@@ -25,6 +25,20 @@ _CREATE = sql.SQL(
     "ALTER TABLE {table} ENABLE ALWAYS TRIGGER reconciliation_note, "
     "ENABLE ALWAYS TRIGGER reconciliation_note_truncation"
 )
+_STANDING = (
+    "SELECT name, found.oid IS NOT NULL, coalesce(pg_has_role(found.relowner, 'USAGE'), false), "
+    "coalesce(has_table_privilege(found.oid, 'SELECT'), false), "
+    "(SELECT count(*) FROM pg_trigger WHERE tgrelid = found.oid AND starts_with(tgname::text, 'reconciliation_note')) "
+    "FROM unnest(%s::text[]) WITH ORDINALITY AS wanted (name, place) "
+    "LEFT JOIN pg_class AS found ON found.oid = to_regclass(name) ORDER BY place"
+)
+_RIGHTS = (
+    "SELECT has_schema_privilege(relnamespace, 'USAGE'), has_table_privilege(pg_class.oid, 'SELECT'), "
+    "has_table_privilege(pg_class.oid, 'DELETE') FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+    "WHERE nspname = 'reconciliation' AND relname = 'note'"
+)
+_TRIGGERS: Final = 2
+_COMMAND: Final = "`ordersync security databases`, with ORDERSYNC_DATABASE__... of the server's owner"
 _GUARDS = (
     "SELECT tgrelid, tgname, xmin::text, tgenabled::text, tgparentid = 0 FROM pg_trigger "
     "WHERE starts_with(tgname::text, 'reconciliation_note')"
@@ -73,6 +87,16 @@ class Notes:
         return self.is_trusted and all(note.order_id is not None for note in self.notes)
 
 
+class _Standing(NamedTuple):
+    """What the role finds of a table of the sink."""
+
+    table: str
+    is_there: bool
+    is_own: bool
+    may_read: bool
+    triggers: int
+
+
 class NoteBook:
     """The notes of one database; `writer` is the application name of its sink, whose changes are not noted.
 
@@ -80,7 +104,7 @@ class NoteBook:
     """
 
     def __init__(self, settings: DatabaseSettings, writer: str, tables: Sequence[str]) -> None:
-        self._database = Database(settings, _APPLICATION, lambda _: None)
+        self._database = Database(settings, _APPLICATION, lambda _: None, is_sink=False)
         self._writer = writer
         self._tables = tables
         self._guards: dict[tuple[int, str], tuple[str, str]] | None = None
@@ -90,26 +114,44 @@ class NoteBook:
         self._database.close()
 
     def prepare(self) -> None:
-        """Create the triggers that are missing.
+        """Have changes noted: who owns the tables lays out what is missing, any other finds that their owner did.
 
         Raises:
-            ConfigurationError: the role may not.
+            ConfigurationError: the role does not own the tables, and it is not laid out or the role may not use it.
             Transient: the sink has not made its tables yet, or the database is away.
         """
         with self._database.transaction("preparing the notes of changes") as cursor:
-            missing = cursor.execute(
-                "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL",
-                ([*self._tables, "sink_position"],),
-            ).fetchall()
-        if missing:
+            standing = [_Standing(*row) for row in cursor.execute(_STANDING, ([*self._tables, "sink_position"],))]
+            rights = cursor.execute(_RIGHTS).fetchone()
+        if missing := [one.table for one in standing if not one.is_there]:
             raise Transient(
-                f"{self._database.place} has no table {missing[0][0]} yet; its sink makes it when it starts",
+                f"{self._database.place} has no table {missing[0]} yet; its sink makes it when it starts",
                 retry_after_seconds=1,
             )
+        if not all(one.is_own for one in standing):
+            self._require(standing, rights)
+            return
         self._database.migrate(files("consumers.reconcile") / "notes.sql")
         with self._database.transaction("preparing the notes of changes") as cursor:
             for table in self._tables:
                 self._guard(cursor, table)
+
+    def _require(self, standing: Sequence[_Standing], rights: Row | None) -> None:
+        """Refuse to begin where changes are not noted, or what is compared may not be read."""
+        place = self._database.place
+        unguarded = [one.table for one in standing if one.triggers < _TRIGGERS and one.table in self._tables]
+        if rights is None or unguarded:
+            lacking = ["the table reconciliation.note"] if rights is None else []
+            lacking += [f"triggers on {', '.join(unguarded)}"] if unguarded else []
+            raise ConfigurationError(
+                f"{place} lacks {' and '.join(lacking)}, by which changes are noted, and this role does not own the "
+                f"tables: let their owner lay it out by {_COMMAND}"
+            )
+        denied = [f"SELECT on {one.table}" for one in standing if not one.may_read]
+        wanted = ("USAGE on schema reconciliation", "SELECT on reconciliation.note", "DELETE on reconciliation.note")
+        denied += [right for right, is_held in zip(wanted, rights, strict=True) if not is_held]
+        if denied:
+            raise ConfigurationError(f"in {place} this role lacks {', '.join(denied)}: give it by {_COMMAND}")
 
     def read(self) -> Notes:
         """All notes, oldest first, with those that were read before and not forgotten.
@@ -140,7 +182,7 @@ class NoteBook:
         """Whether each trigger is there, always on, and untouched since the last time; partitions may be new."""
         now = {(table, name): (version, enabled) for table, name, version, enabled, _ in guards}
         before, self._guards = self._guards, now
-        whole = sum(is_own for *_, is_own in guards) == 2 * len(self._tables)
+        whole = sum(is_own for *_, is_own in guards) == _TRIGGERS * len(self._tables)
         always = all(enabled == "A" for _, enabled in now.values())
         return whole and always and before is not None and before.items() <= now.items()
 

@@ -47,3 +47,7 @@ BEGIN
     INSERT INTO reconciliation.note (table_name, deed) VALUES (TG_TABLE_NAME, TG_OP);
     RETURN NULL;
 END $$;
+
+-- Whoever could hang them on a table of its own would have them work there with the owner's rights.
+REVOKE EXECUTE ON FUNCTION reconciliation.note_order(), reconciliation.note_line(), reconciliation.note_truncation()
+    FROM PUBLIC;

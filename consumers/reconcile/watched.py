@@ -16,7 +16,16 @@ from consumers.reconcile.sessions import Sessions
 from consumers.reconcile.settings import ContinuousSettings
 from consumers.reconcile.source import SourceReader
 from consumers.reconcile.watermarks import SinkPositions
+from schemas.settings import DatabaseSettings
 from schemas.topics import ORDER_EVENTS, POSTINGS
+
+
+def note_books(erp: DatabaseSettings, ledger: DatabaseSettings) -> dict[str, NoteBook]:
+    """The notes of changes by system; nothing is connected yet."""
+    return {
+        ERP: NoteBook(erp, "ordersync erp", [table.name for table in erp_tables()]),
+        LEDGER: NoteBook(ledger, "ordersync warehouse", [table.name for table in ledger_tables()]),
+    }
 
 
 class Watched:
@@ -32,10 +41,7 @@ class Watched:
         self.ledger = LedgerReader(settings.ledger, self.snapshots)
         self.erp_hashes = RowHashes(settings.erp, erp_tables(), self.snapshots)
         self.ledger_hashes = RowHashes(settings.ledger, ledger_tables(), self.snapshots)
-        self.notes = {
-            ERP: NoteBook(settings.erp, "ordersync erp", [table.name for table in erp_tables()]),
-            LEDGER: NoteBook(settings.ledger, "ordersync warehouse", [table.name for table in ledger_tables()]),
-        }
+        self.notes = note_books(settings.erp, settings.ledger)
         self.intake = Intake(self.sources, settings, self.snapshots)
         self.positions = {
             ERP: SinkPositions("erp", ORDER_EVENTS, settings.erp, settings.kafka, self.snapshots),

@@ -17,7 +17,7 @@ from deploy.security.files import SecurityFiles
 from deploy.security.matrix import cells
 from deploy.security.report import database_access, topic_access
 from deploy.security.users import set_passwords
-from schemas.database_roles import REGISTRY, ROLES
+from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, VENDORS
 from schemas.errors import ConfigurationError
 from schemas.grants import DEPLOYER, PRINCIPALS, declared_grants
 
@@ -155,6 +155,25 @@ def users(home: Path, directory: Path) -> None:
     files = SecurityFiles(directory.absolute())
     set_passwords(AdminClient(cluster_of(home).kafka.client_config()), files, list(PRINCIPALS))
     click.echo(f"{len(PRINCIPALS)} principals can log in with the passwords in {files.password_file('NAME').parent}")
+
+
+@command.command("databases")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
+def databases(directory: Path | None) -> None:
+    """Tables of the sinks, notes of changes and each role's rights, on a server of your own; again changes nothing.
+
+    The server is named by ORDERSYNC_DATABASE__..., as its owner; the databases erp, ledger and vendors are there. With
+    DIRECTORY the roles are made too, each with its password in a file there; files that are there are used.
+    """
+    # Only here: it leads to every sink.
+    from deploy.security.database_grants import login_roles
+    from deploy.security.preparation import PreparationSettings, prepare_sinks
+
+    settings = PreparationSettings.load()
+    if directory is not None:
+        login_roles(settings.database, SecurityFiles(directory.absolute()))
+    prepare_sinks(settings.reach)
+    click.echo(f"{ERP}, {LEDGER} and {VENDORS} are prepared for {len(ROLES)} roles")
 
 
 @command.command("token")

@@ -9,8 +9,10 @@ from consumers.reconcile.settings import ReconcileSettings
 from schemas.errors import ConfigurationError
 
 
-def systems_of(home: Path) -> ReconcileSettings:
+def systems_of(home: Path, role: str | None = None) -> ReconcileSettings:
     """ORDERSYNC_SOURCES, ORDERSYNC_ERP__... and ORDERSYNC_LEDGER__..., or the stack that runs in `home`.
+
+    Of that stack the databases are entered as `role`, or as their owner.
 
     Raises:
         ConfigurationError: neither is there, or a setting is wrong.
@@ -27,4 +29,4 @@ def systems_of(home: Path) -> ReconcileSettings:
             f"no stack runs in {home}: start one with `ordersync up`, or name the systems with ORDERSYNC_SOURCES, "
             "ORDERSYNC_ERP__DBNAME, ORDERSYNC_LEDGER__DBNAME and ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS"
         )
-    return reconcile_settings(endpoints)
+    return reconcile_settings(endpoints, role)

@@ -25,7 +25,7 @@ from deploy.security.files import SecurityFiles, write_private
 from deploy.security.preparation import prepare_databases
 from deploy.security.users import set_passwords
 from deploy.topics import TopicChange, TopicLayout, apply_grants, apply_topics
-from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, SOURCES
+from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, SOURCES, VENDORS
 from schemas.errors import ConfigurationError, Fatal, OrdersyncError
 from schemas.grants import ADMINISTRATOR, PRINCIPALS
 from schemas.registry import SchemaRegistry
@@ -59,7 +59,7 @@ def prepare_database_server(settings: ProvisioningSettings) -> None:
     with TemporaryDirectory() as directory:
         roles = [name for name in ROLES if (settings.passwords / name).exists()]
         login_roles(settings.database, _private_copies(settings, roles, Path(directory)))
-    databases = (*SOURCES, ERP, LEDGER, REGISTRY)
+    databases = (*SOURCES, ERP, LEDGER, VENDORS, REGISTRY)
     for dbname in databases:
         _create_database(settings.database, dbname)
         own_database(settings.database, dbname)

@@ -18,6 +18,8 @@ _LIBRARIES: Final = ("fastapi", "httptools", "itsdangerous", "jinja2", "uvicorn"
 _CLUSTER: Final = "ORDERSYNC_KAFKA__BOOTSTRAP_SERVERS"
 FIRST_USER: Final = "admin"
 PRINCIPAL: Final = "console"
+REPAIRER: Final = "operator"
+"""The role that restores an order in ERP or ledger for a person who may have that done."""
 
 
 def is_installed() -> bool:
@@ -63,9 +65,11 @@ def stack_environment(home: Path, endpoints: Endpoints) -> dict[str, str]:
             "ORDERSYNC_ARCHIVE__POLICY": str(backup.policy.absolute()),
             "ORDERSYNC_ARCHIVE__ROOT": str(backup.root.absolute()),
         }
-    compared = reconcile_settings(endpoints)
+    compared = reconcile_settings(endpoints, PRINCIPAL)
     sources = [{"mapping": one.mapping, "database": _revealed(one.database)} for one in compared.sources]
+    repaired = reconcile_settings(endpoints, REPAIRER)
     systems = {"SOURCES": sources, "ERP": _revealed(compared.erp), "LEDGER": _revealed(compared.ledger)}
+    systems |= {"REPAIR_ERP": _revealed(repaired.erp), "REPAIR_LEDGER": _revealed(repaired.ledger)}
     told = {f"ORDERSYNC_{name}": json.dumps(value) for name, value in systems.items()}
     return endpoints.environment(PRINCIPAL) | own | told
 

@@ -43,6 +43,12 @@ class ConsoleSettings(WorkerSettings):
     sources: list[SourceSettings] = Field([], description="Source databases; without them nothing is compared here")
     erp: DatabaseSettings | None = Field(None, description="The ERP's database, to show what it holds")
     ledger: DatabaseSettings | None = Field(None, description="The general ledger's database, to show what it holds")
+    repair_erp: DatabaseSettings | None = Field(
+        None, description="The ERP's database as a role that may repair orders; `ERP` unless given"
+    )
+    repair_ledger: DatabaseSettings | None = Field(
+        None, description="The ledger's database as a role that may repair journals; `LEDGER` unless given"
+    )
     archive: ArchiveSettings | None = Field(None, description="The archive, to show where it holds an order")
     documents_dir: Path | None = Field(
         None, description="Directory of a documents worker on the same machine, whose review queue is shown"

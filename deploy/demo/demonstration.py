@@ -22,6 +22,7 @@ from deploy.demo.result import Counts, DemonstrationResult, Latency, Timings
 from deploy.demo.watching import Watching
 from deploy.local.progress import ConsoleProgress
 from deploy.local.stack import SECURED
+from deploy.worker_kinds import RECONCILE
 from schemas.registry import SchemaRegistry
 
 
@@ -113,7 +114,7 @@ class Demonstration:
     def _reconcile(self, landscape: Landscape) -> Report:
         schemas = SchemaRegistry(landscape.endpoints.registry())
         try:
-            report = patiently(lambda: reconcile(reconcile_settings(landscape.endpoints), schemas))
+            report = patiently(lambda: reconcile(reconcile_settings(landscape.endpoints, RECONCILE), schemas))
             patiently(lambda: publish(report, landscape.endpoints.kafka(), schemas))
         finally:
             schemas.close()

@@ -26,6 +26,7 @@ from deploy.prometheus.scraping import write_scrape_files
 from deploy.security.preparation import prepare_databases
 from deploy.topics import TopicLayout, apply_grants, apply_topics
 from deploy.worker_kinds import FIGURES, LAG, RECONCILE
+from schemas.database_roles import VENDORS
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings
 
@@ -86,14 +87,16 @@ def worker_plan(
     return workers
 
 
-def reconcile_settings(endpoints: Endpoints) -> ReconcileSettings:
-    """The systems of this machine, for the reconciliation."""
+def reconcile_settings(endpoints: Endpoints, role: str | None = None) -> ReconcileSettings:
+    """The systems of this machine, for the reconciliation: their databases as `role`, or as their owner."""
     return ReconcileSettings(
         kafka=endpoints.kafka(),
         registry=endpoints.registry(),
-        sources=[SourceSettings(mapping=system.value, database=endpoints.database(system.value)) for system in System],
-        erp=endpoints.database(ERP),
-        ledger=endpoints.database(LEDGER),
+        sources=[
+            SourceSettings(mapping=system.value, database=endpoints.database(system.value, role)) for system in System
+        ],
+        erp=endpoints.database(ERP, role),
+        ledger=endpoints.database(LEDGER, role),
     )
 
 
@@ -178,7 +181,7 @@ class Landscape:
         self.stop()
 
     def _prepare(self, progress: StackProgress) -> None:
-        for dbname in (*(system.value for system in System), ERP, LEDGER):
+        for dbname in (*(system.value for system in System), ERP, LEDGER, VENDORS):
             self._supervisor.stack.create_database(dbname)
         create_tables(self.sources)
         if self.endpoints.security is not None:
@@ -211,7 +214,7 @@ def _database(endpoints: Endpoints, dbname: str, role: str) -> dict[str, str]:
 
 def _compared_systems(endpoints: Endpoints) -> dict[str, str]:
     """The systems that the reconciliation's worker watches, each as JSON."""
-    settings = reconcile_settings(endpoints)
+    settings = reconcile_settings(endpoints, RECONCILE)
     sources = [{"mapping": one.mapping, "database": _revealed(one.database)} for one in settings.sources]
     told = {"SOURCES": sources, "ERP": _revealed(settings.erp), "LEDGER": _revealed(settings.ledger)}
     return {f"ORDERSYNC_{name}": json.dumps(value) for name, value in told.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from deploy.kubernetes.workers import DATA, POSTGRES_SECRETS, SECRETS, DeployedWorker, Kept
+from deploy.kubernetes.workers import DATA, POSTGRES_SECRETS, REPAIR_SECRETS, REPAIRER, SECRETS, DeployedWorker, Kept
 
 Manifest = dict[str, Any]
 VERSION: Final = "0.1.0"
@@ -101,6 +101,9 @@ def _pod(worker: DeployedWorker) -> Manifest:
     if any(value.startswith(POSTGRES_SECRETS) for value in worker.settings.values()):
         mounts.append({"name": "postgres", "mountPath": POSTGRES_SECRETS, "readOnly": True})
         volumes.append(_password("postgres", f"{worker.principal}-postgres", _POSTGRES_CA))
+    if any(value.startswith(REPAIR_SECRETS) for value in worker.settings.values()):
+        mounts.append({"name": "repair", "mountPath": REPAIR_SECRETS, "readOnly": True})
+        volumes.append(_password("repair", f"{REPAIRER}-postgres", _POSTGRES_CA))
     for directory, secret in worker.mounts.items():
         mounts.append({"name": directory, "mountPath": f"{SECRETS}/{directory}", "readOnly": True})
         volumes.append({"name": directory, "secret": {"secretName": secret, "defaultMode": 0o440}})

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from schemas.database_roles import ERP, LEDGER, SOURCES
+from schemas.database_roles import ERP, LEDGER, SOURCES, VENDORS
 
 SECRETS = "/run/secrets/ordersync"
 DATA = "/var/lib/ordersync"
 POSTGRES = "ordersync-postgres-rw"
 POSTGRES_SECRETS = f"{SECRETS}/postgres"
+REPAIR_SECRETS = f"{SECRETS}/repair"
+REPAIRER = "operator"
+"""The role by which the console restores an order for a person who may have that done."""
 
 
 class Kept(Enum):
@@ -66,15 +69,22 @@ def _source(system: str) -> str:
     return f"{SECRETS}/source-{system}"
 
 
-def _compared() -> str:
+def _compared(role: str) -> str:
     sources = []
     for system in SOURCES:
-        told = _database("", f"{system}-database", system, "reconcile", _source(system))
+        told = _database("", f"{system}-database", system, role, _source(system))
         database = {name.removeprefix("__").lower(): value for name, value in told.items()}
         sources.append({"mapping": system, "database": database})
     return json.dumps(sources)
 
 
+def _sinks(role: str, secrets: str, prefix: str = "") -> dict[str, str]:
+    erp = _database(f"{prefix}ERP", POSTGRES, ERP, role, secrets)
+    return erp | _database(f"{prefix}LEDGER", POSTGRES, LEDGER, role, secrets)
+
+
+_PROFILES = {"VENDORS": f"{SECRETS}/vendors/vendors.toml"}
+_PROFILES_SECRET = {"vendors": "vendor-profiles"}
 _BACKUP = {"POLICY": f"{SECRETS}/backup/policy.toml", "ROOT": f"{SECRETS}/backup/root.json"}
 
 WORKERS = (
@@ -96,6 +106,33 @@ WORKERS = (
     DeployedWorker("warehouse", "warehouse", _own(LEDGER, "warehouse"), replicas=2, reaches_database=True),
     DeployedWorker("backup", "backup", replicas=2),
     DeployedWorker("vendors", "vendors", replicas=2),
+    DeployedWorker(
+        "deliveries",
+        "deliveries",
+        _own(VENDORS, "deliveries") | _PROFILES,
+        replicas=2,
+        memory="256Mi",
+        mounts=_PROFILES_SECRET,
+        reaches_database=True,
+    ),
+    DeployedWorker(
+        "webhooks",
+        "webhooks",
+        _own(VENDORS, "webhooks") | _PROFILES,
+        replicas=2,
+        memory="256Mi",
+        mounts=_PROFILES_SECRET,
+        reaches_database=True,
+    ),
+    DeployedWorker(
+        "vendor-files",
+        "vendor-files",
+        _own(VENDORS, "vendor-files") | _PROFILES,
+        kept=Kept.NEEDED,
+        memory="256Mi",
+        mounts=_PROFILES_SECRET,
+        reaches_database=True,
+    ),
     DeployedWorker(
         "archive",
         "archive",
@@ -135,9 +172,7 @@ WORKERS = (
     DeployedWorker(
         "reconcile",
         "reconcile",
-        {"SOURCES": _compared()}
-        | _database("ERP", POSTGRES, ERP, "reconcile", POSTGRES_SECRETS)
-        | _database("LEDGER", POSTGRES, LEDGER, "reconcile", POSTGRES_SECRETS),
+        {"SOURCES": _compared("reconcile")} | _sinks("reconcile", POSTGRES_SECRETS),
         kept=Kept.REBUILT,
         mounts={f"source-{system}": f"reconcile-{system}-database" for system in SOURCES},
         reaches_database=True,
@@ -154,10 +189,14 @@ WORKERS = (
             "USERS": f"{DATA}/users.json",
             "TLS_CERTIFICATE": f"{SECRETS}/tls/tls.crt",
             "TLS_KEY": f"{SECRETS}/tls/tls.key",
-        },
+            "SOURCES": _compared("console"),
+        }
+        | _sinks("console", POSTGRES_SECRETS)
+        | _sinks(REPAIRER, REPAIR_SECRETS, "REPAIR_"),
         kept=Kept.NEEDED,
-        mounts={"tls": "console-tls"},
+        mounts={"tls": "console-tls"} | {f"source-{system}": f"console-{system}-database" for system in SOURCES},
         port=8443,
+        reaches_database=True,
     ),
 )
 """Every worker of an installation; those that serve no purpose there are set to no replicas by an overlay."""

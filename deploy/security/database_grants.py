@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection, sql
 
 from deploy.security.files import SecurityFiles
-from schemas.database_roles import ROLES, DatabaseRole
+from schemas.database_roles import LEDGER, NOTE_TAKER, ROLES, DatabaseRole
 from schemas.errors import Fatal
 from schemas.settings import DatabaseSettings
 
@@ -34,6 +34,17 @@ _ORIGINS = (
     "pg_replication_origin_create(text)",
     "pg_replication_origin_session_setup(text)",
 )
+_HAS_NOTES = (
+    "SELECT FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace('reconciliation') AND relname = 'note'"
+)
+_NOTE_FUNCTIONS = ("note_order()", "note_line()", "note_truncation()")
+_RESTORING = (
+    "GRANT INSERT, DELETE ON journal_entry, journal_line TO {}",
+    "GRANT EXECUTE ON FUNCTION open_period(text), open_day(date) TO {}",
+    # Past the triggers that keep the journal append-only; those of the reconciliation note it all the same.
+    "GRANT SET ON PARAMETER session_replication_role TO {}",
+)
+_HAS_JOURNAL = "SELECT to_regclass('journal_entry') IS NOT NULL"
 
 
 def login_roles(server: DatabaseSettings, files: SecurityFiles) -> None:
@@ -43,8 +54,7 @@ def login_roles(server: DatabaseSettings, files: SecurityFiles) -> None:
     """
     with _session(server, "making the roles") as session:
         for group in {group for role in ROLES.values() for _, group in role.member_of}:
-            if session.execute(_ROLE_EXISTS, (group,)).fetchone() is None:
-                session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(group)))
+            _ensure_group(session, group)
         for role in ROLES.values():
             name = sql.Identifier(role.name)
             if session.execute(_ROLE_EXISTS, (role.name,)).fetchone() is None:
@@ -57,6 +67,12 @@ def login_roles(server: DatabaseSettings, files: SecurityFiles) -> None:
                     name, replication, sql.Literal(verifier)
                 )
             )
+
+
+def _ensure_group(session: Session, name: str) -> None:
+    """A role that nobody logs in as."""
+    if session.execute(_ROLE_EXISTS, (name,)).fetchone() is None:
+        session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
 
 
 def own_database(server: DatabaseSettings, dbname: str) -> None:
@@ -86,6 +102,26 @@ def grant_tables(reach: Reach, dbname: str) -> None:
         for role in ROLES.values():
             if dbname in role.databases:
                 _grant(session, dbname, role)
+        if session.execute(_HAS_NOTES).fetchone() is not None:
+            _grant_notes(session, dbname)
+
+
+def _grant_notes(session: Session, dbname: str) -> None:
+    """Notes are written by a role that can do nothing else, and read by those who may."""
+    _ensure_group(session, NOTE_TAKER)
+    taker = sql.Identifier(NOTE_TAKER)
+    session.execute(sql.SQL("GRANT USAGE ON SCHEMA reconciliation, public TO {}").format(taker))
+    session.execute(sql.SQL("GRANT INSERT ON reconciliation.note TO {}").format(taker))
+    if dbname == LEDGER:
+        session.execute(sql.SQL("GRANT SELECT ON journal_entry TO {}").format(taker))
+    for function in _NOTE_FUNCTIONS:
+        # They run with their owner's rights: as the owner of the server they would lend these to the tables' owner.
+        session.execute(sql.SQL("ALTER FUNCTION reconciliation.{} OWNER TO {}").format(sql.SQL(function), taker))
+    for role in ROLES.values():
+        if dbname in role.notes:
+            name = sql.Identifier(role.name)
+            session.execute(sql.SQL("GRANT USAGE ON SCHEMA reconciliation TO {}").format(name))
+            session.execute(sql.SQL("GRANT SELECT, DELETE ON reconciliation.note TO {}").format(name))
 
 
 def _grant(session: Session, dbname: str, role: DatabaseRole) -> None:
@@ -95,21 +131,30 @@ def _grant(session: Session, dbname: str, role: DatabaseRole) -> None:
         session.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(name))
         # Those that were made before the server was secured.
         session.execute(sql.SQL(_OWN_TABLES).format(role=name, literal=sql.Literal(role.name)))
-    if dbname in role.selects:
-        session.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(name))
-        for owner in [*(one.name for one in ROLES.values() if dbname in one.owns), session.info.user]:
-            session.execute(
-                sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT SELECT ON TABLES TO {}").format(
-                    sql.Identifier(owner), name
-                )
-            )
+    for databases, rights in ((role.selects, "SELECT"), (role.changes, "SELECT, INSERT, UPDATE, DELETE")):
+        if dbname in databases:
+            _grant_all_tables(session, dbname, name, sql.SQL(rights))
+    if dbname in role.restores and session.execute(_HAS_JOURNAL).fetchone() == (True,):
+        for statement in _RESTORING:
+            session.execute(sql.SQL(statement).format(name))
     for database, granted in role.member_of:
         if database == dbname:
             session.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(granted), name))
-    if role.owns or role.member_of:
+    if role.owns or role.member_of or role.changes:
         session.execute(sql.SQL("GRANT SELECT ON pg_catalog.pg_replication_origin TO {}").format(name))
         for function in _ORIGINS:
             session.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), name))
+
+
+def _grant_all_tables(session: Session, dbname: str, name: sql.Identifier, rights: sql.SQL) -> None:
+    """Those that there are, and those that their owners will make."""
+    session.execute(sql.SQL("GRANT {} ON ALL TABLES IN SCHEMA public TO {}").format(rights, name))
+    for owner in [*(one.name for one in ROLES.values() if dbname in one.owns), session.info.user]:
+        session.execute(
+            sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT {} ON TABLES TO {}").format(
+                sql.Identifier(owner), rights, name
+            )
+        )
 
 
 @contextmanager

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, SOURCES, DatabaseRole
+from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, SOURCES, VENDORS, DatabaseRole
 from schemas.grants import PRINCIPALS, Operation, Principal, ResourceKind
 from schemas.topics import CATALOGUE
 
-DATABASES = (*SOURCES, ERP, LEDGER, REGISTRY)
+DATABASES = (*SOURCES, ERP, LEDGER, VENDORS, REGISTRY)
 OF_AN_OWNER = frozenset({"read", "add", "change", "remove", "empty", "make tables"})
+OF_WHO_CHANGES = frozenset({"read", "add", "change", "remove"})
 OF_A_LEDGER_WRITER = frozenset({"read", "add"})
-IN_A_DATABASE = (*sorted(OF_AN_OWNER), "make roles", "run programs", "read the server's files")
+OF_WHO_RESTORES = frozenset({"read", "add", "remove", "pass the triggers"})
+OF_WHO_READS_NOTES = frozenset({"read notes", "remove notes"})
+IN_A_DATABASE = (
+    *sorted(OF_AN_OWNER | OF_WHO_RESTORES | OF_WHO_READS_NOTES),
+    "write notes",
+    "make roles",
+    "run programs",
+    "read the server's files",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +60,17 @@ def database_cells() -> Iterator[Cell]:
 
 def actions_in(role: DatabaseRole, dbname: str) -> frozenset[str]:
     """What a role may do with the tables of a database."""
-    if dbname in role.owns:
-        return OF_AN_OWNER
-    if any(one == dbname for one, _ in role.member_of):
-        return OF_A_LEDGER_WRITER
-    return frozenset({"read"}) if dbname in role.selects else frozenset()
+    held: list[tuple[bool, frozenset[str]]] = [
+        (dbname in role.owns, OF_AN_OWNER),
+        (dbname in role.changes, OF_WHO_CHANGES),
+        (dbname in role.selects, frozenset({"read"})),
+        (dbname in role.restores, OF_WHO_RESTORES),
+        (dbname in role.notes, OF_WHO_READS_NOTES),
+        (any(one == dbname for one, _ in role.member_of), OF_A_LEDGER_WRITER),
+        # A setting of the server, wherever the role is.
+        (bool(role.restores) and dbname in role.databases, frozenset({"pass the triggers"})),
+    ]
+    return frozenset[str]().union(*(actions for is_held, actions in held if is_held))
 
 
 def cells() -> list[Cell]:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from pydantic import Field
+
+from consumers.erp.settings import ErpSettings
+from consumers.erp.sink import ErpSink
+from consumers.reconcile.watched import note_books
+from consumers.vendors.deliveries.book import DeliveryBook
 from consumers.warehouse.settings import WarehouseSettings
 from consumers.warehouse.sink import WarehouseSink
 from deploy.security.database_grants import Reach, grant_tables
@@ -12,13 +18,23 @@ from producers.cdc.postgres.mapping_check import mapped_tables
 from producers.cdc.postgres.publication import ensure_publication
 from producers.cdc.postgres.session import connect
 from producers.cdc.settings import CaptureSettings
-from schemas.database_roles import ERP, LEDGER, SOURCES
+from schemas.database_roles import ERP, LEDGER, SOURCES, VENDORS
 from schemas.registry import InMemorySchemas
-from schemas.settings import DatabaseSettings
+from schemas.settings import DatabaseSettings, WorkerSettings
+
+
+class PreparationSettings(WorkerSettings):
+    """Environment `ORDERSYNC_…` of who prepares a server's databases."""
+
+    database: DatabaseSettings = Field(description="Any database of the server, as its owner")
+
+    def reach(self, dbname: str) -> DatabaseSettings:
+        """Another database of the server."""
+        return self.database.model_copy(update={"dbname": dbname})
 
 
 def prepare_databases(reach: Reach) -> None:
-    """Publications of the sources, the ledger's tables, and each role's rights; again changes nothing.
+    """Publications of the sources, the tables of ERP, ledger and queues, and each role's rights; again changes nothing.
 
     Called by the launcher of a secured stack once the sources' tables are there, before the workers start. `reach`
     gives a database as its owner.
@@ -30,8 +46,30 @@ def prepare_databases(reach: Reach) -> None:
     """
     for system in SOURCES:
         _publish(CaptureSettings(mapping=system, database=reach(system)))
-    _make_ledger(reach(LEDGER))
-    for dbname in (*SOURCES, ERP, LEDGER):
+        grant_tables(reach, system)
+    prepare_sinks(reach)
+
+
+def prepare_sinks(reach: Reach) -> None:
+    """Tables of ERP, ledger and vendors' queues, notes of changes in the first two, and each role's rights there.
+
+    Called for servers of one's own by `ordersync security databases` and by the job `prepare`; the roles are there.
+
+    Raises:
+        Transient: the server is away.
+        Fatal: a right cannot be given.
+    """
+    schemas = InMemorySchemas()
+    with closing(WarehouseSink(WarehouseSettings(database=reach(LEDGER)), schemas)) as ledger:
+        ledger.prepare()
+    with closing(ErpSink(ErpSettings(database=reach(ERP)), schemas)) as erp:
+        erp.prepare()
+    with closing(DeliveryBook(reach(VENDORS), "preparation", "")) as queues:
+        queues.prepare()
+    for book in note_books(reach(ERP), reach(LEDGER)).values():
+        with closing(book):
+            book.prepare()
+    for dbname in (ERP, LEDGER, VENDORS):
         grant_tables(reach, dbname)
 
 
@@ -43,12 +81,3 @@ def _publish(settings: CaptureSettings) -> None:
         live = read_tables(session)
         tables = [live[name] for name in mapped if name in live]
         ensure_publication(session, settings.publication_of(mapping.system), tables, mapped)
-
-
-def _make_ledger(database: DatabaseSettings) -> None:
-    """Tables, views, chart of accounts and the role that may only append."""
-    sink = WarehouseSink(WarehouseSettings(database=database), InMemorySchemas())
-    try:
-        sink.prepare()
-    finally:
-        sink.close()

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from consumers.erp.settings import ErpSettings
-from consumers.erp.sink import ErpSink
 from deploy.demo.business import create_tables
 from deploy.demo.transactions import System
 from deploy.local.stack import EmbeddedStack
 from deploy.security.preparation import prepare_databases
 from deploy.topics import TopicLayout, apply_grants, apply_topics
-from schemas.database_roles import ERP, LEDGER, SOURCES
-from schemas.registry import InMemorySchemas, SchemaRegistry
+from schemas.database_roles import ERP, LEDGER, SOURCES, VENDORS
+from schemas.registry import SchemaRegistry
 from tests.conftest import stack_home
 
 
@@ -26,11 +24,8 @@ def secured_stack() -> Iterator[EmbeddedStack]:
         apply_topics(endpoints.kafka(), registry, TopicLayout(order_partitions=1))
         registry.close()
         apply_grants(endpoints.kafka())
-        for dbname in (*SOURCES, ERP, LEDGER):
+        for dbname in (*SOURCES, ERP, LEDGER, VENDORS):
             stack.create_database(dbname)
         create_tables({system: endpoints.database(system.value) for system in System})
         prepare_databases(endpoints.database)
-        sink = ErpSink(ErpSettings(database=endpoints.database(ERP, "erp")), InMemorySchemas())
-        sink.prepare()
-        sink.close()
         yield stack

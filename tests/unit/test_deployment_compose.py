@@ -14,11 +14,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from consumers.vendors.profiles import VendorProfiles
+from deploy import settings_reference
 from deploy.compose import provisioning
 from deploy.local.registry import writers
 from deploy.security.files import SecurityFiles, write_private
-from deploy.settings_reference import settings_classes
-from deploy.worker_kinds import NOT_DEPLOYED, kind_of, worker_kinds
+from deploy.worker_kinds import kind_of, worker_kinds
 from producers.api.clients import Clients
 from schemas.database_roles import ROLES
 from schemas.grants import ADMINISTRATOR, DEPLOYER, PRINCIPALS
@@ -30,7 +31,7 @@ FILE = yaml.safe_load((COMPOSE / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 WORKERS = {name: one for name, one in SERVICES.items() if (one.get("command") or [""])[0] == "worker"}
 PREPARING = ("databases", "cluster")
-SETTINGS = settings_classes()
+SETTINGS = settings_reference.settings_classes()
 
 
 def test_the_file_is_valid_by_the_compose_specification() -> None:
@@ -42,7 +43,7 @@ def test_the_file_is_valid_by_the_compose_specification() -> None:
 def test_every_kind_of_worker_is_there() -> None:
     core = {"capture", "streams", "erp", "warehouse", "backup"}
     assert {kind(name) for name in WORKERS if is_small(name)} == core
-    assert {kind(name) for name in WORKERS} == set(worker_kinds()) - set(NOT_DEPLOYED)
+    assert {kind(name) for name in WORKERS} == set(worker_kinds())
     assert {name for name, one in WORKERS.items() if "full" not in one["profiles"]} == set()
 
 
@@ -67,7 +68,8 @@ def test_a_worker_has_the_least_rights_and_its_own_password_only(name: str) -> N
     assert principal in PRINCIPALS
     assert name.startswith(principal)
     passwords = [one["source"] for one in SERVICES[name]["secrets"] if isinstance(one, dict)]
-    assert passwords == [principal]
+    # What the console repairs for a person it repairs as the operator.
+    assert passwords == [principal, *(["operator"] if name == "console" else [])]
     if "ORDERSYNC_DATABASE__USER" in environment:
         role = ROLES[environment["ORDERSYNC_DATABASE__USER"]]
         assert role.name == principal and environment["ORDERSYNC_DATABASE__DBNAME"] in role.databases
@@ -124,6 +126,10 @@ def test_three_brokers_keep_what_the_topics_promise() -> None:
     assert [int(SERVICES[name]["environment"]["NODE"]) for name in brokers] == [1, 2, 3]
     assert all(f"{name}:9093" in properties["controller.quorum.voters"] for name in brokers)
     assert properties["unclean.leader.election.enable"] == properties["allow.everyone.if.no.acl.found"] == "false"
+
+
+def test_the_vendors_file_is_one_that_its_workers_take() -> None:
+    assert VendorProfiles.load(COMPOSE / "vendors.toml").vendors == {}
 
 
 def test_what_is_mounted_is_declared_and_what_is_declared_is_mounted(secrets: Path) -> None:
@@ -205,14 +211,9 @@ def image_environment() -> dict[str, str]:
     return dict(re.findall(r"(ORDERSYNC_[A-Z_]+)=(\S+)", definition))
 
 
-def variables(model: type[BaseModel], prefix: str = "ORDERSYNC_") -> Iterator[str]:
+def variables(model: type[BaseModel]) -> Iterator[str]:
     """The environment variables of a settings class."""
-    for name, field in model.model_fields.items():
-        found = field.annotation
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            yield from variables(found, f"{prefix}{name.upper()}__")
-        else:
-            yield f"{prefix}{name.upper()}"
+    return (one.name for one in settings_reference.settings_of(model))
 
 
 def source(mount: Any, section: str) -> str | None:

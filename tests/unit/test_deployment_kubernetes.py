@@ -17,12 +17,12 @@ import pytest
 import yaml
 
 from deploy.kubernetes.generation import BASE, written
-from deploy.kubernetes.preparation import PreparationSettings
-from deploy.kubernetes.workers import WORKERS
+from deploy.kubernetes.workers import POSTGRES, REPAIRER, WORKERS
 from deploy.local.registry import writers
 from deploy.security.files import SecurityFiles, write_private
-from deploy.worker_kinds import NOT_DEPLOYED, kind_of, worker_kinds
-from schemas.database_roles import ROLES
+from deploy.security.preparation import PreparationSettings
+from deploy.worker_kinds import kind_of, worker_kinds
+from schemas.database_roles import REGISTRY, ROLES
 from schemas.grants import DEPLOYER, PRINCIPALS
 from schemas.settings import WorkerSettings
 from schemas.topics import CATALOGUE
@@ -101,7 +101,7 @@ def test_what_is_written_from_the_tables_is_as_they_say() -> None:
 
 
 def test_every_kind_of_worker_is_there() -> None:
-    assert {kind_of(worker.name).name for worker in WORKERS} == set(worker_kinds()) - set(NOT_DEPLOYED)
+    assert {kind_of(worker.name).name for worker in WORKERS} == set(worker_kinds())
 
 
 def test_every_manifest_is_valid_by_its_published_schema() -> None:
@@ -169,7 +169,7 @@ def test_every_setting_is_one_of_the_process_and_has_a_good_value(monkeypatch: p
 def settings_of(container: dict[str, Any]) -> type[WorkerSettings]:
     """The settings class of a container's process."""
     match container:
-        case {"command": [*_, "deploy.kubernetes.preparation"]}:
+        case {"args": ["security", "databases"]}:
             return PreparationSettings
         case {"args": ["worker", name]}:
             return SETTINGS[kind_of(name).name]
@@ -180,7 +180,9 @@ def test_no_secret_is_in_a_variable_and_each_worker_has_its_own() -> None:
     for worker in WORKERS:
         assert worker.principal in PRINCIPALS
         users = {value for name, value in worker.settings.items() if name.endswith("__USER")}
-        assert users <= {worker.principal} and users <= set(ROLES)
+        # The console reads as itself; what it repairs for a person it repairs as the operator.
+        assert users - ({REPAIRER} if worker.name == "console" else set()) <= {worker.principal}
+        assert users <= set(ROLES)
     for name, pod in pods("small"):
         for container in pod["containers"]:
             assert not [one for one in container["env"] if "secretKeyRef" in one.get("valueFrom", {})], name
@@ -213,6 +215,20 @@ def test_secrets_that_people_must_make_are_in_the_guide() -> None:
     wanted |= {role["passwordSecret"]["name"] for role in roles if "passwordSecret" in role}
     guide = GUIDE.read_text()
     assert [name for name in sorted(wanted - given) if f"`{name}`" not in guide] == []
+
+
+def test_the_database_server_has_each_role_and_database_that_a_worker_asks_for() -> None:
+    managed = {one["name"] for one in named("small", "Cluster")["ordersync-postgres"]["spec"]["managed"]["roles"]}
+    held = {one["spec"]["name"]: one["spec"]["owner"] for one in named("small", "Database").values()}
+    for worker in WORKERS:
+        for start in [name.removesuffix("HOST") for name, value in worker.settings.items() if value == POSTGRES]:
+            role, dbname = worker.settings[f"{start}USER"], worker.settings[f"{start}DBNAME"]
+            assert role in managed and dbname in ROLES[role].databases, worker.name
+            assert dbname in held, worker.name
+            assert f"{role}-postgres" in GUIDE.read_text()
+    owners = {dbname: role.name for role in ROLES.values() for dbname in role.owns}
+    assert held.items() <= ({"ledger": "postgres"} | owners).items()
+    assert owners.keys() - held.keys() == {REGISTRY}, "which the server is made with"
 
 
 @pytest.mark.parametrize("size", SIZES)

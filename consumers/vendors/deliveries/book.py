@@ -145,8 +145,9 @@ class DeliveryBook:
         self.database = Database(settings, f"ordersync {channel}", lambda _: None)
 
     def prepare(self) -> None:
-        """Create the queues where they are missing."""
-        self.database.migrate(files("consumers.vendors.deliveries") / "tables.sql")
+        """Create the queues where they are missing, or see that their owner did it where this role may not."""
+        if self.database.may_define("delivery"):
+            self.database.migrate(files("consumers.vendors.deliveries") / "tables.sql")
 
     def own(self, names: Iterable[str], seconds: float) -> dict[str, bool]:
         """Take or keep those that no other worker has; gives them, and whether they are open."""
