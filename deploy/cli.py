@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "review": "Orders of documents that wait for a person: show, accept, reject.",
     "ledger": "Explain journal entries; balances, periods, planning figures.",
     "rules": "List and explain the rules, and try changes of them against history.",
+    "audit": "Who did what: list it, and verify that nobody changed it.",
     "backup": "Policy and keys of the backup; list, verify, compare and restore it.",
     "vendors": "How each vendor is told, what is open for it, and delivering again.",
     "security": "Show and check who may do what; change passwords and certificates.",

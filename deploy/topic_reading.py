@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -55,6 +55,43 @@ def _codec(cluster: Cluster, topic: str, model: type[M]) -> Iterator[TopicCodec[
 
 def _records(cluster: Cluster, topic: str) -> Iterator[tuple[str, bytes]]:
     """Key and value of every record; a tombstone has an empty value."""
+    return ((record.key, record.value or b"") for record in read_raw(cluster, topic))
+
+
+class RawRecord(NamedTuple):
+    """One record as it lies on its topic; a tombstone has no value."""
+
+    offset: int
+    key: str
+    value: bytes | None
+
+
+def read_raw(cluster: Cluster, topic: str) -> Iterator[RawRecord]:
+    """Every record as it lies, to the ends of this moment; raises as `read_topic`, but decodes nothing."""
+    with _consuming(cluster, topic) as consumer:
+        for message in _messages(consumer, topic):
+            value = message.value()
+            key = _bytes(message.key()).decode(errors="replace")
+            yield RawRecord(message.offset() or 0, key, None if value is None else _bytes(value))
+
+
+def span_of(cluster: Cluster, topic: str) -> tuple[int, int]:
+    """First offset and end of a topic of one partition.
+
+    Raises:
+        ConfigurationError: the cluster has no such topic.
+        Transient: the cluster does not answer.
+    """
+    with _consuming(cluster, topic) as consumer:
+        _partitions(consumer, topic)
+        found = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=_TIMEOUT_SECONDS)
+    if not found:
+        raise Transient(f"Kafka did not say where {topic} ends; is the broker running?")
+    return found
+
+
+@contextmanager
+def _consuming(cluster: Cluster, topic: str) -> Iterator[Consumer]:
     consumer = Consumer(
         cluster.kafka.client_config(
             **{
@@ -66,8 +103,7 @@ def _records(cluster: Cluster, topic: str) -> Iterator[tuple[str, bytes]]:
         )
     )
     try:
-        for message in _messages(consumer, topic):
-            yield _bytes(message.key()).decode(errors="replace"), _bytes(message.value())
+        yield consumer
     except KafkaException as exc:
         raise Transient(
             f"reading {topic}: Kafka does not answer ({exc.args[0].str()}); is the broker running?"
@@ -76,11 +112,15 @@ def _records(cluster: Cluster, topic: str) -> Iterator[tuple[str, bytes]]:
         consumer.close()
 
 
-def _messages(consumer: Consumer, topic: str) -> Iterator[Message]:
+def _partitions(consumer: Consumer, topic: str) -> set[int]:
     found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
     if not found.partitions:
         raise ConfigurationError(f"the cluster has no topic {topic}; run `ordersync topics apply`")
-    open_partitions = set(found.partitions)
+    return set(found.partitions)
+
+
+def _messages(consumer: Consumer, topic: str) -> Iterator[Message]:
+    open_partitions = _partitions(consumer, topic)
     consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in open_partitions])
     heard = monotonic()
     while open_partitions:
