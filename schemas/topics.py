@@ -250,7 +250,7 @@ CATALOGUE: dict[str, Topic] = {
             "Who did what",
             Retention.FOREVER,
             Partitioning.SINGLE,
-            ("cli", "console"),
+            ("cli", "console", "api"),
             ("console",),
         ),
         Topic(

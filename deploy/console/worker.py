@@ -20,12 +20,12 @@ from deploy.console.people.throttle import SignInThrottle
 from deploy.console.people.users import Users
 from deploy.console.reviews import ReviewDesk
 from deploy.console.settings import ConsoleSettings
-from deploy.console.sightings import Sightings
 from deploy.console.web.app import console_app
 from deploy.console.web.service import Service
 from deploy.console.weeks import WeeksDesk
 from producers.auditing import AuditWriter
 from producers.serving import HttpServer
+from producers.sightings import Sightings
 from schemas.codec.topic import SchemaIds
 from schemas.errors import ConfigurationError, Transient
 from streams.rules.governance import rules_of

@@ -37,7 +37,8 @@ COPY = Duty("keeps the chained copy", writes=(topics.BACKUP,))
 COMPARE = Duty("says where systems differ", writes=(topics.MISMATCHES,))
 AUDIT = Duty("reads who did what", reads=(topics.AUDIT,))
 STATE_MASTER_DATA = Duty("states master data", writes=MASTER_TOPICS)
-MEND = Duty("mends what was refused", writes=(topics.DELIVERIES, topics.AUDIT))
+TELL = Duty("tells who did what", writes=(topics.AUDIT,))
+MEND = Duty("mends what was refused", writes=(topics.DELIVERIES,))
 
 CONFLICTS = (
     Conflict(STATE_FACTS, DECIDE, "could invent an order and accept it"),
@@ -55,6 +56,7 @@ CONFLICTS = (
     Conflict(AUDIT, COPY, "would audit its own copy"),
     Conflict(AUDIT, COMPARE, "would audit its own comparison"),
     Conflict(AUDIT, MEND, "would audit its own repairs"),
+    Conflict(AUDIT, TELL, "would audit what it wrote itself"),
     Conflict(MEND, STATE_MASTER_DATA, "could mend an order by changing what it is checked against"),
     Conflict(MEND, DECIDE, "could repair past the rules"),
     Conflict(MEND, POST, "could repair the journal by itself"),

@@ -17,7 +17,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from producers.api import answers, bulk
-from producers.api.clients import Client, Clients
+from producers.api.clients import Client
 from producers.api.documents import EXAMPLE, ChangedOrder, NewOrder
 from producers.api.guard import BULK_PATH, BodyGuard
 from producers.api.intake import Asked, unknown_order
@@ -43,7 +43,7 @@ _SAID = {
     422: "Fields or rules are violated; each is named",
     428: "If-Match is missing",
     429: "The client has used up its rate",
-    503: "Kafka has not taken the order in time: send the same request again under the same key",
+    503: "Kafka has not answered in time: send the same request again, one that writes under the same key",
 }
 
 
@@ -113,11 +113,6 @@ def _describe_problems(app: FastAPI) -> None:
     }
 
 
-def _caller(request: Request) -> Clients:
-    service: Service = request.app.state.service
-    return service.clients
-
-
 async def writer(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Client:
     """Who may write; spends one request of its rate."""
     return _allowed(request, given, "orders:write")
@@ -133,8 +128,13 @@ Reader = Annotated[Client, Depends(reader)]
 
 
 def _allowed(request: Request, given: HTTPAuthorizationCredentials | None, scope: Any) -> Client:
-    client = signer(request.scope) or _caller(request).of(None if given is None else given.credentials)
-    client.require(scope)
+    service: Service = request.app.state.service
+    client = signer(request.scope) or service.clients.of(None if given is None else given.credentials)
+    try:
+        client.require(scope)
+    except Problem as problem:
+        service.access.refused(client, request, problem.detail)
+        raise
     client.spend()
     return client
 
@@ -234,17 +234,20 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         responses={
             200: {"description": "The order, with its version as ETag", "model": answers.OrderDocument},
             304: {"description": "It is still the version that the caller has"},
-            **_said(*_AUTH, 404, 422),
+            **_said(*_AUTH, 404, 422, 503),
         },
     )
-    async def read(order_id: OrderIdPath, client: Reader, known: Annotated[str | None, _NONE_MATCH] = None) -> Response:
-        named = _own(client, order_id)
+    async def read(
+        request: Request, order_id: OrderIdPath, client: Reader, known: Annotated[str | None, _NONE_MATCH] = None
+    ) -> Response:
+        named = _seen(service, request, client, order_id)
         state = await service.orders.order_at_least(named, 1)
         if state is None:
             raise unknown_order(named)
         tag = f'"{state.version}"'
         if known is not None and tag in re.split(r"\s*,\s*", known.replace("W/", "")):
             return Response(status_code=304, headers={"ETag": tag})
+        await service.access.saw(client, request, "OrderRead", named)
         return answers.order_response(state)
 
     @app.get(
@@ -253,15 +256,16 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         summary="Read every version of an order",
         responses={
             200: {"description": "Oldest first", "model": answers.TimeLineDocument},
-            **_said(*_AUTH, 404, 422),
+            **_said(*_AUTH, 404, 422, 503),
         },
     )
-    async def time_line(order_id: OrderIdPath, client: Reader) -> Response:
-        named = _own(client, order_id)
+    async def time_line(request: Request, order_id: OrderIdPath, client: Reader) -> Response:
+        named = _seen(service, request, client, order_id)
         await service.orders.order_at_least(named, 1)
         steps = service.orders.time_line(named)
         if not steps:
             raise unknown_order(named)
+        await service.access.saw(client, request, "TimeLineRead", named)
         return Response(orjson.dumps({"order_id": named, "versions": steps}), media_type=answers.JSON)
 
     @app.get(
@@ -270,7 +274,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         summary="Read what became of a request",
         responses={
             200: {"description": "Its status", "model": answers.RequestDocument},
-            **_said(*_AUTH, 404, 422),
+            **_said(*_AUTH, 404, 422, 503),
         },
     )
     async def read_request(request_id: Annotated[str, Path(pattern=_UUID)], client: Reader) -> Response:
@@ -280,6 +284,14 @@ def _add_reading(app: FastAPI, service: Service) -> None:
             raise Problem(404, "request.unknown", told)
         told_status = answers.request_document(service.orders.status(found))
         return Response(orjson.dumps(told_status), media_type=answers.JSON)
+
+
+def _seen(service: Service, request: Request, client: Client, order_id: str) -> OrderId:
+    try:
+        return _own(client, order_id)
+    except Problem:
+        service.access.refused(client, request, "orders of another system")
+        raise
 
 
 def _own(client: Client, order_id: str) -> OrderId:
@@ -345,7 +357,10 @@ async def _http(request: Request, exc: Exception) -> Response:
     return Problem(exc.status_code, "http", str(exc.detail), headers=exc.headers).response()
 
 
-async def _ours(_: Request, exc: Exception) -> Response:
+async def _ours(request: Request, exc: Exception) -> Response:
+    if isinstance(exc, Transient) and request.method == "GET":
+        seconds = max(1, round(exc.retry_after_seconds))
+        return Problem(503, "busy", f"{exc}. Ask again", headers={"Retry-After": str(seconds)}).response()
     if isinstance(exc, Transient):
         return bulk.unavailable(exc).response()
     _log.error("a request failed: %s", exc)

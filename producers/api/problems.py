@@ -91,6 +91,7 @@ TITLES = {
     "request.unknown": "There is no such request",
     "idempotency.key_reused": "The idempotency key belongs to another request",
     "unavailable": "The order could not be kept",
+    "busy": "This cannot be answered now",
     "internal": "A fault of ours",
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi.responses import Response
 
 from producers.api import answers
+from producers.api.access import Access
 from producers.api.clients import Clients
 from producers.api.guard import BodyLimits
 from producers.api.intake import Intake, Taken, Unchanged
@@ -26,6 +27,7 @@ class Service:
     limits: BodyLimits
     bulk_limit_orders: int
     wait_limit_seconds: float
+    access: Access
 
     async def answer(self, taken: Taken | Unchanged, prefer: str | None) -> Response:
         """The answer to a request that was taken; waits for its effect where the caller prefers that (RFC 7240).

@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from producers.api.access import REMEMBERED, Access
 from producers.api.app import asgi_app
 from producers.api.clients import Clients
 from producers.api.feed import OrderFeed
@@ -15,13 +16,15 @@ from producers.api.guard import BodyLimits
 from producers.api.intake import Intake
 from producers.api.metrics import ApiMetrics, Measured
 from producers.api.orders import Orders
-from producers.api.outlet import Outlet, OutletOptions
+from producers.api.outlet import CLIENT_ID, Outlet, OutletOptions
 from producers.api.partners import Partners
 from producers.api.service import Service
 from producers.api.settings import ApiSettings
 from producers.api.store import OrderStore
 from producers.api.tokens import Tokens
+from producers.auditing import AuditWriter
 from producers.serving import HttpServer
+from producers.sightings import Sightings
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.models import OrderCaptured, OrderState
@@ -53,8 +56,10 @@ class ApiWorker:
         )
         limits = BodyLimits(settings.body_limit_bytes, settings.bulk_limit_bytes)
         intake = Intake(self._outlet, self._orders, captured)
+        self._audit = AuditWriter(settings.kafka, schemas, CLIENT_ID)
+        access = Access(Sightings(self._audit, most=REMEMBERED))
         self._service = Service(
-            intake, self._orders, clients, limits, settings.bulk_limit_orders, settings.wait_limit_seconds
+            intake, self._orders, clients, limits, settings.bulk_limit_orders, settings.wait_limit_seconds, access
         )
         self._metrics = ApiMetrics(registry)
         self._server = HttpServer(settings, is_shared=True)
@@ -71,6 +76,7 @@ class ApiWorker:
                     uvloop_run(self._serve(stop))
         finally:
             self._outlet.close(self._settings.delivery_timeout_seconds)
+            self._audit.close()
             self._feed.close()
             self._store.close()
         self._check()

@@ -14,7 +14,7 @@ import pytest
 from deploy.local.endpoints import Endpoints
 from producers.api.documents import EXAMPLE
 from schemas.attributes import OrderId
-from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED
+from schemas.topics import AUDIT, ORDER_EVENTS, ORDERS_CAPTURED
 from tests.integration.api_harness import WAIT, Api, draft
 from tests.integration.streams_harness import Scene, wait_until
 from tests.unit.order_lives import Life, customer, order, product
@@ -224,3 +224,15 @@ def test_the_guides_partner_signs_an_order_and_reads_it(api: Api, tmp_path: Path
     target = "/v1/orders/partner:signed"
     assert httpx.get(api.url + target, headers=sign("GET", target), timeout=60).json()["version"] == 1
     assert httpx.get(f"{api.url}{target}/timeline", headers=sign("GET", target), timeout=60).status_code == 401
+
+
+def test_who_read_an_order_is_in_the_audit_before_the_answer(api: Api, scene: Scene) -> None:
+    audit = scene.subscribe(AUDIT)
+    with api.caller() as shop:
+        assert shop.post("/v1/orders", json=draft(id="watched"), headers=WAIT).status_code == 201
+    with api.caller("watcher") as watcher:
+        for _ in range(3):
+            assert watcher.get("/v1/orders/shop:watched").status_code == 200
+    audit.read_to_end()
+    deeds = [(deed.actor, deed.action, deed.identified_by) for deed in audit.of("shop:watched")]
+    assert deeds == [("watcher", "OrderRead", "credential")]

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from producers.api.access import Access
 from producers.api.app import api, asgi_app
 from producers.api.clients import ClientEntry, Clients
 from producers.api.documents import EXAMPLE
@@ -22,7 +23,9 @@ from producers.api.orders import Orders
 from producers.api.plain import PlainOrders
 from producers.api.service import Service
 from producers.api.store import OrderStore
+from producers.sightings import Sightings
 from tests.unit.test_api_intake import CAPTURED, STATES, FollowedTopics, WrittenLog
+from tests.unit.test_sightings import KeptAudit
 
 JSON = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
 BODY = json.dumps(EXAMPLE).encode()
@@ -42,7 +45,8 @@ def service(tmp_path: Path) -> Iterator[Service]:
         burst=4,
     )
     intake = Intake(WrittenLog(), orders, CAPTURED)
-    yield Service(intake, orders, Clients([entry], "test"), BodyLimits(4_000, 8_000), 10, 1.0)
+    access = Access(Sightings(KeptAudit()))
+    yield Service(intake, orders, Clients([entry], "test"), BodyLimits(4_000, 8_000), 10, 1.0, access)
     store.close()
 
 

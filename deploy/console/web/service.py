@@ -14,9 +14,9 @@ from deploy.console.people.throttle import SignInThrottle
 from deploy.console.people.users import Users
 from deploy.console.reviews import ReviewDesk
 from deploy.console.settings import ConsoleSettings
-from deploy.console.sightings import Sightings
 from deploy.console.weeks import WeeksDesk
 from producers.auditing import AuditWriter
+from producers.sightings import Sightings
 from streams.rules.ruleset import RuleSet
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which sightings the audit has been told of lately, so that each page that is opened again is not told again."""
+"""Which sightings the audit has been told of lately, so that what is looked at again is not told again."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ _Sighting = tuple[str, str, str, str | None]
 
 
 class Sightings:
-    """One entry a person, order and address in a quarter of an hour; the next one tells how many were left out.
+    """One entry a person or client, order and address in a quarter of an hour; the next tells how many were left out.
 
-    So the audit grows with what people see, not with how often they reload it. After a restart all is told anew.
+    So the audit grows with what is seen, not with how often it is asked for. After a restart all is told anew.
     """
 
-    def __init__(self, audit: AuditWriter, now: Callable[[], float] = time.monotonic) -> None:
-        self._audit, self._now = audit, now
+    def __init__(self, audit: AuditWriter, now: Callable[[], float] = time.monotonic, most: int = _MOST) -> None:
+        self._audit, self._now, self._most = audit, now, most
         self._lock = threading.Lock()
         self._told: OrderedDict[_Sighting, tuple[float, int]] = OrderedDict()
+
+    def counted(self, deed: Deed) -> bool:
+        """Whether the audit was told lately, so that this one is only counted; else `saw`, which waits for brokers."""
+        return self._left_out(deed) is None
 
     def saw(self, deed: Deed) -> None:
         """Return when the audit has it. Raises as `AuditWriter.record`: what it tells of must not be shown then."""
@@ -58,7 +62,7 @@ class Sightings:
         with self._lock:
             self._told[_key(deed)] = self._now(), 0
             self._told.move_to_end(_key(deed))
-            while len(self._told) > _MOST:
+            while len(self._told) > self._most:
                 self._told.popitem(last=False)
 
 

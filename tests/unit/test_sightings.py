@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.console.sightings import EVERY_SECONDS, Sightings
 from producers.auditing import AuditWriter
+from producers.sightings import EVERY_SECONDS, Sightings
 from schemas.audit_chain import Deed
 from schemas.errors import Transient
+from schemas.models import AuditEvent
 
 
 class KeptAudit(AuditWriter):
@@ -17,10 +18,11 @@ class KeptAudit(AuditWriter):
         self.kept: list[Deed] = []
         self.is_away = False
 
-    def record(self, deed: Deed) -> None:
+    def record(self, *deeds: Deed, wait_seconds: float = 5.0) -> list[AuditEvent]:
         if self.is_away:
             raise Transient("away")
-        self.kept.append(deed)
+        self.kept += deeds
+        return []
 
     def note(self, deed: Deed) -> None:
         self.kept.append(deed)
