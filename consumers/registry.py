@@ -21,6 +21,8 @@ from consumers.vendors.deliveries.settings import DeliveriesSettings
 from consumers.vendors.settings import VendorsSettings
 from consumers.warehouse import sink as warehouse
 from consumers.warehouse.settings import WarehouseSettings
+from consumers.write_back import sink as write_back
+from consumers.write_back.settings import WriteBackSettings
 from schemas.codec.topic import SchemaIds
 from schemas.errors import ConfigurationError
 
@@ -61,9 +63,10 @@ PARTNER_SINKS: dict[str, SinkDefinition[Any]] = {
     for definition in (
         SinkDefinition(vendors.NAME, VendorsSettings, vendors.VendorsSink),
         SinkDefinition(deliveries.NAME, DeliveriesSettings, deliveries.DeliveriesSink),
+        SinkDefinition(write_back.NAME, WriteBackSettings, write_back.WriteBackSink),
     )
 }
-"""Those of installations that tell their partners what becomes of orders."""
+"""Those of installations that tell their partners, or the sources themselves, what becomes of orders."""
 
 
 def sink_named(name: str) -> SinkDefinition[Any]:

@@ -34,6 +34,14 @@ LAG = "lag"
 
 FIGURES = "figures"
 
+WRITE_BACK = "write-back"
+
+_OF_A_SYSTEM = (CAPTURE, WRITE_BACK)
+"""Kinds of which an installation has one for each of its systems, named `KIND-SYSTEM`."""
+
+NOT_DEPLOYED = {WRITE_BACK: "writes to a source's own records, in columns and with rights that its owner gives first"}
+"""Kinds that neither the compose file nor the manifests start by themselves, with the reason."""
+
 
 def worker_kinds() -> dict[str, WorkerKind]:
     """By name: what captures, the streams, one for each sink of the registry, and what backs up and watches."""
@@ -46,15 +54,18 @@ def worker_kinds() -> dict[str, WorkerKind]:
 
 
 def kind_of(name: str) -> WorkerKind:
-    """The kind of the worker `name`; any `capture-...` is a capture with a mapping file of its own.
+    """The kind of the worker `name`; any `capture-...` or `write-back-...` has a mapping file of its own.
 
     Raises:
         ConfigurationError: there is no such worker.
     """
-    plain = CAPTURE if name.startswith(f"{CAPTURE}-") else name
+    plain = next((kind for kind in _OF_A_SYSTEM if name.startswith(f"{kind}-")), name)
     kind = (_SOURCES | _PARTNERS | _BACKUP | _WATCHING).get(plain) or worker_kinds().get(plain)
     if kind is None:
-        raise ConfigurationError(f"there is no worker {name!r}; workers: {', '.join(worker_kinds())}, capture-ANYTHING")
+        raise ConfigurationError(
+            f"there is no worker {name!r}; workers: {', '.join(worker_kinds())}, "
+            + ", ".join(f"{one}-ANYTHING" for one in _OF_A_SYSTEM)
+        )
     return kind
 
 

@@ -126,6 +126,17 @@ def capture_principal(system: str, captured: Iterable[str]) -> Principal:
     )
 
 
+def write_back_principal(system: str) -> Principal:
+    """The principal that tells one system how its orders stand."""
+    return Principal(
+        f"write-back-{system}",
+        f"how orders stand -> the records of {system}",
+        writes=written_by("write-back"),
+        reads=read_by("write-back"),
+        groups=(f"ordersync-write-back-{system}",),
+    )
+
+
 def catalogue_principal(
     name: str,
     duty: str,
@@ -219,6 +230,7 @@ _WORKERS = (
     ),
     Principal("webhooks", "queues of the vendors -> signed requests to their servers; reads no topic"),
     Principal("vendor-files", "queues of the vendors -> UBL, EDIFACT and X12 files; reads no topic"),
+    write_back_principal("crm"),
     catalogue_principal(
         "console",
         "shows orders, refusals and differences to people in the browser, and records what they do",

@@ -191,7 +191,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "warehouse", "reconcile", "api", "documents", "console"),
+            ("streams", "warehouse", "reconcile", "api", "documents", "console", "write-back"),
         ),
         Topic(
             PARKED,
@@ -201,7 +201,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "reconcile", "api", "documents", "console"),
+            ("streams", "reconcile", "api", "documents", "console", "write-back"),
         ),
         Topic(
             REJECTED,
@@ -210,8 +210,8 @@ CATALOGUE: dict[str, Topic] = {
             "Refused events: the original bytes and every reason",
             Retention.FOREVER,
             Partitioning.ORDER,
-            (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "deliveries", "documents"),
-            ("backup", "reconcile", "api", "documents", "console"),
+            (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "deliveries", "documents", "write-back"),
+            ("backup", "reconcile", "api", "documents", "console", "write-back"),
         ),
         Topic(
             POSTINGS,
@@ -231,7 +231,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             ("reconcile",),
-            ("console", "cli"),
+            ("console", "cli", "write-back"),
         ),
         Topic(
             BACKUP,

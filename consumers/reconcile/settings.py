@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from pydantic import Field
 
-import schemas.mapping
-from schemas.mapping import replication_name
+from schemas.mapping import built_in_or_path, replication_name
 from schemas.settings import DatabaseSettings, SettingsPart, WorkerSettings
 
 
@@ -29,9 +27,7 @@ class SourceSettings(SettingsPart):
     @property
     def mapping_path(self) -> Path:
         """Where the mapping file is."""
-        if self.mapping.endswith(".toml"):
-            return Path(self.mapping)
-        return Path(str(files(schemas.mapping) / "sources" / f"{self.mapping}.toml"))
+        return built_in_or_path(self.mapping)
 
 
 class ReconcileSettings(WorkerSettings):

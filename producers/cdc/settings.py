@@ -7,10 +7,9 @@ from pathlib import Path
 from pydantic import Field
 
 from schemas import mapping
-from schemas.mapping import SourceMapping, replication_name
+from schemas.mapping import SourceMapping, built_in_or_path, replication_name
 from schemas.settings import DatabaseSettings, WorkerSettings
 
-_BUILT_IN = Path(mapping.__file__).parent / "sources"
 _ORIGINS = ("ordersync", *(f"ordersync_{number}" for number in range(2, 9)))
 
 
@@ -41,8 +40,7 @@ class CaptureSettings(WorkerSettings):
     @property
     def mapping_path(self) -> Path:
         """The mapping file."""
-        built_in = _BUILT_IN / f"{self.mapping}.toml"
-        return built_in if built_in.is_file() else Path(self.mapping)
+        return built_in_or_path(self.mapping)
 
     def load_mapping(self) -> SourceMapping:
         """The mapping, checked and compiled. Raises ConfigurationError that names what is wrong, and where."""

@@ -6,6 +6,16 @@ Source: I2 (standard data structures, central data-mapping documentation).
 """
 
 from schemas.mapping.assembly import AggregateMapping, Image, Row, SourceMapping, TableMapping, replication_name
-from schemas.mapping.file import load, parse
+from schemas.mapping.file import built_in_or_path, load, parse
 
-__all__ = ["AggregateMapping", "Image", "Row", "SourceMapping", "TableMapping", "load", "parse", "replication_name"]
+__all__ = [
+    "AggregateMapping",
+    "Image",
+    "Row",
+    "SourceMapping",
+    "TableMapping",
+    "built_in_or_path",
+    "load",
+    "parse",
+    "replication_name",
+]

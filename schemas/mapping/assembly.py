@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from schemas.attributes import CanonicalModel
@@ -15,6 +15,9 @@ from schemas.mapping.plain import Plain, PlainRecord, plain_source
 from schemas.mapping.records import Declaration, Place, RecordCompiler, RecordDeclaration
 from schemas.models import CapturedEvent, MasterRecord
 from schemas.topics import Topic
+
+if TYPE_CHECKING:
+    from schemas.mapping.write_back import WriteBack
 
 __all__ = ["AggregateMapping", "Image", "Link", "Row", "SourceMapping", "TableMapping"]
 
@@ -133,6 +136,7 @@ class SourceMapping:
     zone: ZoneInfo
     tables: Mapping[str, TableMapping]
     aggregates: tuple[AggregateMapping, ...]
+    write_back: WriteBack | None = None
 
     def columns_of(self, alias: str) -> frozenset[str]:
         """Every column of a table that the mapping needs: keys, links, and what expressions read."""

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from schemas.errors import ConfigurationError
 from schemas.mapping.assembly import AggregateMapping, Link, SourceMapping, TableMapping
 from schemas.mapping.records import Declaration, RecordDeclaration
-from schemas.topics import CATALOGUE
+from schemas.mapping.write_back import WriteBack
+from schemas.topics import CATALOGUE, ORDERS_CAPTURED
 
 
 class _Part(BaseModel):
@@ -58,6 +59,13 @@ class AggregateFile(RecordFile):
     key: str
 
 
+class WriteBackFile(_Part):
+    """`[write_back]`: `columns` of the orders' table that tell how each order stands elsewhere, with their fields."""
+
+    table: str
+    columns: dict[str, str] = Field(min_length=1)
+
+
 class MappingFile(_Part):
     """A whole mapping file."""
 
@@ -67,6 +75,16 @@ class MappingFile(_Part):
     tables: dict[str, TableFile]
     aggregates: list[AggregateFile] = Field(min_length=1)
     lookups: dict[str, dict[str, str | int | bool]] = Field(default_factory=dict)
+    write_back: WriteBackFile | None = None
+
+
+_BUILT_IN = Path(__file__).parent / "sources"
+
+
+def built_in_or_path(name: str) -> Path:
+    """The file of a built-in mapping (crm, inventory ...), else the path that the name is."""
+    built_in = _BUILT_IN / f"{name}.toml"
+    return built_in if built_in.is_file() else Path(name)
 
 
 def load(path: Path) -> SourceMapping:
@@ -110,7 +128,24 @@ def parse(content: str, *, origin: str) -> SourceMapping:
             mistakes.append(str(exc))
     if mistakes:
         raise ConfigurationError("\n  ".join(mistakes))
-    return SourceMapping(file.system, file.description, declarations[0].zone(), tables, tuple(aggregates))
+    found = SourceMapping(file.system, file.description, declarations[0].zone(), tables, tuple(aggregates))
+    return found if file.write_back is None else replace(found, write_back=_write_back(file.write_back, found, origin))
+
+
+def _write_back(entry: WriteBackFile, found: SourceMapping, origin: str) -> WriteBack:
+    where = f"mapping file {origin}: [write_back]"
+    table = found.tables.get(entry.table)
+    if table is None:
+        raise ConfigurationError(f"{where} table {entry.table!r} is not declared")
+    write_back = WriteBack(table, entry.columns)
+    write_back.check(found.columns_of(entry.table), where)
+    orders = [one for one in found.aggregates if one.topic.name == ORDERS_CAPTURED and one.root == entry.table]
+    if not orders or orders[0].key_of({write_back.key: "1"}) != f"{found.system}:1":
+        raise ConfigurationError(
+            f"{where} table {entry.table!r} has to be the root of an aggregate for {ORDERS_CAPTURED} with the key "
+            f"concat('{found.system}:', {write_back.key})"
+        )
+    return write_back
 
 
 def _tables(file: MappingFile, origin: str) -> dict[str, TableMapping]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,39 @@ def test_a_virtual_table_has_only_its_key() -> None:
 def test_a_file_without_aggregates_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"\[aggregates\] Field required"):
         parse(GOOD[: GOOD.index("[[aggregates]]")], origin="shop.toml")
+
+
+TOLD = """
+[write_back]
+table = "orders"
+
+[write_back.columns]
+sync_status = "status"
+"""
+
+
+def test_a_mapping_says_which_columns_tell_how_an_order_stands() -> None:
+    write_back = parse(GOOD + TOLD, origin="shop.toml").write_back
+    assert write_back is not None
+    assert (write_back.key, write_back.table.qualified_name) == ("id", "public.orders")
+    assert write_back.columns == {"sync_status": "status"}
+    assert parse(GOOD, origin="shop.toml").write_back is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"orders"\n\n[write_back.', '"order"\n\n[write_back.', "table 'order' is not declared"),
+        ('"orders"\n\n[write_back.', '"lines"\n\n[write_back.', "has to be a table without parent"),
+        ('sync_status = "status"', 'sync_status = "state"', "there is no state; there are order_id, status"),
+        ('sync_status = "status"', 'gross = "status"', "gross is captured, so the source owns it"),
+        ('sync_status = "status"', 'id = "order_id"', "id is captured, so the source owns it"),
+        ('sync_status = "status"', "", "at least 1 item"),
+        ("key = \"concat('shop:', id)\"", "key = \"concat('shop:', id, '-')\"", "concat('shop:', id)"),
+    ],
+)
+def test_columns_that_cannot_be_told_are_refused(old: str, new: str, told: str) -> None:
+    content = GOOD + TOLD
+    assert old in content
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        parse(content.replace(old, new), origin="shop.toml")

@@ -24,7 +24,8 @@ from schemas.grants import (
 from schemas.settings import DatabaseSettings
 from schemas.topics import CATALOGUE, REJECTED
 
-_ROLE = {name: "capture" if name.startswith("capture-") else name for name in PRINCIPALS}
+_OF_A_SYSTEM = ("capture", "write-back")
+_ROLE = {name: next((one for one in _OF_A_SYSTEM if name.startswith(f"{one}-")), name) for name in PRINCIPALS}
 
 
 def test_nobody_writes_whom_the_catalogue_does_not_name_but_who_refuses_or_mends() -> None:
@@ -44,7 +45,7 @@ def test_a_capture_may_write_what_its_mapping_file_names(system: str) -> None:
 
 
 def test_every_worker_is_a_principal_of_its_own() -> None:
-    kinds = set(worker_kinds()) - {"capture"}
+    kinds = set(worker_kinds()) - set(_OF_A_SYSTEM)
     assert kinds <= set(PRINCIPALS), "declare what the worker needs in schemas/grants.py"
 
 

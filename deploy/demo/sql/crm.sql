@@ -30,7 +30,12 @@ CREATE TABLE IF NOT EXISTS sales_order (
     net_amount numeric(15, 2) NOT NULL,
     tax_amount numeric(15, 2) NOT NULL,
     gross_amount numeric(15, 2) NOT NULL,
-    note text
+    note text,
+    sync_status text,
+    sync_message text,
+    sync_version bigint,
+    erp_number text,
+    fulfilment_status text
 );
 CREATE TABLE IF NOT EXISTS sales_order_line (
     order_number bigint NOT NULL REFERENCES sales_order ON DELETE CASCADE,
