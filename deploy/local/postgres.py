@@ -46,7 +46,9 @@ _SETTINGS = {
     "fsync": "on",
     "log_timezone": "UTC",
     "timezone": "UTC",
-    "log_line_prefix": "%m [%p] %d ",
+    "log_line_prefix": "%m [%p] %u@%d ",
+    # Who may decode the log may also copy the server's files, which PostgreSQL cannot forbid: so each command is told.
+    "log_replication_commands": "on",
 }
 
 # The keyword `replication` matches connections that copy the server's files and no others: those that decode the log of

@@ -33,6 +33,7 @@ _MINIMUM_FREE_BYTES = 1_000_000_000
 _OTHER_LAUNCHER_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 _RECORDING_SECONDS = 300.0
+_PRIVATE = ("kafka", "logs", "registry", "run", "workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class EmbeddedStack:
         if self._endpoints is not None:
             return self._endpoints
         self.home.mkdir(parents=True, exist_ok=True)
+        _close_to_others(self.home)
         found = self._take_home()
         if found is not None:
             self._endpoints = found
@@ -257,6 +259,13 @@ class EmbeddedStack:
         _start(self.postgres, progress)
         self.postgres.create_database(REGISTRY)
         _start(self.registry, progress)
+
+
+def _close_to_others(home: Path) -> None:
+    """Let no other account read records, states and logs; the database server's has to pass the home itself."""
+    for name in _PRIVATE:
+        (home / name).mkdir(mode=0o700, exist_ok=True)
+        (home / name).chmod(0o700)
 
 
 def _start(server: Server, progress: StackProgress) -> None:

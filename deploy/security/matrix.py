@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from deploy.security.api_matrix import api_cells
+from deploy.security.cells import Cell
+from deploy.security.file_matrix import file_cells
 from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, SOURCES, VENDORS, DatabaseRole
 from schemas.grants import PRINCIPALS, Operation, Principal, ResourceKind
 from schemas.topics import CATALOGUE
@@ -22,17 +24,8 @@ IN_A_DATABASE = (
     "run programs",
     "read the server's files",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One role and one action, named as who enforces it names it."""
-
-    enforcer: str
-    """broker or database."""
-    role: str
-    action: str
-    allowed: bool
+COPY_FILES = "copy the server's files"
+COPY_FILES_BY_A_DATABASE = "copy the server's files in a session that decodes"
 
 
 def broker_cells() -> Iterator[Cell]:
@@ -54,8 +47,11 @@ def database_cells() -> Iterator[Cell]:
             may = actions_in(role, dbname)
             for action in IN_A_DATABASE:
                 yield Cell("database", role.name, f"{action} in {dbname}", action in may)
-        yield Cell("database", role.name, "copy the server's files", role.copies_files)
-        yield Cell("database", role.name, "decode a log", role.replicates and bool(role.databases))
+        decodes = role.replicates and bool(role.databases)
+        yield Cell("database", role.name, "decode a log", decodes)
+        yield Cell("database", role.name, COPY_FILES, role.copies_files)
+        # What PostgreSQL does not keep apart: whoever decodes a log may copy every file of that server.
+        yield Cell("database", role.name, COPY_FILES_BY_A_DATABASE, decodes)
 
 
 def actions_in(role: DatabaseRole, dbname: str) -> frozenset[str]:
@@ -75,7 +71,7 @@ def actions_in(role: DatabaseRole, dbname: str) -> frozenset[str]:
 
 def cells() -> list[Cell]:
     """The whole matrix."""
-    return [*broker_cells(), *database_cells()]
+    return [*broker_cells(), *database_cells(), *api_cells(), *file_cells()]
 
 
 def _may(principal: Principal, kind: ResourceKind, operation: Operation) -> bool:
