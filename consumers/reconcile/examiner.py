@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from consumers.reconcile.attributes import Attributes
 from consumers.reconcile.causes import Cause, with_cause
 from consumers.reconcile.comparison import ERP, LEDGER, OrderContent, compare
 from consumers.reconcile.evidence import evidence_of
@@ -15,6 +16,7 @@ from consumers.reconcile.exceptions import DeadLetters
 from consumers.reconcile.facts import FoundState, OrderFacts
 from consumers.reconcile.hashes import RowHash
 from consumers.reconcile.picture import Changes, HashedPlace, Picture, StateMark
+from consumers.reconcile.refusal import Refused
 from consumers.reconcile.source import Locator
 from consumers.reconcile.sources_pass import SourcesPass
 from consumers.reconcile.survey import Locators
@@ -22,7 +24,7 @@ from consumers.reconcile.watched import Watched
 from consumers.reconcile.watermarks import Watermark
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
-from schemas.errors import UndecodableMessage
+from schemas.errors import Transient, UndecodableMessage
 from schemas.models import Mismatch, OrderState
 from schemas.topics import ORDER_STATE
 
@@ -52,6 +54,8 @@ class Examined:
     """What the picture is to remember once the findings are published."""
     unchanged: frozenset[str]
     """Of these nothing has changed anywhere since they were compared, so they stand as they did then."""
+    away: Transient | None
+    """Why the sources were not judged; the others were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,26 @@ class Finding:
     judges_sources: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Sinks:
+    """What ERP and ledger had of some orders at one moment."""
+
+    agreeing: Collection[str]
+    """Orders that are not read: they are as they were when they agreed."""
+    erp: Mapping[str, Attributes]
+    ledger: Mapping[str, Attributes]
+    refusals: Mapping[str, tuple[Refused, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What the sources had of some orders."""
+
+    judged: Collection[str]
+    facts: Mapping[str, OrderFacts]
+    away: Transient | None = None
+
+
 class Examiner:
     """Reads orders one batch at a time; what is downstream is read first, so that it can only be behind."""
 
@@ -82,7 +106,7 @@ class Examiner:
 
         Raises:
             ConfigurationError: a system lacks what is read, or refuses.
-            Transient: a system is away.
+            Transient: ERP or ledger is away. A source that is keeps nobody from comparing the others.
         """
         marks = self._picture.marks(order_ids)
         # Hashes and rows of one moment: what changes later is seen as a change the next time.
@@ -94,14 +118,16 @@ class Examiner:
             as_compared = self._as_compared(marks, rows) - set(around.differing)
             unchanged = frozenset(order_id for order_id in as_compared if marks[order_id].is_settled)
             changed = {order_id: mark for order_id, mark in marks.items() if order_id not in unchanged}
-            contents = self._contents(changed, as_compared, around)
-            found = [self._finding(content, marks, around) for content in contents]
+            sinks = self._sinks(changed, as_compared)
+        # Not any longer: a sink that opens a new period waits for whoever reads its tables.
+        sources = self._sources_of(changed, around)
+        found = [self._finding(content, marks, around) for content in self._contents(changed, sinks, sources)]
         places = [
             HashedPlace(system, order_id, by_order.get(order_id), order_id)
             for system, by_order in rows.items()
             for order_id in changed
         ]
-        return Examined(found, Changes(places=places, marks=changed), unchanged)
+        return Examined(found, Changes(places=places, marks=changed), unchanged, sources.away)
 
     def _as_compared(self, marks: Mapping[str, StateMark], rows: Mapping[str, Mapping[str, RowHash]]) -> set[str]:
         """Orders whose ERP and ledger agreed, and have the same rows since, as the state has."""
@@ -112,34 +138,43 @@ class Examiner:
             same = {order_id for order_id in same if known.get(order_id) == now.get(order_id)}
         return same
 
-    def _contents(
-        self, marks: Mapping[str, StateMark], agreeing: Collection[str], around: Surroundings
-    ) -> Iterator[OrderContent]:
-        """One order after the other; of those whose sinks are known to agree, only sources and state are read."""
-        order_ids = list(marks)
+    def _sinks(self, order_ids: Collection[str], agreeing: Collection[str]) -> _Sinks:
+        """What ERP and ledger have, of those only that are not known to agree with the state."""
         read = [order_id for order_id in order_ids if order_id not in agreeing]
-        erp = dict(self._watched.erp.orders(read)) if read else {}
-        ledger = dict(self._watched.ledger.orders(read)) if read else {}
-        parked = self._picture.parked(order_ids)
-        values = self._picture.states(order_ids)
-        judged = {order_id for order_id in order_ids if marks[order_id].written_at <= around.sources_seen_at}
-        facts = source_facts(self._watched.sources, self._locators(judged, marks), judged)
         refused = {
             order_id: [one for value in self._picture.refused(order_id) if (one := self._letters.refused(value))]
             for order_id in order_ids
         }
-        refusals = standing_refusals(self._watched.ledger, refused)
+        return _Sinks(
+            agreeing,
+            dict(self._watched.erp.orders(read)) if read else {},
+            dict(self._watched.ledger.orders(read)) if read else {},
+            standing_refusals(self._watched.ledger, refused),
+        )
+
+    def _sources_of(self, marks: Mapping[str, StateMark], around: Surroundings) -> _Sources:
+        """What the sources have of those orders of which every place is known; nothing where one is away."""
+        judged = {order_id for order_id in marks if marks[order_id].written_at <= around.sources_seen_at}
+        try:
+            return _Sources(judged, source_facts(self._watched.sources, self._locators(judged, marks), judged))
+        except Transient as exc:
+            return _Sources(frozenset(), {}, exc)
+
+    def _contents(self, marks: Mapping[str, StateMark], sinks: _Sinks, sources: _Sources) -> Iterator[OrderContent]:
+        order_ids = list(marks)
+        parked = self._picture.parked(order_ids)
+        values = self._picture.states(order_ids)
         for order_id in order_ids:
             yield OrderContent(
                 order_id=order_id,
-                source=facts.get(order_id, OrderFacts()),
+                source=sources.facts.get(order_id, OrderFacts()),
                 state=self._state(values[order_id]),
-                erp=erp.get(order_id),
-                ledger=ledger.get(order_id),
+                erp=sinks.erp.get(order_id),
+                ledger=sinks.ledger.get(order_id),
                 is_parked=order_id in parked,
-                refusals=refusals.get(order_id, ()),
-                judges_sources=order_id in judged,
-                judges_sinks=order_id not in agreeing,
+                refusals=sinks.refusals.get(order_id, ()),
+                judges_sources=order_id in sources.judged,
+                judges_sinks=order_id not in sinks.agreeing,
             )
 
     def _locators(self, order_ids: Collection[str], marks: Mapping[str, StateMark]) -> Locators:

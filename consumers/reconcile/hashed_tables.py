@@ -7,10 +7,9 @@ from typing import Final
 from psycopg import sql
 
 from consumers.reconcile.erp import HEADER_COLUMNS, PARTS
-from consumers.reconcile.hashes import HashedTable
+from consumers.reconcile.hashes import HashedTable, Membership, Sought
 from consumers.reconcile.images import AggregateReader
-from consumers.reconcile.ledger import OF_NO_ORDER
-from consumers.reconcile.rows import Snapshot, text_array
+from consumers.reconcile.rows import Snapshot
 
 KEY_SEPARATOR: Final = "\x1f"
 """Between the columns of a source's key."""
@@ -39,13 +38,25 @@ def erp_tables() -> list[HashedTable]:
 
 
 def ledger_tables() -> list[HashedTable]:
-    """The journal, by order; without entries that no order leads to."""
-    of_orders = sql.SQL("rule <> ALL({})").format(text_array(OF_NO_ORDER))
-    entry = sql.Identifier("journal_entry")
-    lines = sql.SQL("journal_line JOIN journal_entry USING (entry_id, period)")
+    """The journal, by what its entries are about; lines say it themselves, as joining all of them costs most of all."""
+    entry, entry_id = sql.Identifier("journal_entry"), sql.Identifier("entry_id")
+    of_entries = Sought(sql.SQL("journal_line JOIN journal_entry USING (entry_id, period)"), _ORDER_ID)
     return [
-        HashedTable("journal_entry", _ORDER_ID, _named(_ENTRY_COLUMNS), entry, of_orders),
-        HashedTable("journal_line", _ORDER_ID, _named(_LINE_COLUMNS), lines, of_orders),
+        HashedTable(
+            "journal_entry",
+            _ORDER_ID,
+            _named(_ENTRY_COLUMNS),
+            entry,
+            membership=Membership(entry_id, sql.Identifier("line_count")),
+        ),
+        HashedTable(
+            "journal_line",
+            sql.Identifier("entry_order_id"),
+            _named(_LINE_COLUMNS),
+            sql.Identifier("journal_line"),
+            membership=Membership(entry_id, sql.SQL("-1")),
+            sought=of_entries,
+        ),
     ]
 
 

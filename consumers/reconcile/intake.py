@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from psycopg import sql
 
@@ -17,13 +17,20 @@ from consumers.reconcile.topic import TopicReader
 from schemas.settings import KafkaSettings
 from schemas.topics import CAPTURED_TOPICS
 
-_END_OF_LOG: Final = sql.SQL(
-    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END) - '0/0'::pg_lsn"
+_REACHED: Final = sql.SQL(
+    "SELECT (SELECT confirmed_flush_lsn - '0/0'::pg_lsn FROM pg_replication_slots "
+    "WHERE slot_name = {} AND database = current_database()), "
+    "(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END) - '0/0'::pg_lsn"
 )
-_CONFIRMED: Final = sql.SQL(
-    "SELECT confirmed_flush_lsn - '0/0'::pg_lsn FROM pg_replication_slots "
-    "WHERE slot_name = {} AND database = current_database() AND confirmed_flush_lsn IS NOT NULL"
-)
+
+
+class Reached(NamedTuple):
+    """How far a source's log is, in bytes."""
+
+    confirmed: int | None
+    """Up to which its capture has everything on Kafka; None where nobody captures."""
+    end: int
+    """Behind everything that is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +40,15 @@ class CapturedSource:
     reader: SourceReader
     slot: str
 
-    def end_of_log(self, snapshots: Snapshots) -> int:
-        """The byte of the log behind everything that is committed.
+    def reached(self, snapshots: Snapshots) -> Reached:
+        """How far its log is now, and its capture with it.
 
         Raises:
             Transient: the source is away.
         """
         with snapshots(self.reader.database) as database:
-            ((end,),) = database.all_rows(sql.Composed([_END_OF_LOG]))
-        return int(end)
-
-    def confirmed(self, snapshots: Snapshots) -> int | None:
-        """The byte of the log up to which its capture has everything on Kafka; None where nobody captures.
-
-        Raises:
-            Transient: the source is away.
-        """
-        with snapshots(self.reader.database) as database:
-            found = database.all_rows(_CONFIRMED.format(sql.Literal(self.slot)), ["pg_replication_slots"])
-        return int(found[0][0]) if found else None
+            ((confirmed, end),) = database.all_rows(_REACHED.format(sql.Literal(self.slot)), ["pg_replication_slots"])
+        return Reached(None if confirmed is None else int(confirmed), int(end))
 
 
 class StreamsProgress:
@@ -101,6 +98,10 @@ class _Moment:
     ends: dict[str, dict[int, int]] | None = None
     """Where the captured topics ended once the captures had passed those."""
 
+    def is_captured(self, logs: Mapping[str, Reached]) -> bool:
+        """Whether every capture has come to it."""
+        return all(log.confirmed is None or log.confirmed >= self.logs[system] for system, log in logs.items())
+
 
 class Intake:
     """Follows one moment after the other through the captures and the streams; commits nothing anywhere."""
@@ -125,16 +126,19 @@ class Intake:
     def advance(self) -> None:
         """Ask how far the moment under way has come, and take the next one when it has arrived.
 
-        Where captures and streams are idle, `complete_through` is then a time after the call began.
+        Where captures and streams are idle, `complete_through` is then the time when the call began.
 
         Raises:
             ConfigurationError: a source or Kafka refuses.
             Transient: one of them is away; nothing is known anew.
         """
         asked_at = self._now()
+        logs = {source.reader.system: source.reached(self._snapshots) for source in self._sources}
         while self.complete_through < asked_at:
-            moment = self._moment or self._begun()
-            if moment.ends is None and self._captured(moment):
+            if self._moment is None:
+                self._moment = _Moment(asked_at, {system: log.end for system, log in logs.items()})
+            moment = self._moment
+            if moment.ends is None and moment.is_captured(logs):
                 moment.ends = self._streams.ends()
             if moment.ends is None or not self._streams.passed(moment.ends):
                 return
@@ -143,16 +147,3 @@ class Intake:
     def close(self) -> None:
         """Give the connections back."""
         self._streams.close()
-
-    def _begun(self) -> _Moment:
-        at = self._now()
-        logs = {source.reader.system: source.end_of_log(self._snapshots) for source in self._sources}
-        self._moment = _Moment(at, logs)
-        return self._moment
-
-    def _captured(self, moment: _Moment) -> bool:
-        for source in self._sources:
-            confirmed = source.confirmed(self._snapshots)
-            if confirmed is not None and confirmed < moment.logs[source.reader.system]:
-                return False
-        return True

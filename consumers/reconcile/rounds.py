@@ -26,6 +26,7 @@ from schemas.errors import Transient
 from schemas.models import Mismatch
 
 _log = logging.getLogger(__name__)
+_NEVER = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Rounds:
         self._queue = Queue()
         self._pending: dict[str, _Pending] = {}
         self._awaited: dict[str, _Awaited] = {}
+        self._settling: dict[str, float] = {}
+        """Orders to be looked at again once their difference has lasted long enough, and when that is."""
         self._notes: dict[str, dict[int, Note]] = {system: {} for system in company.watched.notes}
         self._unsettled_notes: set[str] = set()
         self._watermarks: dict[str, Watermark] = {}
@@ -92,6 +95,14 @@ class Rounds:
         return len(self._queue)
 
     @property
+    def pause_seconds(self) -> float:
+        """How long nothing has to be done."""
+        if self.waiting:
+            return 0.0
+        settled_in = min(self._settling.values(), default=float("inf")) - self._now()
+        return max(min(self._settings.round_seconds, settled_in), 0.0)
+
+    @property
     def open_mismatches(self) -> int:
         """Differences that stand open."""
         return sum(self.company.open.counts().values())
@@ -101,31 +112,30 @@ class Rounds:
         self.company.picture.flush()
 
     def steady(self) -> None:
-        """Look at what changed."""
+        """Look at what changed.
+
+        What does not depend on a system that is away is done before `Transient` tells of it.
+        """
         company, now = self.company, self._now
         for news in company.following.advance():
             marks = company.picture.marks([one.order_id for one in news])
             for order_id, mark in marks.items():
                 self._queue.expect(order_id, Arrival(mark.partition, mark.written_at))
+        company.metrics.orders(company.picture.orders, self.waiting + len(self._settling), {})
         self._read_notes()
         for system, positions in company.watched.positions.items():
             self._watermarks[system] = positions.watermark()
             company.metrics.complete_through(system, self._watermarks[system].complete_through)
         self._queue.add(self._arrived_in_state())
+        self._queue.add(self._settled())
         on_the_way = self._queue.arrived(self._watermarks, now(), self._settings.late_seconds)
         on_the_way[STATE] = len(self._awaited)
-        until = monotonic() + self._settings.round_work_seconds
-        for batch in self._queue.take(self._settings.examined_at_once):
-            try:
-                self._examine(batch)
-            except Transient:
-                self._queue.add(batch)
-                raise
-            if monotonic() >= until:
-                break
+        away = self._examine_due()
         self._forget_notes()
-        company.metrics.orders(company.picture.orders, len(self._queue), on_the_way)
+        company.metrics.orders(company.picture.orders, self.waiting + len(self._settling), on_the_way)
         company.metrics.open(company.open)
+        if away is not None:
+            raise away
 
     def full(self) -> None:
         """Look at every row of ERP and ledger, by their hashes; what is not as it was becomes due."""
@@ -140,12 +150,14 @@ class Rounds:
             imbalances = ask(watched.ledger.imbalances)
         sums = {system: answer.result() for system, answer in asked.items()}
         for system, hashes in watched.hashes.items():
-            buckets = differing(picture.sums[system], sums[system])
+            buckets = differing(picture.sums[system], sums[system].by_bucket)
             if buckets:
                 known = picture.in_buckets(system, buckets)
                 changed = [row.key for row in hashes.of_buckets(buckets) if known.pop(row.key, ("",))[0] != row.hash]
                 _log.info("%s: %d orders are not as they were", system, len(changed) + len(known))
                 self._queue.add([*changed, *known])
+            if astray := sums[system].astray:
+                self._queue.add(hashes.astray(astray))
         document, _ = imbalances.result()
         self.company.metrics.imbalance(document)
         self.wants_full = False
@@ -172,7 +184,29 @@ class Rounds:
         self.company.picture.write(Changes(places=places + found.of_no_order, marks=marks))
         self._queue.add(found.by_order)
 
-    def _examine(self, order_ids: list[str]) -> None:
+    def _settled(self) -> list[str]:
+        """Orders whose difference has lasted long enough, if it still does."""
+        now = self._now()
+        settled = [order_id for order_id, at in self._settling.items() if at <= now]
+        for order_id in settled:
+            del self._settling[order_id]
+        return settled
+
+    def _examine_due(self) -> Transient | None:
+        """Look at what is due, for some time; gives why sources were not judged."""
+        until = monotonic() + self._settings.round_work_seconds
+        away: Transient | None = None
+        for batch in self._queue.take(self._settings.examined_at_once):
+            try:
+                away = self._examine(batch, judges_sources=away is None) or away
+            except Transient:
+                self._queue.add(batch)
+                raise
+            if monotonic() >= until:
+                break
+        return away
+
+    def _examine(self, order_ids: list[str], *, judges_sources: bool) -> Transient | None:
         now = self._now()
         noted: dict[tuple[str, str], list[str]] = defaultdict(list)
         for system, notes in self._notes.items():
@@ -180,7 +214,8 @@ class Rounds:
                 if note.order_id is not None:
                     noted[note.order_id, system].append(note.told())
         differing = {order_id for order_id in order_ids if self.company.open.of(order_id)}
-        around = Surroundings(now, self._watermarks, self._sources_seen_at, noted, differing)
+        seen_at = self._sources_seen_at if judges_sources else _NEVER
+        around = Surroundings(now, self._watermarks, seen_at, noted, differing)
         examined = self.company.examiner.examine(order_ids, around)
         changes = examined.changes
         self._unsettled_notes -= examined.unchanged
@@ -199,6 +234,7 @@ class Rounds:
             )
         self.company.open.bring(decided)
         self.company.picture.write(changes)
+        return examined.away
 
     def _decide(self, finding: Finding, now: float, mark: StateMark, decided: dict[str, Iterable[Mismatch]]) -> bool:
         """Whether it is known now how the order stands; then `decided` has its differences."""
@@ -209,7 +245,7 @@ class Rounds:
         if found:
             since = self._differs_since(order_id, finding.mark, now)
             if now - since < self._settings.settle_seconds:
-                self._queue.add([order_id])
+                self._settling[order_id] = since + self._settings.settle_seconds
                 self._unsettled_notes.add(order_id)
                 return False
             if self.company.watched.intake.complete_through < since and any(map(_may_come, found)):

@@ -21,7 +21,18 @@ from schemas.settings import DatabaseSettings
 FETCHED_ROWS = 2000
 Row = tuple[Any, ...]
 
-_OPTIONS = "-c TimeZone=UTC -c DateStyle=ISO -c extra_float_digits=1 -c lc_monetary=C -c client_min_messages=warning"
+_OPTIONS = (
+    "-c TimeZone=UTC -c DateStyle=ISO -c extra_float_digits=1 -c lc_monetary=C -c client_min_messages=warning "
+    "-c lock_timeout=5s"
+)
+# Whoever locks a table must not stop the comparison of all others, nor a wire that was cut without a word.
+_WIRE = {
+    "connect_timeout": "10",
+    "tcp_user_timeout": "20000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 
 
 class Snapshot:
@@ -115,7 +126,7 @@ def connected(settings: DatabaseSettings, zone: tzinfo) -> psycopg.Connection[Ro
         ConfigurationError: the database refuses the role.
         Transient: it is away.
     """
-    conninfo = settings.conninfo(application_name="ordersync-reconcile", connect_timeout="10", options=_OPTIONS)
+    conninfo = settings.conninfo(application_name="ordersync-reconcile", options=_OPTIONS, **_WIRE)
     try:
         connection = psycopg.connect(conninfo, autocommit=False)
     except psycopg.Error as exc:

@@ -9,6 +9,7 @@ from datetime import UTC, tzinfo
 
 import psycopg
 
+from consumers.postgres.errors import postgres_error
 from consumers.reconcile.rows import Row, Snapshot, connected, place_of
 from schemas.settings import DatabaseSettings
 
@@ -47,7 +48,7 @@ class Sessions:
         session = _living(idle) or connected(settings, zone)
         try:
             yield Snapshot(session, place_of(settings))
-            session.rollback()
+            _end(session, place_of(settings))
         except BaseException:
             session.close()
             raise
@@ -67,6 +68,13 @@ class Sessions:
                 yield
             finally:
                 self._held = {}
+
+
+def _end(session: _Session, place: str) -> None:
+    try:
+        session.rollback()
+    except psycopg.Error as exc:
+        raise postgres_error(exc, f"ending a look at {place}") from exc
 
 
 def _living(idle: list[_Session]) -> _Session | None:

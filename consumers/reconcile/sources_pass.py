@@ -72,7 +72,7 @@ class SourcesPass:
         with asking_abreast() as ask:
             sums = {name: ask(part.hashes.sums) for name, part in self.parts.items()}
         for name, part in self.parts.items():
-            buckets = differing(self._picture.sums[name], sums[name].result())
+            buckets = differing(self._picture.sums[name], sums[name].result().by_bucket)
             if buckets:
                 yield from self._of(part, buckets)
 

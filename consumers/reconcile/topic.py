@@ -82,31 +82,39 @@ class TopicReader:
         Raises:
             Transient: Kafka does not answer.
         """
+        yield from self._scan(starts, ends)
+
+    def _scan(self, starts: Offsets, ends: Offsets, *, is_first_enough: bool = False) -> Generator[Message]:
         behind = {partition for partition, end in ends.items() if starts.get(partition, 0) < end}
         assigned = [
             TopicPartition(self.topic, partition, starts.get(partition) or OFFSET_BEGINNING) for partition in behind
         ]
+        if not assigned:
+            return
         self._consumer.assign(assigned)
         heard = monotonic()
-        while behind:
-            messages = self._consumer.consume(_POLLED, 0.2)
-            for message in messages:
-                partition, offset = message.partition() or 0, message.offset() or 0
-                if (error := message.error()) is None:
-                    if offset < ends[partition]:
-                        yield message
-                    offset += 1
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    self._raise(error)
-                    continue
-                # Markers of transactions may stand between the last record and the end.
-                if offset >= ends[partition]:
-                    behind.discard(partition)
-            if messages:
-                heard = monotonic()
-            elif monotonic() - heard > _SILENT_SECONDS:
-                raise Transient(f"reading {self.topic}: silent for {_SILENT_SECONDS:.0f} s; is the broker running?")
-        self._consumer.unassign()
+        try:
+            while behind:
+                for message in self._consumer.consume(_POLLED, 0.2):
+                    partition, offset = message.partition() or 0, message.offset() or 0
+                    if (error := message.error()) is None:
+                        if offset < ends[partition] and partition in behind:
+                            yield message
+                            if is_first_enough:
+                                behind.discard(partition)
+                        offset += 1
+                    elif error.code() != KafkaError._PARTITION_EOF:
+                        self._raise(error)
+                        continue
+                    # Markers of transactions may stand between the last record and the end.
+                    if offset >= ends[partition]:
+                        behind.discard(partition)
+                    heard = monotonic()
+                if monotonic() - heard > _SILENT_SECONDS:
+                    raise Transient(f"reading {self.topic}: silent for {_SILENT_SECONDS:.0f} s; is the broker running?")
+        finally:
+            # Also where the caller has enough: the client would go on to fetch.
+            self._consumer.unassign()
 
     def heads(self, starts: Offsets, ends: Offsets) -> dict[int, float]:
         """When the first record at or after `starts` was written, in seconds since 1970, of each partition with one.
@@ -114,15 +122,10 @@ class TopicReader:
         Raises:
             Transient: Kafka does not answer.
         """
-        found: dict[int, float] = {}
-        behind = {partition: end for partition, end in ends.items() if starts.get(partition, 0) < end}
-        for partition, end in behind.items():
-            scan = self.scan(starts, {partition: end})
-            for message in scan:
-                found[partition] = message.timestamp()[1] / 1000
-                break
-            scan.close()
-        return found
+        return {
+            message.partition() or 0: message.timestamp()[1] / 1000
+            for message in self._scan(starts, ends, is_first_enough=True)
+        }
 
     @property
     def topic_id(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from threading import Event
 from time import monotonic, time
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -27,7 +27,16 @@ from schemas.errors import Transient
 
 _log = logging.getLogger(__name__)
 _FLUSH_SECONDS = 30.0
+_RESTED_SECONDS = 5.0
+_LEAST_REST_SECONDS = 0.5
 T = TypeVar("T")
+
+
+class _Took(NamedTuple):
+    """How long a round took, and why it was not done."""
+
+    seconds: float
+    failure: Transient | None = None
 
 
 class _Schedule:
@@ -35,16 +44,17 @@ class _Schedule:
 
     def __init__(self, pause_seconds: float, share: float) -> None:
         self._pause_seconds, self._share = pause_seconds, share
-        self._next = 0.0
+        self._next = self._earliest = 0.0
 
-    @property
-    def is_due(self) -> bool:
-        """Whether to begin now."""
-        return monotonic() >= self._next
+    def is_due(self, *, is_wanted: bool = False) -> bool:
+        """Whether to begin now; where it is wanted, as soon as it has rested."""
+        return monotonic() >= (self._earliest if is_wanted else max(self._next, self._earliest))
 
-    def took(self, seconds: float) -> None:
-        """It was done just now."""
-        self._next = monotonic() + max(self._pause_seconds, seconds / self._share - seconds)
+    def took(self, seconds: float, *, is_done: bool) -> None:
+        """It was done just now, or met a system that is away, and leaves the time to the other rounds."""
+        self._earliest = monotonic() + (seconds if is_done else max(2 * seconds, _RESTED_SECONDS))
+        if is_done:
+            self._next = monotonic() + max(self._pause_seconds, seconds / self._share - seconds)
 
 
 @contextmanager
@@ -88,11 +98,12 @@ class ReconcileWorker:
         self._watched = Watched(settings)
         self._full = _Schedule(settings.full_seconds, settings.full_share)
         self._source = _Schedule(settings.source_seconds, settings.full_share)
-        self._is_ready = False
+        self._missing = {SOURCE, FULL, STEADY}
+        """The kinds of rounds that were not done the last time."""
 
     def ready(self) -> bool:
         """Whether it looked at everything once, and no system is away."""
-        return self._is_ready
+        return not self._missing
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set.
@@ -106,33 +117,39 @@ class ReconcileWorker:
             rounds = self._patiently(lambda: opened.enter_context(self._opened()), stop)
             flushed_at = monotonic()
             while rounds is not None and not stop.is_set():
-                self._is_ready = self._patiently(lambda: self._round(rounds), stop) is not None
+                rest = self._round(rounds)
                 if monotonic() - flushed_at > _FLUSH_SECONDS:
                     rounds.flush()
                     flushed_at = monotonic()
-                stop.wait(0 if rounds.waiting else self._settings.round_seconds)
+                stop.wait(max(rest, rounds.pause_seconds))
 
     def _opened(self) -> AbstractContextManager[Rounds]:
         return open_rounds(self._settings, self._watched, self._schemas, self._metrics)
 
-    def _round(self, rounds: Rounds) -> bool:
-        if self._source.is_due:
-            self._source.took(self._timed(SOURCE, rounds.source))
-        if self._full.is_due or rounds.wants_full:
-            self._full.took(self._timed(FULL, rounds.full))
-        self._timed(STEADY, rounds.steady)
-        return True
+    def _round(self, rounds: Rounds) -> float:
+        """What is due, each whether or not another one met a system that is away; gives how long to rest at least."""
+        if self._source.is_due():
+            took = self._timed(SOURCE, rounds.source)
+            self._source.took(took.seconds, is_done=took.failure is None)
+        if self._full.is_due(is_wanted=rounds.wants_full):
+            took = self._timed(FULL, rounds.full)
+            self._full.took(took.seconds, is_done=took.failure is None)
+        failure = self._timed(STEADY, rounds.steady).failure
+        return 0.0 if failure is None else max(failure.retry_after_seconds, _LEAST_REST_SECONDS)
 
-    def _timed(self, kind: str, work: Callable[[], None]) -> float:
+    def _timed(self, kind: str, work: Callable[[], None]) -> _Took:
         started_at, start = time(), monotonic()
         try:
             work()
-        except Transient:
+        except Transient as exc:
             self._metrics.failed(kind)
-            raise
+            self._missing.add(kind)
+            _log.warning("reconcile, %s round: %s", kind, exc)
+            return _Took(monotonic() - start, exc)
         seconds = monotonic() - start
         self._metrics.done(kind, started_at, seconds)
-        return seconds
+        self._missing.discard(kind)
+        return _Took(seconds)
 
     def _patiently(self, work: Callable[[], T], stop: Event) -> T | None:
         """The result of the work, tried until it meets no `Transient`; None where it is to stop meanwhile."""
@@ -140,7 +157,6 @@ class ReconcileWorker:
             try:
                 return work()
             except Transient as exc:
-                self._is_ready = False
                 _log.warning("reconcile: %s; trying again in %.1f s", exc, exc.retry_after_seconds)
-                stop.wait(max(exc.retry_after_seconds, 0.5))
+                stop.wait(max(exc.retry_after_seconds, _LEAST_REST_SECONDS))
         return None

@@ -11,7 +11,8 @@ from consumers.warehouse.promises import PROMISED_LINE, PROMISED_ORDER
 from consumers.warehouse.rows import JOURNAL_ENTRY, JOURNAL_LINE
 
 CREATE_ADDED: Final = (
-    'CREATE TEMPORARY TABLE added_entry (entry_id text COLLATE "C", period text COLLATE "C") ON COMMIT DELETE ROWS; '
+    'CREATE TEMPORARY TABLE added_entry (entry_id text COLLATE "C", period text COLLATE "C", '
+    'order_id text COLLATE "C") ON COMMIT DELETE ROWS; '
     'CREATE TEMPORARY TABLE posting_day (told date, opened date, period text COLLATE "C", is_open boolean) '
     "ON COMMIT DELETE ROWS; "
     'CREATE TEMPORARY TABLE newer_promise (order_id text COLLATE "C" PRIMARY KEY) ON COMMIT DELETE ROWS'
@@ -30,7 +31,7 @@ _ADD_ENTRIES = sql.SQL(
     "SELECT {staged}, told, posting_day.period "
     "FROM staged_journal_entry AS staged JOIN posting_day ON told = staged.posting_date "
     "WHERE NOT EXISTS (SELECT FROM journal_entry AS held WHERE held.entry_id = staged.entry_id) "
-    "RETURNING entry_id, period) "
+    "RETURNING entry_id, period, order_id) "
     "INSERT INTO added_entry SELECT * FROM added"
 ).format(
     columns=JOURNAL_ENTRY.listed,
@@ -40,7 +41,7 @@ _ADD_ENTRIES = sql.SQL(
     ),
 )
 _ADD_LINES = sql.SQL(
-    "INSERT INTO journal_line ({columns}, period) SELECT {columns}, period "
+    "INSERT INTO journal_line ({columns}, period, entry_order_id) SELECT {columns}, period, order_id "
     "FROM staged_journal_line JOIN added_entry USING (entry_id)"
 ).format(columns=names(JOURNAL_LINE.columns))
 POST = (_OPEN_PERIODS, _ADD_ENTRIES, _ADD_LINES)

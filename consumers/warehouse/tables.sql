@@ -105,6 +105,7 @@ CREATE TABLE IF NOT EXISTS journal_line (
     product_id text,
     product_category text,
     quantity numeric(19, 6),
+    entry_order_id text COLLATE "C" NOT NULL, -- its entry's order, for whoever reads all lines
     PRIMARY KEY (entry_id, line_number, period),
     CONSTRAINT journal_line_one_side CHECK (
         debit_amount >= 0 AND credit_amount >= 0 AND (debit_amount = 0 OR credit_amount = 0)),
@@ -164,15 +165,15 @@ BEGIN
         SELECT entry_id, period, count(line_number) AS lines, sum(line_count) AS line_count,
             sum(difference) AS difference, sum(functional_difference) AS functional_difference
         FROM (
-            SELECT entry_id, period, line_number, NULL::integer AS line_count,
+            SELECT entry_id, period, entry_order_id AS order_id, line_number, NULL::integer AS line_count,
                 debit_amount - credit_amount AS difference,
                 functional_debit_amount - functional_credit_amount AS functional_difference
             FROM added
             UNION ALL
-            SELECT entry_id, period, NULL, line_count, NULL, NULL
+            SELECT entry_id, period, order_id, NULL, line_count, NULL, NULL
             FROM journal_entry WHERE transaction_id = pg_current_xact_id()
         ) AS both_sides
-        GROUP BY entry_id, period
+        GROUP BY entry_id, period, order_id
     ) AS entry WHERE lines > 0;
     IF told.wrong IS NOT NULL THEN
         SELECT count(*) AS lines, sum(debit_amount) - sum(credit_amount) AS difference,
@@ -182,8 +183,8 @@ BEGIN
         FROM added WHERE entry_id = told.wrong;
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_line_of_entry', MESSAGE = format(
             'journal entry %s does not balance or is not there: %s of %s lines, debits less credits %s, functional %s; '
-            'an entry is written at once, with all its lines', told.wrong, wrong.lines, wrong.line_count,
-            wrong.difference, wrong.functional_difference);
+            'an entry is written at once, with all its lines, which name its order', told.wrong, wrong.lines,
+            wrong.line_count, wrong.difference, wrong.functional_difference);
     END IF;
     IF told.entries > 0 THEN
         INSERT INTO unproven_entries (entries) VALUES (-told.entries);

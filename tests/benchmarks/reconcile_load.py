@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import psycopg
@@ -41,8 +42,20 @@ _TEMPLATE = {
         "CREATE INDEX ON payment (order_number)",
     ),
 }
+_SOURCE_TABLES = {
+    System.CRM: ("sales_order", "sales_order_line"),
+    System.INVENTORY: ("shipment", "shipment_line"),
+    System.FINANCE: ("invoice", "payment"),
+}
 _ERP_TABLES = ("sales_order", "sales_order_line", "shipment", "shipment_line", "invoice", "payment")
 _LEDGER_TABLES = ("journal_entry", "journal_line")
+
+
+# Order by order without sorting: OFFSET keeps the template's rows, read once, the inner side.
+_REPEAT = sql.SQL(
+    "WITH template AS MATERIALIZED (SELECT * FROM {table}) INSERT INTO {table} ({columns}) SELECT {values} "
+    "FROM generate_series({first}, {last}) AS n CROSS JOIN LATERAL (SELECT template.*, n FROM template OFFSET 0) AS t"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +86,13 @@ def populate(population: Population) -> None:
                     sql.Identifier(table), sql.Literal(str(FIRST))
                 )
             )
-    for system, tables in {
-        System.CRM: ("sales_order", "sales_order_line"),
-        System.INVENTORY: ("shipment", "shipment_line"),
-        System.FINANCE: ("invoice", "payment"),
-    }.items():
-        _repeat(population.sources[system], tables, population.orders)
-    _repeat(world.settings.erp, _ERP_TABLES, population.orders)
-    _repeat(world.settings.ledger, _LEDGER_TABLES, population.orders)
-    produce(population)
+    tables = [(population.sources[system], names) for system, names in _SOURCE_TABLES.items()]
+    tables += [(world.settings.ledger, _LEDGER_TABLES), (world.settings.erp, _ERP_TABLES)]
+    with ThreadPoolExecutor() as threads:
+        repeated = [threads.submit(_repeat, database, names, population.orders) for database, names in tables]
+        produce(population)
+    for one in repeated:
+        one.result()
 
 
 def produce(population: Population) -> None:
@@ -146,13 +157,12 @@ def _repeat(database: DatabaseSettings, tables: tuple[str, ...], orders: int) ->
         for table in tables:
             names, values = zip(*_columns(connection, table), strict=True)
             connection.execute(
-                sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS t, generate_series({}, {}) AS n ORDER BY n").format(
-                    sql.Identifier(table),
-                    sql.SQL(", ").join(map(sql.Identifier, names)),
-                    sql.SQL(", ").join(values),
-                    sql.Identifier(table),
-                    sql.Literal(FIRST + 1),
-                    sql.Literal(FIRST + orders - 1),
+                _REPEAT.format(
+                    table=sql.Identifier(table),
+                    columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+                    values=sql.SQL(", ").join(values),
+                    first=sql.Literal(FIRST + 1),
+                    last=sql.Literal(FIRST + orders - 1),
                 )
             )
     with psycopg.connect(database.conninfo(), autocommit=True) as connection:
@@ -174,7 +184,7 @@ def _columns(connection: psycopg.Connection[tuple[object, ...]], table: str) -> 
     for column, value in zip(cursor.description, row, strict=True):
         own: sql.Composable = sql.SQL("t.{}").format(sql.Identifier(column.name))
         if str(FIRST) in str(value):
-            own = sql.SQL("replace({}::text, {}, n::text)::{}").format(
+            own = sql.SQL("replace({}::text, {}, t.n::text)::{}").format(
                 own,
                 sql.Literal(str(FIRST)),
                 sql.SQL(str(types[column.name])),  # type: ignore[arg-type]

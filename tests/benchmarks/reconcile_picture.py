@@ -5,13 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 
 from prometheus_client import CollectorRegistry
 
+from consumers.reconcile.abreast import asking_abreast
 from consumers.reconcile.comparison import ERP, LEDGER
-from consumers.reconcile.hashes import BUCKETS, RowHashes
+from consumers.reconcile.hashes import BUCKETS, RowHash, RowHashes
 from consumers.reconcile.metrics import ReconcileMetrics
 from consumers.reconcile.picture import Changes, HashedPlace, Part, Picture
 from consumers.reconcile.settings import ContinuousSettings
@@ -41,20 +43,27 @@ def _take(settings: ContinuousSettings) -> None:
         company = rounds.company
         for _ in company.following.advance():
             pass
-        parts = {name: part.hashes for name, part in company.sources.parts.items()}
-        for name, hashes in (parts | watched.hashes).items():
-            _remember(company.picture, name, hashes)
+        hashes = {name: part.hashes for name, part in company.sources.parts.items()} | watched.hashes
+        with asking_abreast() as ask:
+            asked = {name: ask(partial(_by_order, name, one)) for name, one in hashes.items()}
+        _remember(company.picture, {name: answer.result() for name, answer in asked.items()})
         rounds.flush()
 
 
-def _remember(picture: Picture, part: Part, hashes: RowHashes) -> None:
-    is_sink = part in (ERP, LEDGER)
-    rows = hashes.of_buckets(range(BUCKETS))
-    while several := list(islice(rows, _AT_ONCE)):
-        order_ids = [row.key if is_sink else f"crm:{row.key}" for row in several]
-        marks = picture.marks(order_ids)
-        for order_id, row in zip(order_ids, several, strict=True):
-            mark = replace(marks[order_id], is_settled=True, sinks_agree=True)
-            marks[order_id] = mark if is_sink else replace(mark, places=(*mark.places, (part, row.key)))
-        places = [HashedPlace(part, row.key, row, order_id) for order_id, row in zip(order_ids, several, strict=True)]
-        picture.write(Changes(places=places, marks=marks))
+def _by_order(part: Part, hashes: RowHashes) -> dict[str, RowHash]:
+    prefix = "" if part in (ERP, LEDGER) else "crm:"
+    return {prefix + row.key: row for row in hashes.of_buckets(range(BUCKETS))}
+
+
+def _remember(picture: Picture, rows: dict[Part, dict[str, RowHash]]) -> None:
+    """All that is known of an order at once: its mark is written again with each place otherwise."""
+    order_ids = iter(rows[ERP])
+    while several := list(islice(order_ids, _AT_ONCE)):
+        changes = Changes(marks=picture.marks(several))
+        for order_id in several:
+            own = [HashedPlace(part, found[order_id].key, found[order_id], order_id) for part, found in rows.items()]
+            places = tuple((place.part, place.key) for place in own if place.part not in (ERP, LEDGER))
+            mark = replace(changes.marks[order_id], is_settled=True, sinks_agree=True, places=places)
+            changes.marks[order_id] = mark
+            changes.places += own
+        picture.write(changes)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from threading import Event
 
 import psycopg
 from prometheus_client import CollectorRegistry
@@ -17,7 +19,7 @@ from consumers.reconcile.rounds import Rounds
 from consumers.reconcile.settings import ContinuousSettings
 from consumers.reconcile.topic import TopicReader, key_of, value_of
 from consumers.reconcile.watched import Watched
-from consumers.reconcile.worker import open_rounds
+from consumers.reconcile.worker import ReconcileWorker, open_rounds
 from deploy.demo.business import Business, BusinessPlan, create_tables
 from deploy.demo.transactions import System
 from deploy.local.endpoints import Endpoints
@@ -61,15 +63,31 @@ class Watch:
     @contextmanager
     def running(self, **settings: object) -> Iterator[Rounds]:
         """One life of the worker."""
-        values = dict(self.world.settings) | {"data_dir": self.directory, "settle_seconds": 0, "late_seconds": 900}
-        self.settings = ContinuousSettings(**{"examined_at_once": 7} | values | settings)
-        self.registry = CollectorRegistry()
+        self._configure(settings)
         watched = Watched(self.settings)
         with ExitStack() as opened:
             opened.callback(watched.close)
             metrics = ReconcileMetrics(self.registry)
             self.rounds = opened.enter_context(open_rounds(self.settings, watched, self.world.registry, metrics))
             yield self.rounds
+
+    @contextmanager
+    def working(self, **settings: object) -> Iterator[ReconcileWorker]:
+        """One life of the worker, which takes its rounds itself."""
+        self._configure(settings)
+        stop, worker = Event(), ReconcileWorker(self.settings, self.world.registry, self.registry)
+        with ThreadPoolExecutor(1) as thread:
+            work = thread.submit(worker.run, stop)
+            try:
+                yield worker
+            finally:
+                stop.set()
+                work.result()
+
+    def _configure(self, settings: dict[str, object]) -> None:
+        values = dict(self.world.settings) | {"data_dir": self.directory, "settle_seconds": 0, "late_seconds": 900}
+        self.settings = ContinuousSettings(**{"examined_at_once": 7} | values | settings)
+        self.registry = CollectorRegistry()
 
     def look(self, *, source: bool = False, full: bool = False) -> list[str]:
         """Take rounds until nothing is due, and give what stands open."""

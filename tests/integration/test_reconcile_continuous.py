@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from time import time
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from consumers.reconcile.examiner import Surroundings
 from consumers.reconcile.ledger import LedgerReader
 from deploy.local.endpoints import Endpoints
 from deploy.local.server import await_condition
 from schemas.codec import TopicCodec
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, Transient
 from schemas.models import OrderEvent
+from schemas.settings import DatabaseSettings
 from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED
 from tests.conftest import DatabaseFactory
 from tests.integration.groups import commit
@@ -32,6 +35,21 @@ def world(stack: Endpoints, module_database_factory: DatabaseFactory) -> Iterato
     """Forty orders."""
     with traded_world(stack, module_database_factory, ORDERS) as world:
         yield world
+
+
+@contextmanager
+def refusing_connections(database: DatabaseSettings) -> Iterator[None]:
+    """A database that lets nobody in."""
+    name = sql.Identifier(database.dbname)
+    with psycopg.connect(database.conninfo(dbname="postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+        try:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database.dbname,)
+            )
+            yield
+        finally:
+            connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
 
 
 @pytest.fixture
@@ -107,6 +125,27 @@ def test_the_ledger_notes_who_went_past_its_own_triggers(watch: Watch) -> None:
         watch.rounds.full()
         imbalance = watch.registry.get_sample_value("ordersync_ledger_imbalance", {"currency": currency})
         assert imbalance == 5
+
+
+def test_a_line_under_the_name_of_another_order_is_found_with_that_of_its_entry(watch: Watch) -> None:
+    first, second = paid(watch.world)[:2]
+    assert first.order is not None
+    with watch.running():
+        assert watch.look(source=True, full=True) == []
+        watch.world.execute(
+            watch.settings.ledger,
+            "INSERT INTO journal_line SELECT (jsonb_populate_record(line, jsonb_build_object('line_number', 99, "
+            f"'entry_order_id', '{second.order_id}'))).* FROM journal_line AS line WHERE account_code = '1000' "
+            f"AND debit_amount > 0 AND entry_order_id = '{first.order_id}'",
+            "DELETE FROM reconciliation.note",
+        )
+        assert watch.look() == []
+        currency = first.order.document_currency_code
+        found = watch.look(full=True)
+        assert f"{first.order_id}/ledger/imbalance_amount[{currency}]" in found
+        assert {one.order_id for one in watch.open().values()} == {first.order_id}
+        watch.world.execute(watch.settings.ledger, "DELETE FROM journal_line WHERE line_number = 99")
+        assert watch.look(full=True) == []
 
 
 def test_a_ledger_that_balances_says_so_of_each_currency_as_soon_as_it_comes(watch: Watch) -> None:
@@ -205,6 +244,32 @@ def test_a_change_that_the_streams_have_not_come_to_is_told_when_it_is_late(watc
         (mismatch,) = watch.open().values()
         assert (mismatch.cause, mismatch.remedy) == ("lost_event", "reread")
     clear_topics(watch.settings.kafka, watch.world.registry)
+
+
+def test_a_source_that_is_away_keeps_nobody_from_comparing_the_sinks(watch: Watch) -> None:
+    order_id = paid(watch.world)[0].order_id
+    failed = {"round": "steady", "outcome": "failed"}
+    # A difference that settles is looked at again in time, and not without end.
+    with watch.working(round_seconds=0.2, source_seconds=0.2, settle_seconds=0.5) as worker:
+        assert await_condition(worker.ready, 90)
+        with refusing_connections(watch.settings.sources[0].database):
+            assert await_condition(lambda: not worker.ready(), 90)
+            by_hand(watch, f"UPDATE sales_order SET payable_amount = payable_amount + 5 WHERE order_id = '{order_id}'")
+            assert await_condition(lambda: sorted(watch.open()) == [f"{order_id}/erp/payable_amount"], 90)
+            assert watch.registry.get_sample_value("ordersync_reconcile_rounds_total", failed)
+        by_hand(watch, f"UPDATE sales_order SET payable_amount = payable_amount - 5 WHERE order_id = '{order_id}'")
+        assert await_condition(lambda: not watch.open(), 90)
+        assert await_condition(worker.ready, 90)
+
+
+def test_a_table_that_somebody_locks_is_not_waited_for_without_end(watch: Watch) -> None:
+    with watch.running() as rounds:
+        assert watch.look(source=True, full=True) == []
+        with psycopg.connect(watch.settings.ledger.conninfo()) as connection:
+            connection.execute("LOCK TABLE journal_line")
+            with pytest.raises(Transient, match="lock timeout"):
+                rounds.full()
+        assert watch.look(full=True) == []
 
 
 def test_an_order_on_its_way_is_no_mismatch_until_it_is_late(watch: Watch) -> None:

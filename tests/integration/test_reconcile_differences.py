@@ -217,7 +217,9 @@ def test_every_planted_difference_is_found_and_none_invented(world: World) -> No
         ledger,
         'INSERT INTO journal_entry SELECT (jsonb_populate_record(e, \'{"entry_id": "x", "order_id": "crm:ghost"}\')).* '
         "FROM journal_entry e WHERE rule = 'cash_receipt' LIMIT 1",
-        "INSERT INTO journal_line SELECT 'x', number, period, account, debit, 7 - debit, debit, 7 - debit "
+        "INSERT INTO journal_line (entry_id, line_number, period, account_code, debit_amount, credit_amount, "
+        "functional_debit_amount, functional_credit_amount, entry_order_id) "
+        "SELECT 'x', number, period, account, debit, 7 - debit, debit, 7 - debit, order_id "
         "FROM journal_entry, (VALUES (1, '1000', 7), (2, '2100', 0)) AS told (number, account, debit) "
         "WHERE entry_id = 'x'",
     )

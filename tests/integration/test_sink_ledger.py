@@ -24,6 +24,11 @@ from tests.conftest import DatabaseFactory
 from tests.contract.sink_samples import journal_entry, journal_line
 
 Write = Callable[..., None]
+_TWO_LINES = (
+    "INSERT INTO journal_line (debit_amount, credit_amount, functional_debit_amount, functional_credit_amount, "
+    "account_code, entry_id, line_number, period, entry_order_id) "
+    "VALUES (1, 0, 1, 0, '1000', %s, %s, %s, %s), (0, 1, 0, 1, '4000', %s, %s, %s, %s)"
+)
 
 
 @pytest.fixture
@@ -100,13 +105,25 @@ def test_nobody_changes_what_is_recorded(database: DatabaseSettings, write: Writ
 
 def test_lines_are_not_added_to_an_entry_afterwards(database: DatabaseSettings, write: Write) -> None:
     write(journal_entry(1))
-    with psycopg.connect(database.conninfo()) as owner, pytest.raises(errors.CheckViolation):
-        owner.execute("INSERT INTO journal_line VALUES ('1-1', 3, '1000', 1, 0, 1, 0), ('1-1', 4, '4000', 0, 1, 0, 1)")
+    with psycopg.connect(database.conninfo()) as owner, pytest.raises(errors.CheckViolation, match="at once, with all"):
+        owner.execute(_TWO_LINES, ("1-1", 3, "2026-11", "crm:1", "1-1", 4, "2026-11", "crm:1"))
 
 
 def test_lines_without_an_entry_are_refused(database: DatabaseSettings, write: Write) -> None:
-    with psycopg.connect(database.conninfo()) as owner, pytest.raises(errors.CheckViolation):
-        owner.execute("INSERT INTO journal_line VALUES ('x', 1, '1000', 1, 0, 1, 0), ('x', 2, '4000', 0, 1, 0, 1)")
+    write(journal_entry(1))
+    with psycopg.connect(database.conninfo()) as owner, pytest.raises(errors.CheckViolation, match="is not there"):
+        owner.execute(_TWO_LINES, ("x", 1, "2026-11", "crm:1", "x", 2, "2026-11", "crm:1"))
+
+
+def test_lines_name_the_order_of_their_entry(database: DatabaseSettings, write: Write) -> None:
+    write(journal_entry(1))
+    assert rows(database, "SELECT DISTINCT entry_order_id FROM journal_line") == [("crm:1",)]
+    with psycopg.connect(database.conninfo()) as owner, pytest.raises(errors.CheckViolation, match="name its order"):
+        owner.execute(
+            "INSERT INTO journal_entry SELECT (jsonb_populate_record(e, jsonb_build_object('entry_id', 'y', "
+            "'transaction_id', pg_current_xact_id()::text))).* FROM journal_entry AS e"
+        )
+        owner.execute(_TWO_LINES, ("y", 1, "2026-11", "crm:2", "y", 2, "2026-11", "crm:2"))
 
 
 def test_the_sink_writes_as_a_role_that_can_only_append(database: DatabaseSettings, write: Write) -> None:
