@@ -24,6 +24,9 @@ def clients_file(directory: Path) -> Path:
         ("shop", ["orders:write", "orders:read"], ["shop"], 1_000_000),
         ("crm", ["orders:write", "orders:read"], ["crm", "shop"], 1_000_000),
         ("all", ["orders:write", "orders:read"], ["*"], 1_000_000),
+        ("feeder", ["orders:write"], ["shop"], 1_000_000),
+        ("viewer", ["orders:read"], ["shop"], 1_000_000),
+        ("rival", ["orders:write", "orders:read"], ["rival"], 1_000_000),
         ("watcher", ["orders:read"], ["*"], 1_000_000),
         ("slow", ["orders:read"], ["*"], 0.01),
     ]

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from deploy.local.endpoints import Endpoints
+from deploy.security.api_matrix import CALLERS, OPERATIONS, ApiCaller, api_cells
 from producers.api.documents import EXAMPLE
 from schemas.attributes import OrderId
 from schemas.topics import AUDIT, ORDER_EVENTS, ORDERS_CAPTURED
@@ -236,3 +237,50 @@ def test_who_read_an_order_is_in_the_audit_before_the_answer(api: Api, scene: Sc
     audit.read_to_end()
     deeds = [(deed.actor, deed.action, deed.identified_by) for deed in audit.of("shop:watched")]
     assert deeds == [("watcher", "OrderRead", "credential")]
+
+
+_CALLERS = {
+    "no key": "nobody",
+    "a client that may write": "feeder",
+    "a client that may read": "viewer",
+    "a client that may do both": "shop",
+    "a client of another system": "rival",
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.role)
+def test_a_caller_does_what_the_matrix_says_and_nothing_else(api: Api, shop: httpx.Client, caller: ApiCaller) -> None:
+    name = f"cell-{_CALLERS[caller.role]}"
+    placed = shop.post("/v1/orders", json=draft(id=name), headers=WAIT)
+    sent = shop.put(f"/v1/orders/shop:{name}", json=draft(note="known"), headers={"If-Match": "*"})
+    assert (placed.status_code, sent.status_code) == (201, 202)
+    order, request = f"/v1/orders/shop:{name}", sent.headers["Location"]
+    any_version = {"If-Match": "*"}
+    new = draft(id=f"{name}-new", system="shop")
+    with api.caller(_CALLERS[caller.role]) as client:
+        answers = {
+            "createOrder": client.post("/v1/orders", json=new),
+            "createOrders": client.post("/v1/order-batches", json=[draft(id=f"{name}-batch", system="shop")]),
+            "changeOrder": client.put(order, json=draft(note=name), headers=any_version),
+            "readOrder": client.get(order),
+            "readTimeLine": client.get(f"{order}/timeline"),
+            "readRequest": client.get(request),
+            "cancelOrder": client.post(f"{order}/cancellation", headers=any_version),
+        }
+    told = {cell.action: cell.allowed for cell in api_cells() if cell.role == caller.role}
+    assert {operation: is_done(answer) for operation, answer in answers.items()} == told
+    assert shop.get(order).json()["order"].get("note") != name or told["changeOrder"]
+
+
+def is_done(answer: httpx.Response) -> bool:
+    """Whether the API did what was asked, or denied it; of many orders whether it took them."""
+    if answer.status_code == 202 and "refused" in answer.json():
+        return bool(answer.json()["refused"] == 0)
+    assert answer.is_success or answer.status_code in (401, 403, 404), answer.text
+    return answer.is_success
+
+
+def test_every_operation_that_the_api_describes_is_in_the_matrix(shop: httpx.Client) -> None:
+    paths = shop.get("/openapi.json").json()["paths"]
+    described = {one["operationId"] for path in paths.values() for one in path.values() if "operationId" in one}
+    assert described == set(OPERATIONS)
