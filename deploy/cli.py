@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "ledger": "Explain journal entries; balances, periods, planning figures.",
     "rules": "List and explain the rules, and try changes of them against history.",
     "audit": "Who did what: list it, and verify that nobody changed it.",
+    "approvals": "What waits for a second person: list, approve, reject; the policy.",
     "backup": "Policy and keys of the backup; list, verify, compare and restore it.",
     "vendors": "How each vendor is told, what is open for it, and delivering again.",
     "security": "Show and check who may do what; change passwords and certificates.",
@@ -46,6 +47,7 @@ Exit codes:
   2    wrong command line, setting or mapping file
   3    demo and reconcile: systems differ
   4    process: done, and something was refused
+  5    nothing done: a second person has to approve first
   130  interrupted with Ctrl-C"""
 
 

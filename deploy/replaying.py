@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid5
 
 from confluent_kafka import KafkaException, Producer
 
+from deploy.audit.desk import Clearance
+from deploy.audit.policy import Kind
 from deploy.commands.options import Cluster
 from deploy.mending import MendedEvent
 from deploy.topic_reading import read_topic
@@ -68,13 +70,15 @@ class Replay:
         return [*kept, *((name, value.encode()) for name, value in told.items())]
 
 
-def perform(replay: Replay, cluster: Cluster) -> AuditEvent | None:
+def perform(replay: Replay, cluster: Cluster, clearance: Clearance) -> AuditEvent | None:
     """Write the event and its audit in one transaction; None where this was done before, and nothing is written.
 
     The event keeps its source position, so merging by owner puts it into its place: a newer image that was accepted
     since wins, and the event itself, should it come twice, counts once.
 
     Raises:
+        ApprovalNeeded: it was edited, and a second person has to approve this edit first.
+        ConfigurationError: who does it may not.
         Transient: the cluster or the registry does not answer.
         Fatal: somebody else replays the same dead letter at this moment.
     """
@@ -86,6 +90,7 @@ def perform(replay: Replay, cluster: Cluster) -> AuditEvent | None:
         done = {event.audit_id for event in read_topic(cluster, AUDIT, AuditEvent)}
         if replay.replay_id in done:
             return None
+        replay = _cleared(replay, clearance)
         audit, _ = next_event(begin_chain(writer_of(cluster.kafka)), replay.deed(), datetime.now(UTC))
         producer.begin_transaction()
         producer.produce(replay.letter.original.topic, replay.event.value, replay.event.key, headers=replay.headers())
@@ -97,6 +102,15 @@ def perform(replay: Replay, cluster: Cluster) -> AuditEvent | None:
             raise Fatal(f"{told}; is somebody else replaying it? Look with `dead-letters show`") from exc
         raise Transient(f"{told}; nothing was replayed unless a second attempt says so") from exc
     return audit
+
+
+def _cleared(replay: Replay, clearance: Clearance) -> Replay:
+    """What goes back as it came changes nothing, and needs no second person."""
+    if not replay.event.changes:
+        return replay
+    parts = (replay.letter.rejection_id, hashlib.sha256(replay.event.value).hexdigest())
+    told = (f"dead letter {replay.letter.rejection_id} of {replay.deed().subject}", *replay.event.changes)
+    return replace(replay, approval_id=clearance.of(Kind.EDITED_REPLAY, replay.reason, parts, told))
 
 
 def _encoded(audit: AuditEvent, cluster: Cluster) -> bytes:

@@ -9,7 +9,8 @@ OrdersyncError
     ├── ConfigurationError    settings, mapping file or command line; exit code 2
     ├── SchemaDrift           committed or registered schemas do not fit the models
     ├── PositionConflict      another worker owns this position now (a zombie is told so)
-    └── BackupRefused         a backup is not what its owners signed, or may not be used so
+    ├── BackupRefused         a backup is not what its owners signed, or may not be used so
+    └── ApprovalNeeded        a second person has to approve first; exit code 5
 
 Each adapter maps its library's errors to these once, by class or SQLSTATE, never by text.
 """
@@ -78,3 +79,13 @@ class BackupRefused(Fatal):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ApprovalNeeded(Fatal):
+    """Nothing was done: the policy wants a second person's approval, which is asked for under `request_id`."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, request_id: str) -> None:
+        super().__init__(message)
+        self.request_id = request_id

@@ -121,7 +121,7 @@ def edit(
         text = click.edit(json.dumps(document, indent=2, ensure_ascii=False), extension=".json")
         return mended(letter, document if text is None else _parsed(text), codec)
 
-    _put_back(cluster_of(home), rejection_id, mend, _Deed(reason, actor, dry_run, as_json))
+    _put_back(home, rejection_id, mend, _Deed(reason, actor, dry_run, as_json))
 
 
 @command.command("replay")
@@ -137,7 +137,7 @@ def replay(home: Path, as_json: bool, reason: str, actor: str | None, dry_run: b
 
         return unchanged(letter)
 
-    _put_back(cluster_of(home), rejection_id, keep, _Deed(reason, actor, dry_run, as_json))
+    _put_back(home, rejection_id, keep, _Deed(reason, actor, dry_run, as_json))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +151,25 @@ class _Deed:
 
 
 def _put_back(
-    cluster: Cluster, rejection_id: str, make: Callable[[Rejection, TopicCodec[Any]], MendedEvent], deed: _Deed
+    home: Path, rejection_id: str, make: Callable[[Rejection, TopicCodec[Any]], MendedEvent], deed: _Deed
 ) -> None:
     # Only here: they need the Kafka client.
+    from deploy.audit.desk import clearance_of
     from deploy.mending import check_replayable
     from deploy.replaying import Replay, perform
     from schemas.codec import TopicCodec
     from schemas.registry import SchemaRegistry
     from schemas.topics import CATALOGUE
 
+    cluster = cluster_of(home)
     letter = _letter(cluster, rejection_id)
     check_replayable(letter)
     with closing(SchemaRegistry(cluster.registry)) as registry:
         topic = letter.original.topic
         event = make(letter, TopicCodec(topic, CATALOGUE[topic].model, registry))
-    planned = Replay(letter, event, actor_of(deed.actor), deed.reason)
-    done = None if deed.is_dry_run else perform(planned, cluster)
+    actor = actor_of(deed.actor)
+    planned = Replay(letter, event, actor, deed.reason)
+    done = None if deed.is_dry_run else perform(planned, cluster, clearance_of(home, cluster, actor))
     outcome = "not replayed (dry run)" if deed.is_dry_run else "replayed" if done else "was replayed before"
     if deed.as_json:
         print_json({"rejection_id": rejection_id, "outcome": outcome, "audit": asdict(planned.deed())})

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from deploy.commands.cutover import compare, totals
-from deploy.commands.options import DISAGREEMENT, actor_of, home_option, json_option, print_json
+from deploy.commands.options import DISAGREEMENT, Cluster, actor_of, home_option, json_option, print_json
 from deploy.commands.vendor_feed import vendors
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def command(
     from consumers.reconcile.publication import publish as publish_report
     from consumers.reconcile.reconciliation import reconcile
     from consumers.reconcile.repair import Author
+    from deploy.audit.desk import clearance_of
     from deploy.commands.systems import systems_of
     from schemas.registry import SchemaRegistry
 
@@ -84,10 +85,11 @@ def command(
         report = reconcile(settings, schemas)
         outcomes: list[RepairOutcome] = []
         if repair:
-            from deploy.repairing import Order, mend
+            from deploy.repairing import Order, Repairer, mend
 
-            order = Order(report, frozenset(order_ids), None if dry_run else Author(actor_of(actor), reason or ""))
-            outcomes = mend(order, settings, schemas)
+            cluster, who = Cluster(settings.kafka, settings.registry), actor_of(actor)
+            repairer = Repairer(Author(who, reason or ""), clearance_of(home, cluster, who))
+            outcomes = mend(Order(report, frozenset(order_ids), None if dry_run else repairer), settings, schemas)
             if any(one.is_done for one in outcomes):
                 report = reconcile(settings, schemas)
         if publish:

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.audit.desk import Clearance
 from deploy.console.index.questions import ListedLetter
 from deploy.console.web.service import Service
 from deploy.mending import MendedEvent, check_replayable, mended, readable, unchanged
@@ -110,9 +111,12 @@ class Workbench:
             Checked(rejection, event.changes, processor.judge(_record(rejection, event))) for rejection, event in asked
         ]
 
-    def put_back(self, rejection: Rejection, event: MendedEvent, actor: Actor, reason: str) -> AuditEvent | None:
+    def put_back(
+        self, rejection: Rejection, event: MendedEvent, clearance: Clearance, reason: str
+    ) -> AuditEvent | None:
         """Replay one event; None where the same was done before. Raises as `perform`."""
-        return perform(Replay(rejection, event, actor, reason), self._service.cluster)
+        actor = clearance.person.actor
+        return perform(Replay(rejection, event, actor, reason), self._service.cluster, clearance)
 
     def put_back_all(self, rejections: Iterable[Rejection], actor: Actor, reason: str) -> list[AuditEvent]:
         """Replay several as they came, in the order of their coming; gives what was not done before."""

@@ -51,6 +51,7 @@ def announcement(home: Path) -> str:
 def stack_environment(home: Path, endpoints: Endpoints) -> dict[str, str]:
     """What the console of an embedded stack needs: cluster, systems, files and the port that it keeps."""
     # Only here: the stack's libraries are not installed where only workers run.
+    from deploy.audit.policy import FILE, VARIABLE
     from deploy.backup.provisioning import local_backup
     from deploy.demo.landscape import reconcile_settings
 
@@ -59,6 +60,8 @@ def stack_environment(home: Path, endpoints: Endpoints) -> dict[str, str]:
         "ORDERSYNC_DATA_DIR": str(home.absolute() / "workers" / "console"),
         "ORDERSYNC_PORT": str(_port(home)),
     }
+    if (home / FILE).exists():
+        own[VARIABLE] = str((home / FILE).absolute())
     backup = local_backup(home)
     if backup.policy.exists():
         own |= {

@@ -37,6 +37,9 @@ class ConsoleSettings(WorkerSettings):
     body_limit_bytes: int = Field(1_048_576, gt=0, description="Longest body of a form")
     stop_seconds: float = Field(5.0, gt=0, description="How long requests in hand have when the console stops")
     rebuild_index: bool = Field(False, description="Read all topics anew instead of going on where the index ends")
+    approval_policy: Path | None = Field(
+        None, description="What a second person must approve; without it nothing (`ordersync approvals policy`)"
+    )
     rules_file: Path | None = Field(None, description="The governance file that the stream workers run with")
     functional_currency_code: str = Field("EUR", description="Currency of the ledger, as the stream workers have it")
     parked_for_seconds: float = Field(86_400.0, gt=0, description="As the stream workers have it")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from deploy.audit.desk import ApprovalDesk
+from deploy.audit.policy import ApprovalPolicy
 from deploy.commands.options import Cluster
 from deploy.console.flow.sampling import FlowSampler
 from deploy.console.index.following import CLIENT_ID, IndexFeed
@@ -43,6 +45,9 @@ class ConsoleWorker:
         """Raises ConfigurationError for wrong settings, Transient while Kafka or the registry is away."""
         self._settings = settings
         rules = rules_of(settings.rules_file)
+        path = settings.approval_policy
+        policy = ApprovalPolicy() if path is None else ApprovalPolicy.load(path)
+        cluster = Cluster(settings.kafka, settings.registry)
         users = Users(settings.users)
         users.all()
         cluster_id = _cluster_id(settings)
@@ -59,7 +64,7 @@ class ConsoleWorker:
             made.callback(self._feed.close)
             self._flow = FlowSampler(settings.kafka, self._feed)
             made.callback(self._flow.close)
-            weeks = WeeksDesk(Cluster(settings.kafka, settings.registry), settings.functional_currency_code)
+            weeks = WeeksDesk(cluster, settings.functional_currency_code)
             made.callback(weeks.close)
             reviews = None if settings.documents_dir is None else ReviewDesk(settings.documents_dir)
             if reviews is not None:
@@ -79,6 +84,7 @@ class ConsoleWorker:
             _archive(settings),
             reviews,
             Sightings(self._audit),
+            ApprovalDesk(cluster, policy),
         )
         self._server = HttpServer(settings)
 

@@ -22,14 +22,17 @@ from consumers.backup.restore.digests import Digest, require_same
 from consumers.backup.restore.reader import ArchiveReader
 from consumers.backup.restore.target import RestoreTarget
 from consumers.sink import Partition
+from deploy.audit.policy import VARIABLE
 from deploy.cli import run
+from deploy.commands.options import actor_of
 from deploy.local.endpoints import Endpoints
+from deploy.topics import TopicLayout, apply_topics
 from schemas.codec import TopicCodec
 from schemas.codec.wire import HEADER_LENGTH
 from schemas.errors import BackupRefused
 from schemas.models import OrderEvent, OrderState
 from schemas.registry import SchemaRegistry
-from schemas.topics import ORDER_EVENTS, ORDER_STATE
+from schemas.topics import AUDIT, CATALOGUE, ORDER_EVENTS, ORDER_STATE
 from tests.contract.sink_samples import order_event
 from tests.contract.sink_workbench import Cluster
 from tests.integration.backup_world import BackupWorld, Trade
@@ -39,6 +42,12 @@ TOPICS = (ORDER_EVENTS, ORDER_STATE)
 # when its times are a day apart.
 START_MS = int(time.time() - 3600) * 1000
 LAST = 150
+APPROVALS = """
+version = "1"
+identified_by = ["system-user", "stated"]
+people = {{ "{account}" = "operator", grace = "admin" }}
+deeds.promotion = {{ two_people = true, ask = ["operator"], approve = ["admin"] }}
+"""
 FORMS: list[tuple[str, Callable[[OrderEvent], Any]]] = [
     (ORDER_EVENTS, lambda event: event),
     (ORDER_STATE, lambda event: event.state),
@@ -183,8 +192,12 @@ def test_a_restore_overwrites_nothing_and_goes_on_where_it_was_interrupted(
     assert restored.read(half) == restored.expected(at_ms)
 
 
-def test_a_restore_is_put_into_use_by_somebody_else(
-    restored: Restored, topic_prefix: str, capsys: pytest.CaptureFixture[str]
+def test_a_restore_is_put_into_use_by_somebody_else_and_approved_by_a_third(
+    restored: Restored,
+    topic_prefix: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world, prefix = restored.world, f"{topic_prefix}r."
     options, restorer = ["--prefix", prefix], ["--key", str(world.directory / "restorer.pem")]
@@ -195,6 +208,18 @@ def test_a_restore_is_put_into_use_by_somebody_else(
     assert _retention(restored, prefix + ORDER_EVENTS) == "-1"
     assert run(["backup", "promote", *world.arguments(*options), *restorer]) == 2
     assert "is no promoter's key" in capsys.readouterr().err
+    # From here on the policy wants a second person.
+    with closing(SchemaRegistry(world.stack.registry())) as registry:
+        apply_topics(world.stack.kafka(), registry, TopicLayout(), [CATALOGUE[AUDIT]])
+    policy = tmp_path / "approvals.toml"
+    policy.write_text(APPROVALS.format(account=actor_of(None).name))
+    monkeypatch.setenv(VARIABLE, str(policy))
+    assert run(promote) == 5
+    assert run(["approvals", "list", "--json"]) == 0
+    [request] = json.loads(capsys.readouterr().out)
+    assert request["kind"] == "promotion" and prefix in request["told"][0]
+    assert _retention(restored, prefix + ORDER_STATE) == "-1"
+    assert run(["approvals", "approve", request["request_id"], "--actor", "grace", "--reason", "compared"]) == 0
     assert run(promote) == 0
     assert f"ORDERSYNC_TOPIC_PREFIX={prefix}" in capsys.readouterr().out
     # As the catalogue says, or as the cluster where it says nothing.

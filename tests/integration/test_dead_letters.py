@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from deploy.audit.policy import VARIABLE
 from deploy.cli import run
 from deploy.local.endpoints import Endpoints
 from deploy.replaying import REPLAY_OF, REPLAY_REASON
@@ -18,6 +20,13 @@ from tests.integration.conftest import LAYOUT
 from tests.integration.streams_harness import Scene, Subscriber, wait_until
 from tests.unit.order_lives import Item, Life, customer, order, product
 
+POLICY = """
+version = "1"
+identified_by = ["stated"]
+people = { ada = "operator", bob = "operator", eve = "viewer", grace = "finance" }
+deeds.edited-replay = { two_people = true, ask = ["operator"], approve = ["finance", "admin"] }
+deeds.rule-change = { two_people = true, ask = ["operator"], approve = ["finance"] }
+"""
 ITEMS = [Item("1", "P1", "3", "9.99")]
 
 
@@ -104,6 +113,62 @@ def test_mended_event_becomes_a_version_and_mending_it_again_changes_nothing(
     assert letters(rejected, life.order_id) == [letter]
     assert run(["dead-letters", "show", letter]) == 0
     assert [deed["audit_id"] for deed in json.loads(capsys.readouterr().out)["replays"]] == [audit.audit_id]
+
+
+def test_edit_waits_for_a_second_person_serves_once_and_lets_nothing_else_through(
+    scene: Scene, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "policy.toml"))
+    life, rejected = Life(order_id=OrderId("crm:two")), scene.subscribe(REJECTED)
+    audits = scene.subscribe(AUDIT)
+    scene.capture(wrong(life))
+    [letter] = letters(rejected, life.order_id)
+    right = order(ITEMS, order_id=life.order_id).payable_amount
+    as_ada = ["--reason", "typo", "--actor", "ada"]
+    mend = ["dead-letters", "edit", letter, "--set", f"order.payable_amount={right}", *as_ada]
+
+    def open_requests() -> list[dict[str, Any]]:
+        capsys.readouterr()
+        assert run(["approvals", "list", "--json"]) == 0
+        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return found
+
+    def decided(request: str, who: str, verb: str = "approve") -> int:
+        return run(["approvals", verb, request, "--reason", "compared", "--actor", who])
+
+    assert run(mend) == 5
+    [asked] = open_requests()
+    request = asked["request_id"]
+    assert (asked["kind"], asked["requester"], asked["state"]) == ("edited-replay", "ada", "waits")
+    assert letter in asked["told"][0]
+    assert [decided(request, who) for who in ("ada", "grace")] == [2, 0]
+    # Another edit of the same letter is another deed.
+    assert run(["dead-letters", "edit", letter, "--set", "order.note=other", *as_ada]) == 5
+    assert run(mend) == 0
+    wait_until(lambda: bool(audits.of(life.order_id)), 30, "the audit")
+    [deed] = audits.of(life.order_id)
+    assert (deed.action, deed.actor, deed.approval_id) == ("DeadLetterMended", "ada", request)
+    assert [one["state"] for one in open_requests()] == ["waits"]
+    assert run(["audit", "verify"]) == 0
+
+
+def test_file_of_rules_is_approved_by_its_content(
+    scene: Scene, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "policy.toml"))
+    rules = tmp_path / "rules.toml"
+    rules.write_text("one")
+    check = ["approvals", "check", "rule-change", str(rules)]
+    assert run(check) == 5
+    assert run(["approvals", "request", "rule-change", str(rules), "--reason", "new rule", "--actor", "ada"]) == 0
+    request = capsys.readouterr().out.strip()
+    assert run(check) == 5
+    assert run(["approvals", "approve", request, "--reason", "read", "--actor", "grace"]) == 0
+    assert run(check) == 0
+    rules.write_text("two")
+    assert run(check) == 5
 
 
 def test_newer_image_that_was_accepted_since_wins_over_a_replay(scene: Scene) -> None:

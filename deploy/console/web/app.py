@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from deploy.console.web.guard import Guard, GuardPolicy
 from deploy.console.web.pages import (
     account,
+    approvals,
     audit,
     dead_letters,
     improvement,
@@ -28,10 +29,22 @@ from deploy.console.web.pages import (
 from deploy.console.web.rendering import Pages, address, pages_of
 from deploy.console.web.service import Service
 from deploy.console.web.visits import PasswordChangeNeeded, Refusal, SignInNeeded
-from schemas.errors import OrdersyncError, Transient
+from schemas.errors import ApprovalNeeded, OrdersyncError, Transient
 
 _log = logging.getLogger(__name__)
-_PAGES: Final = (sign_in, account, overview, orders, dead_letters, parked, mismatches, reviews, improvement, audit)
+_PAGES: Final = (
+    sign_in,
+    account,
+    overview,
+    orders,
+    dead_letters,
+    parked,
+    mismatches,
+    reviews,
+    improvement,
+    approvals,
+    audit,
+)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 static_files = APIRouter()
 
@@ -46,6 +59,7 @@ def console_app(service: Service) -> ASGIApp:
     app.add_exception_handler(SignInNeeded, _to_sign_in)
     app.add_exception_handler(PasswordChangeNeeded, _to_password)
     app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(ApprovalNeeded, _waits)
     app.add_exception_handler(OrdersyncError, _failed)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
@@ -94,6 +108,12 @@ def _refused(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, Refusal)
     titles = {403: "Not allowed", 404: "Not found", 409: "Not possible", 429: "Too many attempts"}
     return _error_page(request, exc.status, titles.get(exc.status, "Not understood"), exc.why)
+
+
+def _waits(request: Request, exc: Exception) -> Response:
+    """Nothing was done yet, and nothing is wrong: it is asked for."""
+    page = "part_waits.html" if request.headers.get("hx-request") else "waits.html"
+    return HTMLResponse(pages_of(request).render(page, why=str(exc)), 202)
 
 
 def _failed(request: Request, exc: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deploy.audit.desk import ApprovalDesk
 from deploy.commands.options import Cluster
 from deploy.console.flow.sampling import FlowSampler
 from deploy.console.index.following import IndexFeed
@@ -40,6 +41,7 @@ class Service:
     archive: ArchiveView | None
     reviews: ReviewDesk | None
     sightings: Sightings
+    approvals: ApprovalDesk
 
     @property
     def cluster(self) -> Cluster:

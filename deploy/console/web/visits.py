@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 from fastapi import Request
 from starlette.responses import Response
 
+from deploy.audit.desk import Clearance
+from deploy.audit.policy import Person
 from deploy.console.people.roles import Right
 from deploy.console.people.sessions import Session
 from deploy.console.people.users import User
@@ -60,6 +62,16 @@ class Visit:
     def actor(self) -> Actor:
         """The person, who signed in."""
         return Actor(self.user.name, Identity.SIGN_IN)
+
+    @property
+    def person(self) -> Person:
+        """The same with the role, for the approval policy."""
+        return Person(actor=self.actor, role=self.user.role)
+
+    @property
+    def clearance(self) -> Clearance:
+        """What deeds are given that a second person may have to approve."""
+        return Clearance(self.service.approvals, self.person)
 
     def deed(self, action: str, subject: str, *, reference: str | None = None, reason: str | None = None) -> Deed:
         """What this person does."""

@@ -88,7 +88,7 @@ def replay(request: Request, visit: Replaying, rejection_id: str, form: Form) ->
     """Put the event back, edited or as it came; the same again changes nothing."""
     bench, reason = Workbench(visit.service), reason_in(form)
     [rejection] = bench.read([_listed(visit, rejection_id)])
-    done = bench.put_back(rejection, bench.event(rejection, _document(form)), visit.actor, reason)
+    done = bench.put_back(rejection, bench.event(rejection, _document(form)), visit.clearance, reason)
     return pages_of(request).page(request, visit, "part_replayed.html", done=int(done is not None), asked=1)
 
 
