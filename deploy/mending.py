@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError, InvalidMessage
+from schemas.masking import masked_changes
 from schemas.models import CapturedEvent, Rejection
 from schemas.topics import CAPTURED_TOPICS
 
@@ -78,7 +79,8 @@ def mended(letter: Rejection, document: Any, codec: TopicCodec[Any]) -> MendedEv
     except InvalidMessage as exc:
         raise ConfigurationError(f"the mended event does not fit {codec.topic}: {exc}") from exc
     after = event.model_dump(mode="json")
-    changes = ["the whole event"] if before is None else list(_differences(before, after, ()))
+    # They go into the audit, which is kept for ever and read by others than those who may see of whom an order tells.
+    changes = ["the whole event"] if before is None else masked_changes(_differences(before, after, ()))
     if before is not None:
         moved = [name for name in IDENTITY if before[name] != after[name]]
         if moved:

@@ -78,6 +78,9 @@ class Version:
     entries: tuple[JournalEntry, ...]
     passed_by: tuple[str, ...] = ()
     """Consumer groups that have committed offsets behind it."""
+    reckoned_changes: tuple[Change, ...] | None = None
+    reckoned_origins: tuple[Origin, ...] | None = None
+    """Where they were reckoned before something was taken out of the states."""
 
     @property
     def state(self) -> OrderState:
@@ -87,6 +90,8 @@ class Version:
     @property
     def changes(self) -> list[Change]:
         """What differs from the version before; nothing for the first."""
+        if self.reckoned_changes is not None:
+            return list(self.reckoned_changes)
         return [] if self.previous is None else changes(self.previous, self.state)
 
     @property
@@ -97,6 +102,8 @@ class Version:
     @property
     def origins(self) -> list[Origin]:
         """Where its enrichment comes from, where it was taken anew with this version."""
+        if self.reckoned_origins is not None:
+            return list(self.reckoned_origins)
         before = None if self.previous is None else self.previous.enrichment
         return [] if self.state.enrichment == before else list(origins(self.state))
 

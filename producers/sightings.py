@@ -13,6 +13,10 @@ from producers.auditing import AuditWriter
 from schemas.audit_chain import Deed
 
 EVERY_SECONDS: Final = 900.0
+SEEING: Final = frozenset(
+    {"OrderViewed", "DeadLetterViewed", "ReviewViewed", "OrderRead", "TimeLineRead", "PersonalDataViewed"}
+)
+"""Deeds that changed nothing; the audit has them, an order's life does without."""
 _MOST: Final = 20_000
 
 _Sighting = tuple[str, str, str, str | None]

@@ -43,4 +43,5 @@ def postgres_error(exc: psycopg.Error, doing: str) -> OrdersyncError:
 
 
 def _text(exc: psycopg.Error) -> str:
-    return " ".join(str(exc).split()) or type(exc).__name__
+    # The server's details repeat the row at fault, with whatever it says of a person.
+    return " ".join((exc.diag.message_primary or str(exc)).split()) or type(exc).__name__

@@ -13,6 +13,7 @@ from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.source import SourceReader
 from schemas.audit_chain import Actor, Deed
 from schemas.errors import InvalidMessage
+from schemas.masking import masked_changes
 from schemas.models import Mismatch
 
 
@@ -110,7 +111,8 @@ class Author:
             action=action,
             subject=step.order_id,
             reference=step.system,
-            changes=[
+            # The audit is kept for ever: what tells of a person does not go into it.
+            changes=masked_changes(
                 f"{one.system} {one.field or 'order'}: {one.actual or one.kind} -> {one.expected or step.remedy}"
                 for one in step.mismatches
             ],

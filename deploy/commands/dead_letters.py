@@ -13,7 +13,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.options import Cluster, actor_of, cluster_of, home_option, json_option, print_json
+from deploy.commands.options import (
+    Cluster,
+    actor_of,
+    cluster_of,
+    home_option,
+    json_option,
+    print_json,
+    unmasked_options,
+    viewing_reason,
+)
 from schemas.errors import ConfigurationError
 from schemas.models import Rejection
 
@@ -47,10 +56,13 @@ def deed_options(function: F) -> F:
 @click.option("--order", "order_id", help="Only those about this order.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
 def list_letters(home: Path, as_json: bool, rule: str | None, order_id: str | None, limit: int) -> None:
-    """Refused events, newest first."""
+    """Refused events, newest first; what tells of persons is masked."""
+    # Only here: it needs the rules' libraries.
+    from deploy.order_masking import masked_rejection
+
     letters = [
         letter
-        for letter in _letters(cluster_of(home))
+        for letter in map(masked_rejection, _letters(cluster_of(home)))
         if (rule is None or any(violation.rule == rule for violation in letter.violations))
         and (order_id is None or letter.order_id == order_id)
     ]
@@ -69,20 +81,37 @@ def list_letters(home: Path, as_json: bool, rule: str | None, order_id: str | No
 
 @command.command("show")
 @home_option
+@unmasked_options
 @click.argument("rejection_id")
-def show(home: Path, rejection_id: str) -> None:
-    """One refused event as JSON: reasons, origin, what was replayed of it, and the original to the byte."""
+def show(home: Path, rejection_id: str, unmasked: bool, reason: str | None) -> None:
+    """One refused event as JSON: reasons, origin, what was replayed of it, and the event.
+
+    What tells of persons is masked, and an event that cannot be read is not shown. --unmasked shows all of it, and the
+    original to the byte; the audit has who saw it.
+    """
     # Only here: they need the Kafka client.
+    from deploy.order_masking import masked_deed, masked_rejection
     from deploy.topic_reading import read_topic
+    from deploy.viewing import Viewing, tell
+    from producers.sightings import SEEING
     from schemas.models import AuditEvent
     from schemas.topics import AUDIT
 
-    cluster = cluster_of(home)
+    why, cluster = viewing_reason(unmasked, reason), cluster_of(home)
     letter = _letter(cluster, rejection_id)
-    deeds = [deed for deed in read_topic(cluster, AUDIT, AuditEvent) if deed.reference == rejection_id]
-    print_json(
-        _summary(letter) | {"replays": [deed.model_dump(mode="json") for deed in deeds], "original": _original(letter)}
-    )
+    deeds = [
+        deed
+        for deed in read_topic(cluster, AUDIT, AuditEvent)
+        if deed.reference == rejection_id and deed.action not in SEEING
+    ]
+    if why is None:
+        letter, deeds = masked_rejection(letter), list(map(masked_deed, deeds))
+    else:
+        tell(Viewing(actor_of(None), letter.order_id or "unknown", why, rejection_id), cluster)
+    told: dict[str, object] = {"replays": [deed.model_dump(mode="json") for deed in deeds]}
+    told["event"] = _event(letter, cluster, is_masked=why is None)
+    told["original"] = _place(letter) if why is None else _place(letter) | _bytes(letter)
+    print_json(_summary(letter) | told)
 
 
 @command.command("edit")
@@ -110,6 +139,7 @@ def edit(
 
     def mend(letter: Rejection, codec: TopicCodec[Any]) -> MendedEvent:
         from deploy.mending import mended, readable, with_values
+        from deploy.viewing import Viewing, tell
 
         if source is not None:
             return mended(letter, _parsed(source.read()), codec)
@@ -118,6 +148,8 @@ def edit(
             raise ConfigurationError(f"the bytes of {rejection_id} are no event: give the whole event with --file")
         if settings:
             return mended(letter, with_values(document, settings), codec)
+        cluster = cluster_of(home)
+        tell(Viewing(actor_of(actor), letter.order_id or "unknown", reason, rejection_id), cluster)
         text = click.edit(json.dumps(document, indent=2, ensure_ascii=False), extension=".json")
         return mended(letter, document if text is None else _parsed(text), codec)
 
@@ -216,13 +248,35 @@ def _summary(letter: Rejection) -> dict[str, object]:
     }
 
 
-def _original(letter: Rejection) -> dict[str, object]:
+def _event(letter: Rejection, cluster: Cluster, *, is_masked: bool) -> dict[str, Any] | None:
+    """The event as JSON; None where its bytes are none of its topic."""
+    from deploy.mending import readable
+    from schemas.codec import TopicCodec
+    from schemas.masking import masked_document
+    from schemas.registry import SchemaRegistry
+    from schemas.topics import CATALOGUE
+
+    topic = CATALOGUE.get(letter.original.topic)
+    if topic is None:
+        return None
+    with closing(SchemaRegistry(cluster.registry)) as registry:
+        document = readable(letter, TopicCodec(topic.name, topic.model, registry))
+    return masked_document(topic.model, document) if is_masked and document is not None else document
+
+
+def _place(letter: Rejection) -> dict[str, object]:
     original = letter.original
     return {
         "topic": original.topic,
         "partition": original.partition,
         "offset": original.offset,
         "timestamp_at": original.timestamp_at.isoformat(),
+    }
+
+
+def _bytes(letter: Rejection) -> dict[str, object]:
+    original = letter.original
+    return {
         "key_hex": None if original.key is None else original.key.hex(),
         "value_hex": None if original.value is None else original.value.hex(),
         "headers": [

@@ -79,6 +79,25 @@ def actor_of(stated: str | None) -> Actor:
     return Actor(f"{getpass.getuser()}@{socket.gethostname()}", Identity.SYSTEM_USER)
 
 
+def unmasked_options(function: F) -> F:
+    """`--unmasked`, `--reason`: what tells of persons is shown to who says why, and the audit has it first."""
+    function = click.option("--reason", default=None, help="Why; needed with --unmasked, and kept in audit.events.")(
+        function
+    )
+    return click.option("--unmasked", is_flag=True, help="With names, addresses and what else tells of persons.")(
+        function
+    )
+
+
+def viewing_reason(unmasked: bool, reason: str | None) -> str | None:
+    """Why somebody wants to see it; None where it stays masked. Raises ConfigurationError where no reason is given."""
+    if not unmasked:
+        return None
+    if not reason or not reason.strip():
+        raise ConfigurationError("say why you have to see it: --unmasked --reason '...'; the audit keeps it")
+    return reason
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """The cluster and registry that a verb talks to."""

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from deploy.commands.instants import INSTANT
-from deploy.commands.options import cluster_of, home_option, json_option, print_json
+from deploy.commands.options import (
+    actor_of,
+    cluster_of,
+    home_option,
+    json_option,
+    print_json,
+    unmasked_options,
+    viewing_reason,
+)
 from deploy.commands.progress import ToldProgress
 from deploy.commands.rules import rules_file_option
 from schemas.errors import ConfigurationError
@@ -34,6 +42,7 @@ def command() -> None:
 @click.option("--as-of", type=INSTANT, help="What was known at this time (ISO 8601), with the whole state.")
 @click.option("--systems", is_flag=True, help="Ask the ERP and the ledger, too, what they hold now.")
 @click.option("--everywhere", is_flag=True, help="Read all partitions: for records on the wrong one.")
+@unmasked_options
 def show(
     order_id: str,
     home: Path,
@@ -43,19 +52,25 @@ def show(
     as_of: datetime | None,
     systems: bool,
     everywhere: bool,
+    unmasked: bool,
+    reason: str | None,
 ) -> None:
     """Explain ORDER_ID (such as crm:42): what came, which rules ran, what was enriched, and what was emitted.
+
+    What tells of a person (names, addresses, who did it) is masked; --unmasked shows it, and the audit has who saw it.
 
     Reads the topics only (with --systems also the databases behind the sinks), and of each topic only the partition
     of the order. The rules named are those of --rules-file that were in force when the source committed the fact.
     """
     # Only here: they need Kafka.
+    from deploy.order_masking import masked_history
     from deploy.order_reading import read_order
+    from deploy.viewing import Viewing, tell
     from streams.rules.governance import rules_of
 
-    rules = rules_of(rules_file)
+    rules, why, cluster = rules_of(rules_file), viewing_reason(unmasked, reason), cluster_of(home)
     with ToldProgress() as progress:
-        history = read_order(order_id, cluster_of(home), progress, everywhere=everywhere).history(rules)
+        history = read_order(order_id, cluster, progress, everywhere=everywhere).history(rules)
     if not history.is_known:
         raise ConfigurationError(
             f"no topic tells of an order {order_id!r}; ids have the form <system>:<number>, such as crm:42. Captured "
@@ -63,6 +78,10 @@ def show(
         )
     chosen = _chosen(history, number, as_of)
     held = _held(order_id, home) if systems else None
+    if why is None:
+        chosen, held = masked_history(chosen), _masked(held)
+    else:
+        tell(Viewing(actor_of(None), order_id, why), cluster)
     if as_json:
         _print_json(chosen, held)
     else:
@@ -91,6 +110,15 @@ def _held(order_id: str, home: Path) -> HeldBySystems:
     from deploy.order_systems import read_systems
 
     return read_systems(order_id, systems_of(home))
+
+
+def _masked(held: HeldBySystems | None) -> HeldBySystems | None:
+    from deploy.order_masking import masked_row
+
+    if held is None:
+        return None
+    erp = None if held.erp is None else masked_row(held.erp)
+    return replace(held, erp=erp, ledger=[masked_row(line) for line in held.ledger])
 
 
 def _print_json(history: OrderHistory, held: HeldBySystems | None) -> None:

@@ -13,12 +13,14 @@ from deploy.console.index.questions import ListedLetter
 from deploy.console.web.service import Service
 from deploy.mending import MendedEvent, check_replayable, mended, readable, unchanged
 from deploy.offline_processing import Judgement, OfflinePolicy, OfflineProcessor
+from deploy.order_masking import masked_rejection
 from deploy.record_reading import RecordReader, Span, say_nothing
 from deploy.replaying import Replay, perform
 from deploy.reprocessing import replay as replay_many
 from schemas.audit_chain import Actor
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError
+from schemas.masking import masked_document
 from schemas.models import AuditEvent, Rejection
 from schemas.registry import SchemaRegistry
 from schemas.topics import CAPTURED_TOPICS, CATALOGUE, REJECTED
@@ -32,6 +34,17 @@ class Letter:
     rejection: Rejection
     document: str | None
     can_go_back: bool
+
+    def masked(self) -> Letter:
+        """For those without the right to see of whom it tells: the reasons, and the event only where it is understood.
+
+        What cannot be read is not shown: nobody can say what is in it.
+        """
+        document = None
+        if self.document is not None:
+            model = CATALOGUE[self.rejection.original.topic].model
+            document = _text(masked_document(model, json.loads(self.document)))
+        return Letter(masked_rejection(self.rejection), document, self.can_go_back)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from deploy.console.differences import Difference, differences
 from deploy.order_history import CapturedFact, OrderHistory, Origin, ParkedPeriod, Version
+from producers.sightings import SEEING
 from schemas.models import AuditEvent, JournalEntry, Rejection, VendorUpdate
 from streams.rules.facts import Section
 
@@ -18,8 +19,6 @@ _BOOKS: Final = frozenset(
 )
 """Attributes that only those who may see the books are shown."""
 _SYSTEMS: Final = {Section.ORDER: "sales", Section.FULFILMENT: "fulfilment", Section.SETTLEMENT: "finance"}
-_SEEING: Final = frozenset({"OrderViewed", "DeadLetterViewed"})
-"""Deeds that changed nothing; the audit has them, the order's life does without."""
 
 
 class Kind(StrEnum):
@@ -94,7 +93,7 @@ def time_line(history: OrderHistory, *, with_books: bool) -> list[Told]:
         *(
             Told(deed.occurred_at, Kind.DEED, deed.action, deed.actor, deed=deed)
             for deed in history.audits
-            if deed.action not in _SEEING
+            if deed.action not in SEEING
         ),
         *(
             Told(

@@ -49,7 +49,7 @@ def segregation(candidate: Candidate) -> Iterator[Finding]:
     """Who entered an order does not approve it."""
     order = candidate.order
     if order is not None and order.approved_by is not None and order.approved_by == order.created_by:
-        yield Finding(f"{order.approved_by} entered and approved the order; another has to approve", "approved_by")
+        yield Finding("who entered the order approved it; another has to approve", "approved_by")
 
 
 @rule(
@@ -63,4 +63,4 @@ def not_by_seller(candidate: Candidate) -> Iterator[Finding]:
     """Who sold does not approve the sale."""
     order = candidate.order
     if order is not None and order.approved_by is not None and order.approved_by == order.salesperson_id:
-        yield Finding(f"{order.approved_by} sold and approved the order; another has to approve", "approved_by")
+        yield Finding("who sold the order approved it; another has to approve", "approved_by")

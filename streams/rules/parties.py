@@ -89,7 +89,7 @@ def tax_id(candidate: Candidate) -> Iterator[Finding]:
     customer = candidate.customer
     if customer is not None and not _clear_of_tax_id(customer):
         yield Finding(
-            f"customer {customer.customer_id}: {customer.tax_id!r} is no tax number of {customer.country_code}",
+            f"customer {customer.customer_id} has a tax number that is none of {customer.country_code}",
             "buyer_customer_party_id",
         )
 
@@ -113,7 +113,7 @@ def tax_id_country(candidate: Candidate) -> Iterator[Finding]:
     customer = candidate.customer
     if customer is not None and not _clear_of_foreign_tax_id(customer):
         yield Finding(
-            f"customer {customer.customer_id} of {customer.country_code} has the tax number {customer.tax_id}",
+            f"customer {customer.customer_id} of {customer.country_code} has a tax number of another state",
             "buyer_customer_party_id",
         )
 
@@ -140,7 +140,7 @@ def sanctioned(candidate: Candidate, parameters: Parameters) -> Iterator[Finding
     customer = candidate.customer
     if customer is not None and not _clear_of_sanctions(customer, parameters):
         yield Finding(
-            f"customer {customer.customer_id} ({customer.name}) is on the sanctions list; ask the compliance officer",
+            f"customer {customer.customer_id} is on the sanctions list; ask the compliance officer",
             "buyer_customer_party_id",
         )
 

@@ -76,7 +76,7 @@ def test_topics_apply_creates_and_the_second_time_changes_nothing(
     registry.close()
 
 
-def test_dead_letters_are_listed_by_rule_and_shown_with_their_bytes(
+def test_dead_letters_are_listed_by_rule_and_shown_with_their_bytes_to_who_says_why(
     cluster: Endpoints, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["topics", "apply", "--partitions", str(partitions_of(cluster))]) == 0
@@ -89,6 +89,9 @@ def test_dead_letters_are_listed_by_rule_and_shown_with_their_bytes(
     assert listed["rejection_id"] == rejection.rejection_id
     assert listed["origin"] == "orders.captured/0/7"
     assert run(["dead-letters", "show", rejection.rejection_id]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["event"], "value_hex" in told["original"]) == (None, False), "nobody knows what is in it"
+    assert run(["dead-letters", "show", rejection.rejection_id, "--unmasked", "--reason", "to mend it"]) == 0
     assert json.loads(capsys.readouterr().out)["original"]["value_hex"] == "0078"
     assert run(["dead-letters", "show", "none"]) == 2
 

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from deploy.console.index.questions import ListedDeed
 from deploy.console.people.roles import Role
 from deploy.console.people.sessions import Session
 from deploy.local.endpoints import Endpoints
 from schemas.attributes import OrderId
+from schemas.masking import MASK
 from schemas.models import OriginalMessage, Rejection, Violation
 from schemas.topics import ORDER_STATE, ORDERS_CAPTURED, REJECTED
 from tests.integration.console_world import PASSWORD, ConsoleWorld, console_world, token_in, wait_for
@@ -21,6 +23,7 @@ from tests.unit.order_samples import COMMITTED_AT, order_state
 
 SCRIPT = "<script>alert(1)</script>"
 EVIL = OrderId("crm:" + SCRIPT)
+NAME = "Erika Musterfrau"
 LETTER = "0a0a0a0a-0000-5000-8000-000000000001"
 FORM = "application/x-www-form-urlencoded"
 NEVER = ("Traceback", 'File "', "site-packages", "sqlite3", "confluent_kafka", "jinja2", SCRIPT, "scrypt$")
@@ -211,7 +214,7 @@ def evil_state() -> Any:
     state = order_state(1)
     assert state.order is not None and state.enrichment is not None
     facts = state.order.model_copy(update={"order_id": EVIL, "customer_reference": SCRIPT, "note": SCRIPT})
-    enrichment = state.enrichment.model_copy(update={"customer_name": SCRIPT})
+    enrichment = state.enrichment.model_copy(update={"customer_name": NAME + SCRIPT})
     return state.model_copy(update={"order_id": EVIL, "order": facts, "enrichment": enrichment, "order_status": SCRIPT})
 
 
@@ -312,10 +315,25 @@ def test_guessing_is_slowed_down_and_audited(world: ConsoleWorld) -> None:
     wait_for(lambda: len(questions.deeds(actor="nobody")) == 5, "the audit of what failed")
 
 
+@pytest.mark.parametrize("role", Role)
+def test_names_are_shown_to_who_has_to_know_them(browsers: dict[Role | None, httpx.Client], role: Role) -> None:
+    pages = [browsers[role].get("/orders"), browsers[role].get("/order", params={"id": EVIL})]
+    assert {page.status_code for page in pages} == {200}
+    is_shown = role in (Role.OPERATOR, Role.ADMIN)
+    assert [NAME in page.text for page in pages] == [is_shown] * 2
+    assert [MASK in page.text for page in pages] == [not is_shown] * 2
+    original = browsers[role].get(f"/dead-letters/{LETTER}")
+    assert (original.status_code, "The original, to the byte" in original.text) == (200, is_shown)
+
+
 def test_each_look_at_an_order_is_audited(world: ConsoleWorld) -> None:
     questions = world.worker._service.questions
     with closing(world.signed_in(Role.VIEWER)) as viewer:
         assert viewer.get("/order", params={"id": EVIL}).status_code == 200
-        wait_for(lambda: any(one.action == "OrderViewed" for one in questions.deeds(subject=EVIL)), "the audit")
-        [viewed, *_] = questions.deeds(subject=EVIL, actor="viewer")
+
+        def views() -> list[ListedDeed]:
+            return [one for one in questions.deeds(subject=EVIL, actor="viewer") if one.action == "OrderViewed"]
+
+        wait_for(lambda: bool(views()), "the audit")
+        [viewed, *_] = views()
         assert (viewed.actor, viewed.reference) == ("viewer", "127.0.0.1")

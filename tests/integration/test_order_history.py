@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from deploy.cli import run
 from deploy.local.endpoints import Endpoints
 from schemas.attributes import OrderId
-from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED, PARKED, PAYMENTS_CAPTURED, REJECTED
+from schemas.masking import MASK
+from schemas.topics import AUDIT, ORDER_EVENTS, ORDERS_CAPTURED, PARKED, PAYMENTS_CAPTURED, REJECTED
 from streams.rules.facts import Section
 from streams.rules.ruleset import builtin_rules
 from tests.integration.streams_harness import Scene, wait_until
@@ -74,7 +76,7 @@ def test_each_version_tells_what_came_was_asked_was_taken_and_was_written(
     asked = [one.rule.code for one in builtin_rules().editions[0].by_section[Section.ORDER]]
     assert (placed["rules"]["asked"], placed["rules"]["version"]) == (asked, builtin_rules().version)
     origins = {(one["topic"], one["key"]): one for one in placed["origins"]}
-    assert origins["master.customers", "C1"]["attributes"]["customer_name"] == "Customer C1"
+    assert origins["master.customers", "C1"]["attributes"]["customer_name"] == MASK
     assert origins["master.products", "P-late"]["source"]["system"] == "inventory"
     assert placed["changes"] == []
     changes = {one["path"]: (one["before"], one["after"]) for one in changed["changes"]}
@@ -86,6 +88,21 @@ def test_each_version_tells_what_came_was_asked_was_taken_and_was_written(
     assert any(change["path"].startswith("fulfilment.shipments[S1]") for change in shipped["changes"])
     [paid] = [one for one in history["versions"] if one["event_type"] == "OrderPaid"]
     assert paid["captured"]["topic"] == PAYMENTS_CAPTURED and paid["journal_entries"]
+
+
+def test_persons_are_shown_to_who_says_why_and_the_audit_has_it_first(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["orders", "show", ID]) == 0
+    assert "Customer C1" not in capsys.readouterr().out
+    assert run(["orders", "show", ID, "--unmasked"]) == 2
+    assert "--reason" in capsys.readouterr().err
+    why = f"asked by the customer {uuid4().hex}"
+    assert "Customer C1" in json.dumps(shown(capsys, "--unmasked", "--reason", why))
+    audits = scene.subscribe(AUDIT)
+    audits.read_to_end()
+    [seen] = [deed for deed in audits.of(ID) if deed.reason == why]
+    assert (seen.action, seen.identified_by) == ("PersonalDataViewed", "system-user")
 
 
 def test_what_made_no_version_is_told_with_its_reason(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from deploy.console.index.store import IndexStore, Place
 from deploy.console.index.terms import order_terms
+from deploy.order_masking import masked_violation
 from schemas.models import AuditEvent, Mismatch, OrderState, ParkedOrder, Rejection
 
 _TIE_BITS = 22
@@ -157,7 +158,8 @@ def _letter(letter: Rejection, partition: int, offset: int) -> tuple[Any, ...]:
         letter.order_id,
         letter.stage,
         " ".join(dict.fromkeys(one.rule for one in letter.violations)),
-        letter.violations[0].message if letter.violations else "",
+        # The list is for everybody; the letter itself tells more to those who may see it.
+        masked_violation(letter.violations[0]).message if letter.violations else "",
         f"{original.topic}/{original.partition}/{original.offset}",
         microseconds(letter.rejected_at),
         partition,

@@ -87,11 +87,12 @@ class Pages:
 def badges(visit: Visit) -> dict[str, int]:
     """The numbers beside the names of pages."""
     questions = visit.service.questions
+    reviews = visit.service.reviews if visit.may(Right.SEE_PERSONAL) else None
     return {
         "/dead-letters": questions.open_letters(),
         "/parked": questions.parked_count(),
         "/mismatches": sum(count for _, count in questions.mismatches_by_system()),
-    } | ({} if visit.service.reviews is None else {"/reviews": visit.service.reviews.waiting()})
+    } | ({} if reviews is None else {"/reviews": reviews.waiting()})
 
 
 def pages_of(request: Request) -> Pages:

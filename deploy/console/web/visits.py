@@ -15,6 +15,7 @@ from deploy.audit.policy import Person
 from deploy.console.people.roles import Right
 from deploy.console.people.sessions import Session
 from deploy.console.people.users import User
+from deploy.console.web.persons import T, without_persons
 from deploy.console.web.service import Service
 from schemas.audit_chain import Actor, Deed, Identity
 from schemas.errors import ConfigurationError
@@ -57,6 +58,10 @@ class Visit:
     def may(self, right: Right) -> bool:
         """Whether the person's role has the right."""
         return self.user.may(right)
+
+    def shown(self, told: T) -> T:
+        """What the index knows, without what tells of a person where this one may not see that."""
+        return told if self.may(Right.SEE_PERSONAL) else without_persons(told)
 
     @property
     def actor(self) -> Actor:

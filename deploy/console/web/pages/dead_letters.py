@@ -13,6 +13,7 @@ from deploy.console.letters import Workbench
 from deploy.console.people.roles import Right
 from deploy.console.web.rendering import pages_of
 from deploy.console.web.visits import Refusal, Visit, form_of, one, reason_in, wanting
+from producers.sightings import SEEING
 from schemas.errors import ConfigurationError
 from schemas.models import Rejection
 
@@ -44,12 +45,15 @@ def letter(request: Request, visit: Seeing, rejection_id: str) -> Response:
     listed = _listed(visit, rejection_id)
     visit.service.sightings.saw(visit.deed("DeadLetterViewed", listed.order_id or "unknown", reference=rejection_id))
     opened = Workbench(visit.service).open(listed)
+    may_see = visit.may(Right.SEE_ORIGINALS) and visit.may(Right.SEE_PERSONAL)
+    if not visit.may(Right.SEE_PERSONAL):
+        opened = opened.masked()
     done = visit.service.questions.deeds(reference=rejection_id)
     values: dict[str, Any] = {
         "listed": listed,
         "opened": opened,
-        "done": [deed for deed in done if deed.action != "DeadLetterViewed"],
-        "original": _hex(opened.rejection) if visit.may(Right.SEE_ORIGINALS) else None,
+        "done": [visit.shown(deed) for deed in done if deed.action not in SEEING],
+        "original": _hex(opened.rejection) if may_see else None,
     }
     return pages_of(request).page(request, visit, "dead_letter.html", **values)
 

@@ -17,7 +17,8 @@ from deploy.console.people.roles import Right
 from deploy.console.settings import ConsoleSettings
 from deploy.console.web.rendering import pages_of
 from deploy.console.web.visits import Visit, form_of, reason_in, wanting
-from deploy.repairing import Order, Repairer, mend
+from deploy.order_masking import masked_mismatch
+from deploy.repairing import Order, mend
 from schemas.errors import ConfigurationError
 from schemas.models import Mismatch
 from schemas.registry import SchemaRegistry
@@ -33,8 +34,9 @@ _MOST_AT_ONCE = 500
 def mismatches(request: Request, visit: Seeing) -> Response:
     """Every standing difference."""
     questions = visit.service.questions
+    found = questions.mismatches()
     values: dict[str, Any] = {
-        "mismatches": questions.mismatches(),
+        "mismatches": found if visit.may(Right.SEE_PERSONAL) else list(map(masked_mismatch, found)),
         "systems": questions.mismatches_by_system(),
         "can_repair": visit.may(Right.REPAIR) and _compared(visit.service.settings) is not None,
     }
@@ -50,15 +52,15 @@ def check(request: Request, visit: Repairing, form: Form) -> Response:
 @router.post("/mismatches/repair")
 def repair(request: Request, visit: Repairing, form: Form) -> Response:
     """Repair the chosen orders; what is done is audited before it is done."""
-    repairer = Repairer(Author(visit.actor, reason_in(form)), visit.clearance)
-    return _told(request, visit, _repaired(visit, form, repairer), is_dry_run=False)
+    author = Author(visit.actor, reason_in(form))
+    return _told(request, visit, _repaired(visit, form, author), is_dry_run=False)
 
 
 def _told(request: Request, visit: Visit, outcomes: list[RepairOutcome], *, is_dry_run: bool) -> Response:
     return pages_of(request).page(request, visit, "part_repaired.html", outcomes=outcomes, is_dry_run=is_dry_run)
 
 
-def _repaired(visit: Visit, form: Mapping[str, list[str]], repairer: Repairer | None) -> list[RepairOutcome]:
+def _repaired(visit: Visit, form: Mapping[str, list[str]], author: Author | None) -> list[RepairOutcome]:
     chosen = frozenset(form.get("order", []))
     if not 0 < len(chosen) <= _MOST_AT_ONCE:
         raise ConfigurationError(f"choose at least one order, and at most {_MOST_AT_ONCE} at once")
@@ -71,7 +73,7 @@ def _repaired(visit: Visit, form: Mapping[str, list[str]], repairer: Repairer | 
     if not found:
         raise ConfigurationError("these orders do not differ any more")
     with closing(SchemaRegistry(settings.registry)) as schemas:
-        return mend(Order(_report_of(found), chosen, repairer), settings, schemas)
+        return mend(Order(_report_of(found), chosen, author), settings, schemas)
 
 
 def _compared(settings: ConsoleSettings) -> ReconcileSettings | None:

@@ -12,6 +12,7 @@ from deploy.console.life import time_line
 from deploy.console.people.roles import Right
 from deploy.console.web.rendering import pages_of
 from deploy.console.web.visits import Refusal, Visit, wanting
+from deploy.order_masking import masked_history
 from deploy.order_reading import read_order
 from deploy.order_systems import erp_row, ledger_lines
 from schemas.errors import ConfigurationError, Transient
@@ -28,7 +29,7 @@ def orders(request: Request, visit: Seeing, q: str = "", before: int | None = No
     question = q.strip()[:_LONGEST]
     if before is not None and not -(1 << 62) < before < 1 << 62:
         raise Refusal(400, "There is no such page of the list.")
-    found = visit.service.questions.find(question, before)
+    found = visit.shown(visit.service.questions.find(question, before))
     values: dict[str, Any] = {"q": question, "found": found, "progress": visit.service.feed.progress, "before": before}
     is_part = request.headers.get("hx-target") == "results"
     return pages_of(request).page(request, visit, "part_orders.html" if is_part else "orders.html", **values)
@@ -39,7 +40,7 @@ def order(request: Request, visit: Seeing, id: str) -> Response:
     """What the index knows of one order at once; its life is read from the topics while the page is there already."""
     order_id = _checked(id)
     questions = visit.service.questions
-    found, letters = questions.order(order_id), questions.letters(order_id=order_id, open_only=False)
+    found, letters = visit.shown(questions.order(order_id)), questions.letters(order_id=order_id, open_only=False)
     if found is None and not letters and not any(one.order_id == order_id for one in questions.parked()):
         raise Refusal(404, f"No order {order_id} is known. Ids have the form <system>:<number>, such as crm:42.")
     visit.service.sightings.saw(visit.deed("OrderViewed", order_id, reference=visit.address))
@@ -63,6 +64,8 @@ def life(request: Request, visit: Seeing, id: str) -> Response:
     history = read_order(order_id, visit.service.cluster).history(visit.service.rules)
     if not history.is_known:
         raise Refusal(404, f"No topic tells of {order_id} any more.")
+    if not visit.may(Right.SEE_PERSONAL):
+        history = masked_history(history)
     with_books = visit.may(Right.SEE_BOOKS)
     state: OrderState | None = history.versions[-1].state if history.versions else None
     archive = visit.service.archive

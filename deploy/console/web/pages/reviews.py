@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from producers.documents.register import Review
 
 router = APIRouter()
-Seeing = Annotated[Visit, Depends(wanting())]
+Seeing = Annotated[Visit, Depends(wanting(Right.SEE_PERSONAL))]
+"""Nobody has classified what a document says, so all of it is taken for personal."""
 Original = Annotated[Visit, Depends(wanting(Right.SEE_ORIGINALS))]
 Deciding = Annotated[Visit, Depends(wanting(Right.REVIEW))]
 Form = Annotated[Mapping[str, list[str]], Depends(form_of)]
