@@ -115,7 +115,7 @@ class Author:
             changes=masked_changes(
                 f"{one.system} {one.field or 'order'}: {one.actual or one.kind} -> {one.expected or step.remedy}"
                 for one in step.mismatches
-            ],
+            ),
             reason=self.reason,
             approval_id=self.approval_id,
         )

@@ -24,15 +24,16 @@ class Right(StrEnum):
     REPLAY = "mend and replay dead letters"
     REPAIR = "repair differences"
     REVIEW = "decide about orders of documents"
+    APPROVE = "see and decide what others ask for"
     SEE_AUDIT = "see who did what"
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.VIEWER: frozenset({Right.SEE}),
     Role.OPERATOR: frozenset(
-        {Right.SEE, Right.SEE_PERSONAL, Right.SEE_ORIGINALS, Right.REPLAY, Right.REPAIR, Right.REVIEW}
+        {Right.SEE, Right.SEE_PERSONAL, Right.SEE_ORIGINALS, Right.REPLAY, Right.REPAIR, Right.REVIEW, Right.APPROVE}
     ),
-    Role.FINANCE: frozenset({Right.SEE, Right.SEE_BOOKS}),
+    Role.FINANCE: frozenset({Right.SEE, Right.SEE_BOOKS, Right.APPROVE}),
     Role.ADMIN: frozenset(Right),
 }
 """Least privilege: who mends events need not see margins, and who sees the books cannot change what is in them.

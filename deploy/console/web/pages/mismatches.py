@@ -18,7 +18,7 @@ from deploy.console.settings import ConsoleSettings
 from deploy.console.web.rendering import pages_of
 from deploy.console.web.visits import Visit, form_of, reason_in, wanting
 from deploy.order_masking import masked_mismatch
-from deploy.repairing import Order, mend
+from deploy.repairing import Order, Repairer, mend
 from schemas.errors import ConfigurationError
 from schemas.models import Mismatch
 from schemas.registry import SchemaRegistry
@@ -52,15 +52,15 @@ def check(request: Request, visit: Repairing, form: Form) -> Response:
 @router.post("/mismatches/repair")
 def repair(request: Request, visit: Repairing, form: Form) -> Response:
     """Repair the chosen orders; what is done is audited before it is done."""
-    author = Author(visit.actor, reason_in(form))
-    return _told(request, visit, _repaired(visit, form, author), is_dry_run=False)
+    repairer = Repairer(Author(visit.actor, reason_in(form)), visit.clearance)
+    return _told(request, visit, _repaired(visit, form, repairer), is_dry_run=False)
 
 
 def _told(request: Request, visit: Visit, outcomes: list[RepairOutcome], *, is_dry_run: bool) -> Response:
     return pages_of(request).page(request, visit, "part_repaired.html", outcomes=outcomes, is_dry_run=is_dry_run)
 
 
-def _repaired(visit: Visit, form: Mapping[str, list[str]], author: Author | None) -> list[RepairOutcome]:
+def _repaired(visit: Visit, form: Mapping[str, list[str]], repairer: Repairer | None) -> list[RepairOutcome]:
     chosen = frozenset(form.get("order", []))
     if not 0 < len(chosen) <= _MOST_AT_ONCE:
         raise ConfigurationError(f"choose at least one order, and at most {_MOST_AT_ONCE} at once")
@@ -73,7 +73,7 @@ def _repaired(visit: Visit, form: Mapping[str, list[str]], author: Author | None
     if not found:
         raise ConfigurationError("these orders do not differ any more")
     with closing(SchemaRegistry(settings.registry)) as schemas:
-        return mend(Order(_report_of(found), chosen, author), settings, schemas)
+        return mend(Order(_report_of(found), chosen, repairer), settings, schemas)
 
 
 def _compared(settings: ConsoleSettings) -> ReconcileSettings | None:
