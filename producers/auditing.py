@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from producers.cdc.kafka_log import kafka_log
 from schemas.audit_chain import AuditHead, Deed, begin_chain, next_event
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
@@ -105,7 +106,7 @@ class AuditWriter:
         self._attempt.producer.flush(_WAIT_SECONDS)
 
     def _begun(self) -> _Attempt:
-        return _Attempt(Producer(self._config), begin_chain(self._writer))
+        return _Attempt(Producer(self._config, logger=kafka_log()), begin_chain(self._writer))
 
     def _leave(self) -> None:
         """Give up what the failed producer still holds, and go on with a new chain."""

@@ -84,7 +84,7 @@ class ConsoleWorker:
             _archive(settings),
             reviews,
             Sightings(self._audit),
-            ApprovalDesk(cluster, policy),
+            ApprovalDesk(cluster, policy, self._audit),
         )
         self._server = HttpServer(settings)
 
