@@ -11,7 +11,8 @@ API: Final = "API"
 
 WRITE: Final = "orders:write"
 READ: Final = "orders:read"
-Scope = Literal["orders:write", "orders:read"]
+SIGNED: Final = "a shop's signature"
+Scope = Literal["orders:write", "orders:read", "a shop's signature"]
 
 
 class ApiCaller(NamedTuple):
@@ -31,6 +32,7 @@ OPERATIONS: Final[dict[str, Scope]] = {
     "readOrder": READ,
     "readTimeLine": READ,
     "readRequest": READ,
+    "tellOrder": SIGNED,
 }
 """Every operation of the API's description with the scope that it asks for."""
 
@@ -40,6 +42,7 @@ CALLERS: Final = (
     ApiCaller("a client that may read", (READ,)),
     ApiCaller("a client that may do both", (WRITE, READ)),
     ApiCaller("a client of another system", (WRITE, READ), speaks_for_it=False),
+    ApiCaller("a shop that signs its webhooks", (SIGNED,)),
 )
 
 

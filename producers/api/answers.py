@@ -63,7 +63,7 @@ class RequestDocument(BaseModel):
     """A request, and what became of it."""
 
     request_id: str
-    kind: Literal["create", "change", "cancel"]
+    kind: Literal["create", "change", "cancel", "tell"]
     order_id: str
     status: Literal["accepted", "waiting", "applied", "rejected", "superseded"] = Field(
         description="accepted: durable, not decided yet; waiting: for master data; rejected: by rules; superseded: "

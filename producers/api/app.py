@@ -25,6 +25,7 @@ from producers.api.plain import KEY_PATTERN, PlainOrders
 from producers.api.problems import MEDIA_TYPE, FieldProblem, Problem, ProblemDocument, invalid
 from producers.api.requests import RequestId
 from producers.api.service import Service
+from producers.api.shop_webhooks import add_shops
 from producers.api.signed import SignedRequests, signer
 from schemas.attributes import OrderId
 from schemas.errors import OrdersyncError, Transient
@@ -47,7 +48,8 @@ _SAID = {
 }
 
 
-def _said(*codes: int) -> dict[int | str, dict[str, Any]]:
+def said(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """How these answers are described."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
     return {code: {"description": _SAID[code], "content": {MEDIA_TYPE: schema}} for code in codes}
 
@@ -100,6 +102,7 @@ def api(service: Service) -> FastAPI:
     app.add_exception_handler(Exception, _unknown)
     _add_writing(app, service)
     _add_reading(app, service)
+    add_shops(app, service, said(400, 401, 413, 422, 503))
     _describe_problems(app)
     return app
 
@@ -153,7 +156,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
         responses={
             202: taken_codes[202],
             201: {"description": "The new order; with `Prefer: wait`", "model": answers.OrderDocument},
-            **_said(400, *_AUTH, 409, 412, 413, 415, 422, 503),
+            **said(400, *_AUTH, 409, 412, 413, 415, 422, 503),
         },
     )
     async def create(
@@ -171,7 +174,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
         description="Each is accepted or refused by itself; under an Idempotency-Key each has a key of its own.",
         responses={
             202: {"description": "What became of each", "model": answers.BulkDocument},
-            **_said(400, *_AUTH, 413, 415, 422, 503),
+            **said(400, *_AUTH, 413, 415, 422, 503),
         },
         openapi_extra={"requestBody": {"required": True, "content": _bulk_content()}},
     )
@@ -191,7 +194,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
         status_code=202,
         operation_id="changeOrder",
         summary="Say what an order is to be from now on",
-        responses={**taken_codes, **_said(400, *_AUTH, 404, 412, 413, 415, 422, 428, 503)},
+        responses={**taken_codes, **said(400, *_AUTH, 404, 412, 413, 415, 422, 428, 503)},
     )
     async def change(
         request: Request,
@@ -212,7 +215,7 @@ def _add_writing(app: FastAPI, service: Service) -> None:
         status_code=202,
         operation_id="cancelOrder",
         summary="Cancel an order",
-        responses={**taken_codes, **_said(*_AUTH, 404, 412, 413, 422, 428, 503)},
+        responses={**taken_codes, **said(*_AUTH, 404, 412, 413, 422, 428, 503)},
     )
     async def cancel(
         order_id: OrderIdPath,
@@ -234,7 +237,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         responses={
             200: {"description": "The order, with its version as ETag", "model": answers.OrderDocument},
             304: {"description": "It is still the version that the caller has"},
-            **_said(*_AUTH, 404, 422, 503),
+            **said(*_AUTH, 404, 422, 503),
         },
     )
     async def read(
@@ -256,7 +259,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         summary="Read every version of an order",
         responses={
             200: {"description": "Oldest first", "model": answers.TimeLineDocument},
-            **_said(*_AUTH, 404, 422, 503),
+            **said(*_AUTH, 404, 422, 503),
         },
     )
     async def time_line(request: Request, order_id: OrderIdPath, client: Reader) -> Response:
@@ -274,7 +277,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         summary="Read what became of a request",
         responses={
             200: {"description": "Its status", "model": answers.RequestDocument},
-            **_said(*_AUTH, 404, 422, 503),
+            **said(*_AUTH, 404, 422, 503),
         },
     )
     async def read_request(request_id: Annotated[str, Path(pattern=_UUID)], client: Reader) -> Response:

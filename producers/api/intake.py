@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from producers.api.documents import ChangedOrder, NewOrder
 from producers.api.orders import Orders
 from producers.api.problems import FieldProblem, Problem
 from producers.api.requests import AcceptedRequest, Kind, RequestId, fingerprint_of, request_id_of
+from producers.api.shops import Told
 from schemas.attributes import OrderId
 from schemas.codec import TopicCodec
 from schemas.errors import InvalidValue, Transient
@@ -19,6 +20,8 @@ from schemas.models import OrderCaptured, OrderState, SalesOrder
 from schemas.topics import ORDERS_CAPTURED
 
 ANY_VERSION = "*"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = (1 << 31) - 1
 _CANCELLED = "cancelled"
 
 
@@ -59,7 +62,8 @@ class Unchanged:
 class _Fact:
     """What is to be written, and the place that it builds upon."""
 
-    order: SalesOrder
+    order: SalesOrder | None
+    """None where its shop has deleted it."""
     position: int
     sequence: int
 
@@ -125,6 +129,22 @@ class Intake:
 
         return await self._once(asked, Kind.CANCEL, order_id, request_id_of(asked.client, asked.key), fact)
 
+    async def tell(self, asked: Asked, told: Told) -> Taken:
+        """Accept what an order has become at its shop; told of late or again, it changes nothing.
+
+        Of two images of one moment the one that arrives later counts: shops tell seconds, no less.
+
+        Raises:
+            Problem: 422 where the order cannot be written.
+            Transient: as `create`.
+        """
+        late = datetime.now(UTC) - told.changed_at
+        sequence = min(max(late // timedelta(milliseconds=1), 0), _LATEST)
+        fact = _Fact(told.order, (told.changed_at - _EPOCH) // timedelta(microseconds=1), sequence)
+        taken = await self._once(asked, Kind.TELL, told.order_id, request_id_of(asked.client, asked.key), lambda: fact)
+        assert isinstance(taken, Taken)
+        return taken
+
     async def _once(
         self, asked: Asked, kind: Kind, order_id: OrderId, request_id: RequestId, fact: Callable[[], _Fact]
     ) -> Taken | Unchanged:
@@ -152,7 +172,7 @@ class Intake:
             del self._in_hand[request_id]
 
     async def _take(self, asked: Asked, draft: _Draft, fact: Callable[[], _Fact]) -> Taken | Unchanged:
-        if asked.key is not None and draft.kind is not Kind.CREATE:
+        if asked.key is not None and draft.kind in (Kind.CHANGE, Kind.CANCEL):
             # Which version a change builds upon must not be judged while an earlier sending of it is out of sight.
             await self._orders.catch_up(ORDERS_CAPTURED)
             known = self._known_request(draft.request_id, draft.fingerprint)
@@ -169,9 +189,11 @@ class Intake:
             if known is None:
                 raise
             return known
-        state = None if draft.kind is Kind.CREATE else self._orders.order(draft.order_id)
-        if state is not None and state.order == found.order and state.order_status == found.order.order_status:
-            return Unchanged(state)
+        if draft.kind in (Kind.CHANGE, Kind.CANCEL):
+            state = self._known(draft.order_id, ANY_VERSION)
+            assert found.order is not None
+            if state.order == found.order and state.order_status == found.order.order_status:
+                return Unchanged(state)
         request = AcceptedRequest(
             draft.request_id,
             draft.kind,
@@ -206,11 +228,11 @@ class Intake:
             )
         return state
 
-    def _encoded(self, request: AcceptedRequest, order: SalesOrder) -> bytes:
+    def _encoded(self, request: AcceptedRequest, order: SalesOrder | None) -> bytes:
         event = OrderCaptured.trusted(
             event_id=request.event_id,
             order_id=request.order_id,
-            operation="upserted",
+            operation="deleted" if order is None else "upserted",
             source=request.source,
             committed_at=request.accepted_at,
             captured_at=request.accepted_at,

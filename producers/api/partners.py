@@ -29,10 +29,19 @@ def new_secret() -> str:
 
 
 def read_secrets(path: Path) -> tuple[bytes, ...]:
-    """The keys of a secret file, one a line: two while the partner changes from one to the other.
+    """The keys of a secret file of ours.
 
     Raises:
-        ConfigurationError: the file cannot be read, others may read it, or a line is no secret. It never shows one.
+        ConfigurationError: as `secret_lines`, or a line is no secret.
+    """
+    return tuple(_key(line, path, number) for number, line in enumerate(secret_lines(path), 1))
+
+
+def secret_lines(path: Path) -> list[str]:
+    """What a secret file holds, a secret each line: two while one is being replaced by the other.
+
+    Raises:
+        ConfigurationError: the file cannot be read, others may read it, or it has none or too many. It never shows one.
     """
     try:
         mode = path.stat().st_mode
@@ -43,7 +52,7 @@ def read_secrets(path: Path) -> tuple[bytes, ...]:
         raise ConfigurationError(
             f"{path} has mode {mode & 0o777:04o}, so others may read the secret: `chmod 600 {path}`"
         )
-    found = tuple(_key(line, path, number) for number, line in enumerate(lines, 1) if line)
+    found = [line for line in lines if line]
     if not 1 <= len(found) <= _MOST_SECRETS:
         told = f"{path} has {len(found)} secrets, and one or two are possible"
         raise ConfigurationError(f"{told}; `ordersync security partner` makes them")
@@ -53,10 +62,10 @@ def read_secrets(path: Path) -> tuple[bytes, ...]:
 class PartnerSecrets:
     """The secrets of one partner; a replaced file counts from the next request on, without a restart."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises ConfigurationError as `read_secrets`."""
-        self._path = path
-        self._keys = read_secrets(path)
+    def __init__(self, path: Path, read: Callable[[Path], tuple[bytes, ...]] = read_secrets) -> None:
+        """Raises ConfigurationError as `read`."""
+        self._path, self._read = path, read
+        self._keys = read(path)
         self._read_at = path.stat().st_mtime_ns
 
     def now(self) -> tuple[bytes, ...]:
@@ -64,7 +73,7 @@ class PartnerSecrets:
         try:
             changed_at = self._path.stat().st_mtime_ns
             if changed_at != self._read_at:
-                self._keys, self._read_at = read_secrets(self._path), changed_at
+                self._keys, self._read_at = self._read(self._path), changed_at
         except (OSError, ConfigurationError):
             # Half written, or gone for a moment: the secrets that are known still hold.
             return self._keys

@@ -33,6 +33,8 @@ class Kind(Enum):
     CREATE = "create"
     CHANGE = "change"
     CANCEL = "cancel"
+    TELL = "tell"
+    """Whatever the order has become at its shop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi.responses import Response
 
@@ -13,6 +13,7 @@ from producers.api.clients import Clients
 from producers.api.guard import BodyLimits
 from producers.api.intake import Intake, Taken, Unchanged
 from producers.api.orders import Orders, Progress, RequestStatus
+from producers.api.shops import Shops
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 
@@ -28,6 +29,7 @@ class Service:
     bulk_limit_orders: int
     wait_limit_seconds: float
     access: Access
+    shops: Shops = field(default_factory=Shops)
 
     async def answer(self, taken: Taken | Unchanged, prefer: str | None) -> Response:
         """The answer to a request that was taken; waits for its effect where the caller prefers that (RFC 7240).

@@ -18,6 +18,7 @@ class ApiSettings(WorkerSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container")
     port: int = Field(8080, ge=0, lt=65536, description="Port; several workers may share one, 0 takes a free one")
     clients: Path = Field(description="TOML file of who may do what, with the hashes of their keys")
+    shops: Path | None = Field(None, description="TOML file of the shops whose webhooks are taken; none without")
     token_issuer: str | None = Field(None, description="Issuer of bearer tokens (OpenID Connect); none without")
     token_audience: str = Field("ordersync", description="For whom its tokens have to be made out")
     token_keys: Path | None = Field(None, description="JWKS file of the issuer's public keys, read when it changes")

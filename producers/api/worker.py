@@ -20,6 +20,7 @@ from producers.api.outlet import CLIENT_ID, Outlet, OutletOptions
 from producers.api.partners import Partners
 from producers.api.service import Service
 from producers.api.settings import ApiSettings
+from producers.api.shops import Shops
 from producers.api.store import OrderStore
 from producers.api.tokens import Tokens
 from producers.auditing import AuditWriter
@@ -59,7 +60,14 @@ class ApiWorker:
         self._audit = AuditWriter(settings.kafka, schemas, CLIENT_ID)
         access = Access(Sightings(self._audit, most=REMEMBERED))
         self._service = Service(
-            intake, self._orders, clients, limits, settings.bulk_limit_orders, settings.wait_limit_seconds, access
+            intake,
+            self._orders,
+            clients,
+            limits,
+            settings.bulk_limit_orders,
+            settings.wait_limit_seconds,
+            access,
+            Shops() if settings.shops is None else Shops.read(settings.shops),
         )
         self._metrics = ApiMetrics(registry)
         self._server = HttpServer(settings, is_shared=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,6 +41,11 @@ def money(value: Any, currency: Any) -> Decimal | None:
     if not exact.is_finite():
         raise InvalidValue(f"{exact} is not a finite number", rule="mapping")
     return rounded(exact, currency)
+
+
+def decimals(value: Any, places: int) -> Decimal | None:
+    """The value rounded half up to so many decimals; None stays None."""
+    return None if value is None else _exact(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
 def divide(dividend: Any, divisor: Any) -> Decimal:
@@ -98,7 +103,7 @@ def functions_of(zone: ZoneInfo, lookups: Mapping[str, Mapping[str, Any]]) -> di
         except KeyError:
             raise InvalidValue(f"[lookups.{table}] has no entry {_as_text(value)!r}; add it", rule="mapping") from None
 
-    plain = (concat, text, number, coalesce, money, divide, upper, lower, strip, total)
+    plain = (concat, text, number, coalesce, money, decimals, divide, upper, lower, strip, total)
     return {function.__name__: function for function in (*plain, day, instant, lookup)}
 
 

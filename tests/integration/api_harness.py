@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
+import json
 import re
 import sys
 from pathlib import Path
@@ -47,6 +50,47 @@ def clients_file(directory: Path) -> Path:
     return path
 
 
+SHOP_SECRET = "shpss_0123456789abcdef"
+
+
+def shops_file(directory: Path) -> Path:
+    """One shop whose webhooks are taken."""
+    secret = directory / "outlet.secret"
+    secret.touch(mode=0o600)
+    secret.write_text(SHOP_SECRET)
+    path = directory / "shops.toml"
+    path.write_text(f'[[shops]]\nname = "outlet"\nplatform = "shopify"\nsecrets = "{secret.name}"\n')
+    return path
+
+
+def webhook(topic: str, **changes: Any) -> tuple[bytes, dict[str, str]]:
+    """What Shopify sends: the body of an order that every rule accepts, and its headers."""
+    line = {
+        "id": 1,
+        "sku": "P1",
+        "name": "One",
+        "quantity": 2,
+        "price": "10.00",
+        "tax_lines": [],
+        "discount_allocations": [],
+    }
+    made = {
+        "id": 1001,
+        "created_at": "2026-11-20T10:00:00+01:00",
+        "updated_at": "2026-11-20T10:00:00+01:00",
+        "currency": "EUR",
+        "financial_status": "pending",
+        "taxes_included": False,
+        "customer": {"id": "C1"},
+        "line_items": [line],
+        "total_price": "20.00",
+        "total_tax": "0.00",
+    }
+    body = json.dumps(made | changes).encode()
+    signature = base64.b64encode(hmac.digest(SHOP_SECRET.encode(), body, hashlib.sha256)).decode()
+    return body, {"X-Shopify-Topic": topic, "X-Shopify-Hmac-Sha256": signature, "Content-Type": "application/json"}
+
+
 def draft(**changes: Any) -> dict[str, Any]:
     """An order that every rule accepts."""
     lines = [{"product_id": "P1", "quantity": "2", "price_amount": "9.95", "tax_percent": "19"}]
@@ -65,6 +109,7 @@ class Api:
     def __init__(self, scene: Scene, directory: Path, **settings: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         clients = {"clients": str(clients_file(directory)), "data_dir": str(directory / "data")}
+        clients |= {"shops": str(shops_file(directory))}
         self.partner_secrets = directory / "partner"
         self.process: StreamsProcess = scene.work(API, **({"port": "0"} | clients | settings))
 

@@ -16,7 +16,7 @@ from deploy.security.api_matrix import CALLERS, OPERATIONS, ApiCaller, api_cells
 from producers.api.documents import EXAMPLE
 from schemas.attributes import OrderId
 from schemas.topics import AUDIT, ORDER_EVENTS, ORDERS_CAPTURED
-from tests.integration.api_harness import WAIT, Api, draft
+from tests.integration.api_harness import WAIT, Api, draft, webhook
 from tests.integration.streams_harness import Scene, wait_until
 from tests.unit.order_lives import Life, customer, order, product
 
@@ -239,12 +239,40 @@ def test_who_read_an_order_is_in_the_audit_before_the_answer(api: Api, scene: Sc
     assert deeds == [("watcher", "OrderRead", "credential")]
 
 
+def await_decision(client: httpx.Client, request_id: str) -> None:
+    def told() -> str:
+        return str(client.get(f"/v1/requests/{request_id}").json()["status"])
+
+    wait_until(lambda: told() in ("applied", "superseded"), 60, told)
+
+
+def test_a_shop_tells_of_an_order_in_whatever_sequence(api: Api) -> None:
+    at = "2026-11-20T1{}:00:00+01:00".format
+    sent = [
+        webhook("orders/paid", updated_at=at(2), financial_status="paid"),
+        webhook("orders/create", updated_at=at(0)),
+        webhook("orders/cancelled", updated_at=at(4), cancelled_at=at(4)),
+        webhook("orders/updated", updated_at=at(3), note="before it was cancelled"),
+    ]
+    seen = []
+    with api.caller("all") as client:
+        for body, headers in sent:
+            answer = httpx.post(f"{api.url}/v1/shops/outlet/orders", content=body, headers=headers, timeout=60)
+            assert answer.status_code == 200, answer.text
+            await_decision(client, answer.json()["request_id"])
+            state = client.get("/v1/orders/outlet:1001").json()
+            seen.append((state["version"], state["order_status"], state["order"].get("note")))
+    assert seen[0] == seen[1] == (1, "confirmed", None)
+    assert seen[2] == seen[3] == (2, "cancelled", None)
+
+
 _CALLERS = {
     "no key": "nobody",
     "a client that may write": "feeder",
     "a client that may read": "viewer",
     "a client that may do both": "shop",
     "a client of another system": "rival",
+    "a shop that signs its webhooks": "unknown",
 }
 
 
@@ -257,6 +285,9 @@ def test_a_caller_does_what_the_matrix_says_and_nothing_else(api: Api, shop: htt
     order, request = f"/v1/orders/shop:{name}", sent.headers["Location"]
     any_version = {"If-Match": "*"}
     new = draft(id=f"{name}-new", system="shop")
+    body, signed = webhook("orders/create", id=name)
+    unsigned = {key: value for key, value in signed.items() if "Hmac" not in key}
+    signs = caller.role == "a shop that signs its webhooks"
     with api.caller(_CALLERS[caller.role]) as client:
         answers = {
             "createOrder": client.post("/v1/orders", json=new),
@@ -266,6 +297,7 @@ def test_a_caller_does_what_the_matrix_says_and_nothing_else(api: Api, shop: htt
             "readTimeLine": client.get(f"{order}/timeline"),
             "readRequest": client.get(request),
             "cancelOrder": client.post(f"{order}/cancellation", headers=any_version),
+            "tellOrder": client.post("/v1/shops/outlet/orders", content=body, headers=signed if signs else unsigned),
         }
     told = {cell.action: cell.allowed for cell in api_cells() if cell.role == caller.role}
     assert {operation: is_done(answer) for operation, answer in answers.items()} == told
