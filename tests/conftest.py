@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
@@ -19,6 +21,10 @@ from pydantic import SecretStr
 from deploy.local.endpoints import Endpoints, PostgresEndpoint
 from deploy.local.stack import EmbeddedStack
 from schemas.settings import DatabaseSettings
+
+# Speed is judged by benchmarks: a machine that runs other tests beside may take its time.
+hypothesis_settings.register_profile("ordersync", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("ordersync")
 
 # Gives the settings of a fresh database; the argument is a word for people who look at the server.
 DatabaseFactory = Callable[[str], DatabaseSettings]
