@@ -28,7 +28,6 @@ class Kind(StrEnum):
     REPAIR = "repair"
     EDITED_REPLAY = "edited-replay"
     PROMOTION = "promotion"
-    ERASURE = "erasure"
 
 
 class Terms(SettingsPart):

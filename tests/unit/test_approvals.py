@@ -110,7 +110,8 @@ def test_policy_is_read_and_without_a_file_one_person_is_enough(
     assert not any(ApprovalPolicy.of(tmp_path).terms(kind).two_people for kind in Kind)
     (tmp_path / "approvals.toml").write_text(POLICY)
     policy = ApprovalPolicy.of(tmp_path)
-    assert policy.terms(Kind.REPAIR).approve == {Role.FINANCE, Role.ADMIN} and not policy.terms(Kind.ERASURE).two_people
+    assert policy.terms(Kind.REPAIR).approve == {Role.FINANCE, Role.ADMIN}
+    assert not policy.terms(Kind.PROMOTION).two_people
     assert (policy.version, policy.people, len(policy.digest)) == ("7", {"ada@ops": Role.OPERATOR}, 64)
     other = tmp_path / "other.toml"
     other.write_text('version = "8"')
@@ -186,4 +187,4 @@ def test_who_may_ask(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"may not ask for repair|known only by"):
             policy.require_may_ask(Kind.REPAIR, who)
     with pytest.raises(ConfigurationError, match="names nobody"):
-        policy.require_may_ask(Kind.ERASURE, person("ada", Role.ADMIN))
+        policy.require_may_ask(Kind.PROMOTION, person("ada", Role.ADMIN))
