@@ -14,7 +14,7 @@ COMPILE = env -u PIP_FIND_LINKS -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND="make
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint bench wheel lock clean
+.PHONY: help install demo test rehearse-upgrade check lint bench wheel lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ demo: install ## Run the whole product on this machine
 
 test: install lint ## All tests, with lint, types and import contracts
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+rehearse-upgrade: install ## A rolling upgrade under load, to a version with an attribute more
+	$(BIN)/python -m pytest --long tests/integration/test_upgrade.py $(ARGS)
 
 check: $(INSTALLED) lint ## Lint, types, import contracts and unit tests
 	$(BIN)/python -m pytest -q tests/unit $(ARGS)

@@ -124,7 +124,6 @@ class EmbeddedStack:
         if self._endpoints is not None:
             return self._endpoints
         self.home.mkdir(parents=True, exist_ok=True)
-        _close_to_others(self.home)
         found = self._take_home()
         if found is not None:
             self._endpoints = found
@@ -219,6 +218,7 @@ class EmbeddedStack:
 
     def _start_servers(self, progress: StackProgress) -> Endpoints:
         require_free_space(self.home, self._minimum_free_bytes, purpose="the servers' data")
+        _close_to_others(self.home)
         self._endpoints_path.unlink(missing_ok=True)
         java = fetch_artifacts(progress)
         ports = Ports(self.home / "ports.json")

@@ -47,9 +47,9 @@ _PREPARED = 1_000
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def prepare(kafka: KafkaSettings, registry: SchemaRegistry, orders: int) -> None:
+def prepare(kafka: KafkaSettings, registry: SchemaRegistry, orders: int, partitions: int = PARTITIONS) -> None:
     """Create the topics and write master data and `orders` captured orders: millions in seconds."""
-    apply_topics(kafka, registry, TopicLayout(PARTITIONS))
+    apply_topics(kafka, registry, TopicLayout(partitions))
     producer = Producer(kafka.producer_config(**{"linger.ms": 50, "batch.num.messages": 10_000}))
     _write(producer, CUSTOMERS, registry, ((customer.customer_id, customer) for customer in _customers()))
     _write(producer, PRODUCTS, registry, ((product.product_id, product) for product in _products()))
@@ -85,11 +85,12 @@ def _pieces(codec: TopicCodec[OrderCaptured], number: int) -> list[bytes]:
 def empty_outputs(kafka: KafkaSettings, registry: SchemaRegistry) -> None:
     """Make the topics that a stream worker writes anew: with its former versions every order would be a duplicate."""
     admin = AdminClient(kafka.client_config())
+    partitions = len(admin.list_topics(ORDERS_CAPTURED, 30).topics[ORDERS_CAPTURED].partitions)
     for future in admin.delete_topics(_OUTPUTS, operation_timeout=30).values():
         future.result(30)
     while any(name in admin.list_topics(timeout=30).topics for name in _OUTPUTS):
         time.sleep(0.1)
-    apply_topics(kafka, registry, TopicLayout(PARTITIONS))
+    apply_topics(kafka, registry, TopicLayout(partitions))
 
 
 def captured_order(number: int) -> OrderCaptured:
@@ -129,7 +130,7 @@ def committed(kafka: KafkaSettings, group: str) -> Iterator[tuple[float, int]]:
     """Time, and how many captured orders the group has committed; again and again."""
     config = kafka.client_config(**{"group.id": group, "isolation.level": "read_committed"})
     observer = Consumer(config)
-    asked = [TopicPartition(ORDERS_CAPTURED, number) for number in range(PARTITIONS)]
+    asked = _partitions(observer, ORDERS_CAPTURED)
     while True:
         try:
             found = observer.committed(asked, timeout=10)
@@ -144,9 +145,9 @@ def committed(kafka: KafkaSettings, group: str) -> Iterator[tuple[float, int]]:
 def skip_captured(kafka: KafkaSettings, group: str) -> None:
     """Let a new group begin behind the captured orders that are there already."""
     member = Consumer(kafka.client_config(**{"group.id": group}))
-    parts = [TopicPartition(ORDERS_CAPTURED, number) for number in range(PARTITIONS)]
     ends = [
-        TopicPartition(part.topic, part.partition, member.get_watermark_offsets(part, timeout=30)[1]) for part in parts
+        TopicPartition(part.topic, part.partition, member.get_watermark_offsets(part, timeout=30)[1])
+        for part in _partitions(member, ORDERS_CAPTURED)
     ]
     member.commit(offsets=ends, asynchronous=False)
     member.close()
@@ -155,11 +156,13 @@ def skip_captured(kafka: KafkaSettings, group: str) -> None:
 def versions_written(kafka: KafkaSettings) -> int:
     """How many records `orders.events` holds at most (the ends of transactions count as well)."""
     observer = Consumer(kafka.client_config(**{"group.id": "bench-observer"}))
-    ends = [
-        observer.get_watermark_offsets(TopicPartition(ORDER_EVENTS, number), timeout=30) for number in range(PARTITIONS)
-    ]
+    ends = [observer.get_watermark_offsets(part, timeout=30) for part in _partitions(observer, ORDER_EVENTS)]
     observer.close()
     return sum(high - low for low, high in ends)
+
+
+def _partitions(client: Consumer, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in client.list_topics(topic, 30).topics[topic].partitions]
 
 
 def _line(number: int, position: int) -> OrderLine:

@@ -114,22 +114,26 @@ class Scene:
         self, command: Iterable[str] = HOSTED, extra: Mapping[str, str] | None = None, **settings: str
     ) -> StreamsProcess:
         """Start a worker; `extra` goes into its environment as it is, `settings` as `ORDERSYNC_...`."""
-        environment = {
+        told = {f"ORDERSYNC_{name.upper()}": value for name, value in settings.items()}
+        environment = self.environment({**told, **(extra or {})})
+        worker = StreamsProcess(self.directory / f"worker-{len(self.workers)}", environment, command)
+        self.workers.append(worker)
+        return worker
+
+    def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a process that works with these servers; `extra` goes into it as it is."""
+        return {
             **os.environ,
             **self.stack.environment(),
             "ORDERSYNC_REGISTRY__URL": self.registry_url,
             "ORDERSYNC_GROUP": self.group,
             "ORDERSYNC_COMMIT_INTERVAL_SECONDS": "0.02",
-            **{f"ORDERSYNC_{name.upper()}": value for name, value in settings.items()},
-            **(extra or {}),
+            **extra,
         }
-        worker = StreamsProcess(self.directory / f"worker-{len(self.workers)}", environment, command)
-        self.workers.append(worker)
-        return worker
 
     def working(self, command: Iterable[str] = HOSTED, **settings: str) -> StreamsProcess:
         """Start a worker and wait until it has loaded the state of its partitions."""
-        worker = self.work(command, **settings)
+        worker = self.work(command, None, **settings)
         wait_until(worker.has_partitions, 60, lambda: f"a worker with partitions: {worker.log()[-2000:]}")
         return worker
 
