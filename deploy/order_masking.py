@@ -12,11 +12,12 @@ from schemas.masking import (
     is_personal_name,
     masked,
     masked_changes,
+    masked_mismatch,
     masked_value,
     personal_values,
     without_values,
 )
-from schemas.models import AuditEvent, Mismatch, OrderState, Rejection, Violation
+from schemas.models import AuditEvent, OrderState, Rejection, Violation
 
 
 def masked_history(history: OrderHistory) -> OrderHistory:
@@ -47,13 +48,6 @@ def masked_rejection(letter: Rejection) -> Rejection:
 def masked_deed(deed: AuditEvent) -> AuditEvent:
     """A deed without the person, and without the personal values that it changed."""
     return masked(deed).model_copy(update={"changes": masked_changes(deed.changes)})
-
-
-def masked_mismatch(one: Mismatch) -> Mismatch:
-    """A difference of a personal attribute is told without both values."""
-    if one.field is None or not is_personal_name(one.field):
-        return one
-    return one.model_copy(update={"expected": MASK, "actual": MASK, "explanation": None})
 
 
 def masked_row(row: dict[str, Any]) -> dict[str, Any]:

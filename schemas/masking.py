@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Final, TypeVar, get_args
 
 from schemas.attributes import CanonicalModel
+from schemas.models import Mismatch
 from schemas.topics import CATALOGUE
 
 PERSONAL: Final = "personal"
@@ -109,6 +110,13 @@ def _masked_by_name(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _mask_of(one) if is_personal_name(name) else _masked_by_name(one) for name, one in value.items()}
     return value
+
+
+def masked_mismatch(one: Mismatch) -> Mismatch:
+    """A difference of a personal attribute is told without both values."""
+    if one.field is None or not is_personal_name(one.field):
+        return one
+    return one.model_copy(update={"expected": MASK, "actual": MASK, "explanation": None})
 
 
 def without_values(text: str, values: Iterable[str]) -> str:

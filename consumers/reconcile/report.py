@@ -13,6 +13,7 @@ from rich.table import Table
 from consumers.reconcile.attributes import text_of
 from consumers.reconcile.comparison import DIFFERENT, EXTRA, INVARIANT, MISSING
 from schemas.attributes import Instant
+from schemas.masking import masked_mismatch
 from schemas.models import Mismatch
 
 _SHOWN = 50
@@ -156,7 +157,7 @@ def _mismatch_table(report: Report) -> Table:
     table = Table(title="Mismatches")
     for name in ("Order", "System", "Kind", "Field", "Expected", "Actual", "Amount"):
         table.add_column(name, overflow="fold")
-    for one in report.mismatches[:_SHOWN]:
+    for one in map(masked_mismatch, report.mismatches[:_SHOWN]):
         amount = "" if one.amount is None else f"{one.amount:,.2f} {one.currency_code or ''}"
         table.add_row(one.order_id, one.system, one.kind, one.field or "", one.expected or "", one.actual or "", amount)
     return table

@@ -14,7 +14,7 @@ from deploy.console.index.questions import Found, FoundOrder, ListedDeed
 from deploy.console.people.roles import RIGHTS, Right
 from deploy.console.web.persons import without_persons
 from deploy.order_history import HistoryParts
-from deploy.order_masking import masked_history, masked_mismatch, masked_row, masked_violation
+from deploy.order_masking import masked_history, masked_row, masked_violation
 from deploy.order_telling import document_of, lines_of
 from deploy.record_reading import StoredRecord
 from schemas.attributes import CanonicalModel, attribute
@@ -26,6 +26,7 @@ from schemas.masking import (
     masked,
     masked_changes,
     masked_document,
+    masked_mismatch,
     masked_value,
     personal_values,
     without_values,

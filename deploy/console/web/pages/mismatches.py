@@ -17,9 +17,9 @@ from deploy.console.people.roles import Right
 from deploy.console.settings import ConsoleSettings
 from deploy.console.web.rendering import pages_of
 from deploy.console.web.visits import Visit, form_of, reason_in, wanting
-from deploy.order_masking import masked_mismatch
 from deploy.repairing import Order, Repairer, mend
 from schemas.errors import ConfigurationError
+from schemas.masking import masked_mismatch
 from schemas.models import Mismatch
 from schemas.registry import SchemaRegistry
 
