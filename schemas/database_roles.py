@@ -15,7 +15,8 @@ class DatabaseRole:
     `owns` are databases in which it makes its own tables; `selects` are databases whose every table it may read,
     `changes` those whose every row it may also add, change and remove. `member_of` are roles whose rights it has, by
     the database in which they are given. In those of `notes` it reads the notes of changes that the reconciliation
-    has taken, and removes them; in those of `restores` it may bring the journal back to what was posted. `replicates`
+    has taken, and removes them; in those of `restores` it may bring the journal back to what was posted; in those of
+    `tells` it writes how orders stand, in the columns that the mapping file names and in tables beside. `replicates`
     lets it read the server's log, `copies_files` also the server's files: a backup.
     """
 
@@ -27,13 +28,14 @@ class DatabaseRole:
     member_of: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     restores: tuple[str, ...] = ()
+    tells: tuple[str, ...] = ()
     replicates: bool = False
     copies_files: bool = False
 
     @property
     def databases(self) -> tuple[str, ...]:
         """The databases that it may enter."""
-        named = [*self.owns, *self.selects, *self.changes, *(one for one, _ in self.member_of)]
+        named = [*self.owns, *self.selects, *self.changes, *self.tells, *(one for one, _ in self.member_of)]
         return tuple(dict.fromkeys(named))
 
 
@@ -55,6 +57,7 @@ ROLES: dict[str, DatabaseRole] = {
             )
             for system in SOURCES
         ),
+        DatabaseRole("write-back-crm", "tells the CRM's own records how its orders stand", tells=("crm",)),
         DatabaseRole("erp", "writes orders to the ERP", owns=(ERP,)),
         DatabaseRole("warehouse", "appends to the general ledger", member_of=((LEDGER, LEDGER_WRITER),)),
         DatabaseRole("registry", "keeps the schemas", owns=(REGISTRY,)),

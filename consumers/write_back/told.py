@@ -24,6 +24,8 @@ WAITING: Final = Table("ordersync_waiting", ("order_number",), ("awaits", "parke
 REFUSAL: Final = Table("ordersync_refusal", ("order_number",), ("rejection_id", "stage", "violations", "rejected_at"))
 DIFFERENCE: Final = Table("ordersync_difference", ("mismatch_id",), ("order_number", "difference"))
 TABLES: Final = (VERSION, WAITING, REFUSAL, DIFFERENCE)
+WRITE_BACK_TABLES: Final = (*(table.name for table in TABLES), "ordersync_order", "sink_position")
+"""All that the sink keeps beside the records."""
 
 
 @dataclass(frozen=True, slots=True)

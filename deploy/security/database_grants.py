@@ -9,9 +9,11 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
+from consumers.write_back.told import WRITE_BACK_TABLES
 from deploy.security.files import SecurityFiles
 from schemas.database_roles import LEDGER, NOTE_TAKER, ROLES, DatabaseRole
 from schemas.errors import Fatal
+from schemas.mapping import WriteBack
 from schemas.settings import DatabaseSettings
 
 Reach = Callable[[str], DatabaseSettings]
@@ -92,16 +94,19 @@ def own_database(server: DatabaseSettings, dbname: str) -> None:
                 session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(role.name)))
 
 
-def grant_tables(reach: Reach, dbname: str) -> None:
+def grant_tables(reach: Reach, dbname: str, told: WriteBack | None = None) -> None:
     """Give each role what it may do in the tables of a database, also in those that will be made later.
 
-    Called by the deployer after the tables were made; again changes nothing. Raises `Fatal`.
+    Called by the deployer after the tables were made; again changes nothing. `told` are the columns in which the
+    records of a source say how their orders stand. Raises `Fatal`.
     """
     with _session(reach(dbname), f"giving rights in {dbname}") as session:
         session.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         for role in ROLES.values():
             if dbname in role.databases:
                 _grant(session, dbname, role)
+                if told is not None and dbname in role.tells:
+                    _grant_telling(session, sql.Identifier(role.name), told)
         if session.execute(_HAS_NOTES).fetchone() is not None:
             _grant_notes(session, dbname)
 
@@ -140,10 +145,22 @@ def _grant(session: Session, dbname: str, role: DatabaseRole) -> None:
     for database, granted in role.member_of:
         if database == dbname:
             session.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(granted), name))
-    if role.owns or role.member_of or role.changes:
+    if role.owns or role.member_of or role.changes or role.tells:
         session.execute(sql.SQL("GRANT SELECT ON pg_catalog.pg_replication_origin TO {}").format(name))
         for function in _ORIGINS:
             session.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), name))
+
+
+def _grant_telling(session: Session, name: sql.Identifier, told: WriteBack) -> None:
+    """The columns of the source's own records that are ordersync's, and the tables beside them."""
+    own = sql.SQL(", ").join(sql.Identifier(table) for table in WRITE_BACK_TABLES)
+    session.execute(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(own, name))
+    columns = sql.SQL(", ").join(map(sql.Identifier, told.columns))
+    session.execute(
+        sql.SQL("GRANT SELECT ({}, {}), UPDATE ({}) ON {} TO {}").format(
+            sql.Identifier(told.key), columns, columns, sql.Identifier(*told.table.qualified_name.split(".")), name
+        )
+    )
 
 
 def _grant_all_tables(session: Session, dbname: str, name: sql.Identifier, rights: sql.SQL) -> None:

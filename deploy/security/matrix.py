@@ -17,8 +17,9 @@ OF_WHO_CHANGES = frozenset({"read", "add", "change", "remove"})
 OF_A_LEDGER_WRITER = frozenset({"read", "add"})
 OF_WHO_RESTORES = frozenset({"read", "add", "remove", "pass the triggers"})
 OF_WHO_READS_NOTES = frozenset({"read notes", "remove notes"})
+OF_WHO_TELLS = frozenset({"tell how orders stand"})
 IN_A_DATABASE = (
-    *sorted(OF_AN_OWNER | OF_WHO_RESTORES | OF_WHO_READS_NOTES),
+    *sorted(OF_AN_OWNER | OF_WHO_RESTORES | OF_WHO_READS_NOTES | OF_WHO_TELLS),
     "write notes",
     "make roles",
     "run programs",
@@ -62,6 +63,7 @@ def actions_in(role: DatabaseRole, dbname: str) -> frozenset[str]:
         (dbname in role.selects, frozenset({"read"})),
         (dbname in role.restores, OF_WHO_RESTORES),
         (dbname in role.notes, OF_WHO_READS_NOTES),
+        (dbname in role.tells, OF_WHO_TELLS),
         (any(one == dbname for one, _ in role.member_of), OF_A_LEDGER_WRITER),
         # A setting of the server, wherever the role is.
         (bool(role.restores) and dbname in role.databases, frozenset({"pass the triggers"})),

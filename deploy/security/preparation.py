@@ -12,6 +12,8 @@ from consumers.reconcile.watched import note_books
 from consumers.vendors.deliveries.book import DeliveryBook
 from consumers.warehouse.settings import WarehouseSettings
 from consumers.warehouse.sink import WarehouseSink
+from consumers.write_back.settings import WriteBackSettings
+from consumers.write_back.sink import WriteBackSink
 from deploy.security.database_grants import Reach, grant_tables
 from producers.cdc.postgres.catalog import read_tables
 from producers.cdc.postgres.mapping_check import mapped_tables
@@ -19,6 +21,7 @@ from producers.cdc.postgres.publication import ensure_publication
 from producers.cdc.postgres.session import connect
 from producers.cdc.settings import CaptureSettings
 from schemas.database_roles import ERP, LEDGER, SOURCES, VENDORS
+from schemas.mapping import SourceMapping
 from schemas.registry import InMemorySchemas
 from schemas.settings import DatabaseSettings, WorkerSettings
 
@@ -34,7 +37,7 @@ class PreparationSettings(WorkerSettings):
 
 
 def prepare_databases(reach: Reach) -> None:
-    """Publications of the sources, the tables of ERP, ledger and queues, and each role's rights; again changes nothing.
+    """Publications of the sources, all tables that workers write, and each role's rights; again changes nothing.
 
     Called by the launcher of a secured stack once the sources' tables are there, before the workers start. `reach`
     gives a database as its owner.
@@ -44,9 +47,15 @@ def prepare_databases(reach: Reach) -> None:
         Transient: a server is away.
         Fatal: a right cannot be given.
     """
+    schemas = InMemorySchemas()
     for system in SOURCES:
-        _publish(CaptureSettings(mapping=system, database=reach(system)))
-        grant_tables(reach, system)
+        capture = CaptureSettings(mapping=system, database=reach(system))
+        mapping = capture.load_mapping()
+        _publish(mapping, capture)
+        if mapping.write_back is not None:
+            with closing(WriteBackSink(WriteBackSettings(mapping=system, database=reach(system)), schemas)) as told:
+                told.define()
+        grant_tables(reach, system, mapping.write_back)
     prepare_sinks(reach)
 
 
@@ -73,9 +82,8 @@ def prepare_sinks(reach: Reach) -> None:
         grant_tables(reach, dbname)
 
 
-def _publish(settings: CaptureSettings) -> None:
+def _publish(mapping: SourceMapping, settings: CaptureSettings) -> None:
     """The tables belong to their owner: the capture may read them, and not choose what is published."""
-    mapping = settings.load_mapping()
     mapped = mapped_tables(mapping)
     with closing(connect(settings.database.conninfo(), application_name="ordersync deployer")) as session:
         live = read_tables(session)

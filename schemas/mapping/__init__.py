@@ -7,6 +7,7 @@ Source: I2 (standard data structures, central data-mapping documentation).
 
 from schemas.mapping.assembly import AggregateMapping, Image, Row, SourceMapping, TableMapping, replication_name
 from schemas.mapping.file import built_in_or_path, load, parse
+from schemas.mapping.write_back import WriteBack
 
 __all__ = [
     "AggregateMapping",
@@ -14,6 +15,7 @@ __all__ = [
     "Row",
     "SourceMapping",
     "TableMapping",
+    "WriteBack",
     "built_in_or_path",
     "load",
     "parse",

@@ -10,10 +10,16 @@ import psycopg
 import pytest
 from psycopg import errors, pq, sql
 
+from consumers.sink import Advance, Batch, Partition
+from consumers.write_back.settings import WriteBackSettings
+from consumers.write_back.sink import WriteBackSink
 from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
 from deploy.security.matrix import DATABASES, IN_A_DATABASE, actions_in
 from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, VENDORS
+from schemas.registry import InMemorySchemas
+from schemas.topics import ORDER_STATE
+from tests.contract.sink_samples import order_event
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +33,7 @@ _TABLES = {
     REGISTRY: "artifacts",
 }
 _ACTIONS: dict[str, LiteralString] = {
-    "read": "SELECT FROM {table} LIMIT 0",
+    "read": "SELECT * FROM {table} LIMIT 0",
     "add": "INSERT INTO {table} DEFAULT VALUES",
     "change": "UPDATE {table} SET {column} = NULL WHERE false",
     "remove": "DELETE FROM {table} WHERE false",
@@ -36,6 +42,7 @@ _ACTIONS: dict[str, LiteralString] = {
     "read notes": "SELECT FROM reconciliation.note LIMIT 0",
     "remove notes": "DELETE FROM reconciliation.note WHERE false",
     "write notes": "INSERT INTO reconciliation.note (table_name, deed) VALUES ('sales_order', 'UPDATE')",
+    "tell how orders stand": "UPDATE sales_order SET sync_status = NULL WHERE false",
     "make tables": "CREATE TABLE made (n integer)",
     "make roles": "CREATE ROLE made",
     "run programs": "COPY (SELECT 1) TO PROGRAM 'true'",
@@ -75,8 +82,8 @@ def attempt(session: psycopg.Connection[tuple[object, ...]], action: str, table:
     statement = sql.SQL(_ACTIONS[action]).format(table=sql.Identifier(table), column=sql.Identifier(str(column[0])))
     try:
         session.execute(statement)
-    except (errors.InsufficientPrivilege, errors.UndefinedTable):
-        # Notes are there in ERP and ledger only.
+    except (errors.InsufficientPrivilege, errors.UndefinedTable, errors.UndefinedColumn):
+        # Notes are there in ERP and ledger only, and how orders stand is told in the CRM only.
         return False
     except (errors.IntegrityError, errors.RaiseException):
         # The server let it in: the row itself is what was wrong.
@@ -129,3 +136,15 @@ def test_a_wrong_password_opens_nothing(endpoints: Endpoints) -> None:
     conninfo = endpoints.database(ERP, "erp").conninfo(password="wrong")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(conninfo)
+
+
+def test_who_tells_the_crm_how_orders_stand_can_do_it_with_its_rights(endpoints: Endpoints) -> None:
+    settings = WriteBackSettings(mapping="crm", database=endpoints.database("crm", "write-back-crm"))
+    with closing(WriteBackSink(settings, InMemorySchemas())) as sink:
+        sink.prepare()
+        sink.write(Batch([sink.shape([order_event(77).state])], {Partition(ORDER_STATE, 0): Advance(None, 1)}, None))
+    with closing(psycopg.connect(endpoints.database("crm").conninfo(), autocommit=True)) as owner:
+        found = owner.execute("DELETE FROM ordersync_order WHERE order_number = '77' RETURNING status").fetchall()
+        owner.execute("DELETE FROM ordersync_version WHERE order_number = '77'")
+        owner.execute("DELETE FROM sink_position")
+    assert found == [("accepted",)]
