@@ -131,7 +131,7 @@ def _limit(last: Scaled) -> str:
     cores, busy = os.cpu_count() or 1, statistics.median(last.busy_cores)
     told = (
         f"{last.workers} workers and their broker kept {last.own_cores:.1f} of {cores} cores busy, the whole machine "
-        f"{busy:.1f}; an order took {last.cost + last.broker_cost:.1f} us, the broker's {last.broker_cost:.1f} included. "
+        f"{busy:.1f}; an order took {last.cost + last.broker_cost:.1f} us, {last.broker_cost:.1f} of it the broker. "
     )
     if busy > 0.8 * cores:
         return told + "The cores limit it: more workers do more only on more cores, or with the broker elsewhere."
