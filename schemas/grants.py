@@ -74,6 +74,8 @@ class Principal:
 
     `groups` and `transactional_ids` are starts of names; `describes` are topics of which it may know that they are
     there, and how far they reach; `owns` are starts of names of topics that it makes, fills and reads itself.
+    `looks_up` are topics that it reads only to do nothing twice, and nothing that nobody approved: whoever sees what
+    was done is not its auditor yet, so no duty follows.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Principal:
     writes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     describes: tuple[str, ...] = ()
+    looks_up: tuple[str, ...] = ()
     owns: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     transactional_ids: tuple[str, ...] = ()
@@ -93,6 +96,8 @@ class Principal:
         for topic in self.writes:
             yield self._grant(ResourceKind.TOPIC, topic, Operation.WRITE)
         for topic in self.reads:
+            yield self._grant(ResourceKind.TOPIC, topic, Operation.READ)
+        for topic in self.looks_up:
             yield self._grant(ResourceKind.TOPIC, topic, Operation.READ)
         for topic in self.describes:
             yield self._grant(ResourceKind.TOPIC, topic, Operation.DESCRIBE)
@@ -308,6 +313,7 @@ _PEOPLE = (
             topics.ORDER_EVENTS,
             topics.POSTINGS,
         ),
+        looks_up=(topics.AUDIT,),
         groups=("ordersync-cli", "ordersync-capture-answers"),
         transactional_ids=("ordersync-replay-", "ordersync-delivery-", "ordersync-process-window"),
         further=((ResourceKind.GROUP, EVERY, Operation.DESCRIBE),),
@@ -317,7 +323,7 @@ _PEOPLE = (
         "reads who did what, the differences and the chained copy; changes nothing",
         reads=(topics.AUDIT, topics.MISMATCHES, topics.BACKUP, topics.REJECTED),
         describes=tuple(CATALOGUE),
-        groups=("audit-",),
+        groups=("audit-", "ordersync-cli"),
         further=((ResourceKind.CLUSTER, CLUSTER_NAME, Operation.DESCRIBE),),
     ),
     Principal(

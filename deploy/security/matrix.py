@@ -33,7 +33,7 @@ def broker_cells() -> Iterator[Cell]:
     """What each principal may do on the cluster, as the brokers decide it."""
     for principal in PRINCIPALS.values():
         for topic in CATALOGUE:
-            yield Cell("broker", principal.name, f"read {topic}", topic in principal.reads)
+            yield Cell("broker", principal.name, f"read {topic}", topic in (*principal.reads, *principal.looks_up))
             yield Cell("broker", principal.name, f"write {topic}", topic in principal.writes)
         yield Cell("broker", principal.name, "create topics", _may(principal, ResourceKind.CLUSTER, Operation.CREATE))
         yield Cell("broker", principal.name, "delete topics", _may(principal, ResourceKind.TOPIC, Operation.DELETE))
