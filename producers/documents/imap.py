@@ -39,13 +39,18 @@ class Mailbox:
         try:
             self._server.login(settings.user, password)
             self._checked(self._server.select(_quoted(settings.mailbox)), f"opening {settings.mailbox}")
-        except imaplib.IMAP4.abort as exc:
+        except (OSError, imaplib.IMAP4.abort) as exc:
+            self._leave()
             raise Transient(f"mailbox {settings.host}: {exc}", retry_after_seconds=10.0) from exc
         except imaplib.IMAP4.error as exc:
+            self._leave()
             raise ConfigurationError(f"mailbox {settings.user}@{settings.host}: {exc}") from exc
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         if self._server is not None:
             with suppress(OSError, imaplib.IMAP4.error):
                 self._server.logout()
