@@ -8,12 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from consumers.vendors.views import updates_of
+from consumers.vendors.views import untold_of
 from deploy.commands.options import Cluster
 from deploy.record_reading import Progress, RecordReader, Span, say_nothing
 from schemas.attributes import VendorId
 from schemas.codec import TopicCodec
-from schemas.models import OrderEvent, OrderState, VendorUpdate
+from schemas.models import OrderState, VendorUpdate
 from schemas.registry import SchemaRegistry
 from schemas.topics import ORDER_STATE, VENDOR_UPDATES
 
@@ -111,9 +111,8 @@ class _Comparison:
         return told
 
     def _news(self, state: OrderState, told: dict[VendorId, bytes]) -> list[Untold]:
-        event = OrderEvent(event_type="OrderChanged", topic=ORDER_STATE, captured_at=state.processed_at, state=state)
         last = {vendor_id: self._updates.decode(value) for vendor_id, value in told.items()}
         return [
             Untold(state.order_id, one.vendor_id, state.version, one.update_type, state.processed_at)
-            for one in updates_of(event, last)
+            for one in untold_of(state, last)
         ]

@@ -293,7 +293,8 @@ _WORKERS = (
         ),
         groups=("ordersync.reconcile.", "ordersync-cli"),
         further=tuple(
-            (ResourceKind.GROUP, group, Operation.DESCRIBE) for group in ("ordersync-streams", "ordersync-warehouse")
+            (ResourceKind.GROUP, group, Operation.DESCRIBE)
+            for group in ("ordersync-streams", "ordersync-warehouse", "ordersync-vendors")
         ),
     ),
 )

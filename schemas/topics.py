@@ -281,7 +281,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             ("vendors",),
-            ("vendors", "deliveries", "cli", "console"),
+            ("vendors", "deliveries", "reconcile", "cli", "console"),
         ),
         Topic(
             VENDOR_ACKNOWLEDGEMENTS,

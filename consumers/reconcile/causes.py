@@ -66,6 +66,9 @@ def _cause(mismatch: Mismatch, evidence: Evidence) -> tuple[str, str, str | None
         return Cause.MANUAL_CHANGE, f"changed past its sink: {'; '.join(noted)}", Remedy.RESTORE
     if system in evidence.behind:
         return Cause.LAG, f"{system} has not come to this version yet", Remedy.WAIT
+    if system == "vendors":
+        told = "the workers are past this version and told nothing: set the offsets of their group back before it"
+        return Cause.LOST_EVENT, told, None
     return (
         (*_of_erp(mismatch, evidence), Remedy.RESTORE) if system == "erp" else (*_of_ledger(mismatch), Remedy.RESTORE)
     )

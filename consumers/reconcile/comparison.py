@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -18,9 +18,9 @@ from consumers.reconcile.invariants import expected_ledger
 from consumers.reconcile.refusal import Refused, RefusedEntry, RefusedFacts, RefusedVersion
 from schemas.attributes import OrderId
 from schemas.errors import UndecodableMessage
-from schemas.models import Mismatch, OrderState, SalesOrder, Settlement
+from schemas.models import Mismatch, OrderState, SalesOrder, Settlement, VendorUpdate
 
-SOURCE, STATE, ERP, LEDGER = "source", "state", "erp", "ledger"
+SOURCE, STATE, ERP, LEDGER, VENDORS = "source", "state", "erp", "ledger", "vendors"
 MISSING, EXTRA, DIFFERENT, INVARIANT = "missing", "extra", "different", "invariant"
 
 
@@ -39,6 +39,8 @@ class OrderContent:
     """False where it is not known yet where the sources hold it."""
     judges_sinks: bool = True
     """False where ERP and ledger are known to agree with the state; then they were not read."""
+    untold: Sequence[VendorUpdate] = ()
+    """News that vendors should have heard of it."""
 
 
 @dataclass(slots=True)
@@ -72,6 +74,8 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
     if content.is_parked and verdict.mismatches:
         verdict.explained += [_awaiting(one) for one in verdict.mismatches]
         verdict.mismatches, verdict.is_parked = [], True
+    found = _Differences(content, VENDORS, STATE, detected_at)
+    verdict.mismatches += [found.one(MISSING, path, told, None) for path, told in _news(content.untold).items()]
     if not content.judges_sinks:
         return verdict
     erp = content.erp if content.erp is not None and ("version" in content.erp or state is None) else None
@@ -84,6 +88,15 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
     if state is not None and not verdict.is_rejected:
         verdict.mismatches += list(_broken(content, state, verdict.mismatches, detected_at))
     return verdict
+
+
+def _news(untold: Sequence[VendorUpdate]) -> dict[str, str]:
+    """What each vendor lacks, one difference for each."""
+    lacking: dict[str, str] = {}
+    for one in untold:
+        path, news = f"{VENDORS}[{one.vendor_id}]", f"{one.update_type} of version {one.order_version}"
+        lacking[path] = f"{lacking[path]}, {news}" if path in lacking else news
+    return lacking
 
 
 def _broken(

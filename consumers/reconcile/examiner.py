@@ -9,7 +9,7 @@ from typing import Final
 
 from consumers.reconcile.attributes import Attributes
 from consumers.reconcile.causes import Cause, with_cause
-from consumers.reconcile.comparison import ERP, LEDGER, OrderContent, compare
+from consumers.reconcile.comparison import ERP, LEDGER, VENDORS, OrderContent, compare
 from consumers.reconcile.evidence import evidence_of
 from consumers.reconcile.examination import mark_of, source_facts, standing_refusals
 from consumers.reconcile.exceptions import DeadLetters
@@ -20,6 +20,7 @@ from consumers.reconcile.refusal import Refused
 from consumers.reconcile.source import Locator
 from consumers.reconcile.sources_pass import SourcesPass
 from consumers.reconcile.survey import Locators
+from consumers.reconcile.vendor_feed import VendorFeed
 from consumers.reconcile.watched import Watched
 from consumers.reconcile.watermarks import Watermark
 from schemas.codec import TopicCodec
@@ -95,9 +96,11 @@ class _Sources:
 class Examiner:
     """Reads orders one batch at a time; what is downstream is read first, so that it can only be behind."""
 
-    def __init__(self, watched: Watched, picture: Picture, sources: SourcesPass, schemas: SchemaIds) -> None:
+    def __init__(
+        self, watched: Watched, picture: Picture, sources: SourcesPass, feed: VendorFeed, schemas: SchemaIds
+    ) -> None:
         """Raises SchemaDrift if this version's schemas are not registered, Transient if the registry is away."""
-        self._watched, self._picture, self._sources = watched, picture, sources
+        self._watched, self._picture, self._sources, self._feed = watched, picture, sources, feed
         self._codec = TopicCodec(ORDER_STATE, OrderState, schemas)
         self._letters = DeadLetters(schemas)
 
@@ -121,7 +124,8 @@ class Examiner:
             sinks = self._sinks(changed, as_compared)
         # Not any longer: a sink that opens a new period waits for whoever reads its tables.
         sources = self._sources_of(changed, around)
-        found = [self._finding(content, marks, around) for content in self._contents(changed, sinks, sources)]
+        contents = self._contents(changed, sinks, sources, tells_vendors=VENDORS in around.watermarks)
+        found = [self._finding(content, marks, around) for content in contents]
         places = [
             HashedPlace(system, order_id, by_order.get(order_id), order_id)
             for system, by_order in rows.items()
@@ -160,21 +164,25 @@ class Examiner:
         except Transient as exc:
             return _Sources(frozenset(), {}, exc)
 
-    def _contents(self, marks: Mapping[str, StateMark], sinks: _Sinks, sources: _Sources) -> Iterator[OrderContent]:
+    def _contents(
+        self, marks: Mapping[str, StateMark], sinks: _Sinks, sources: _Sources, *, tells_vendors: bool
+    ) -> Iterator[OrderContent]:
         order_ids = list(marks)
         parked = self._picture.parked(order_ids)
         values = self._picture.states(order_ids)
         for order_id in order_ids:
+            state = self._state(values[order_id])
             yield OrderContent(
                 order_id=order_id,
                 source=sources.facts.get(order_id, OrderFacts()),
-                state=self._state(values[order_id]),
+                state=state,
                 erp=sinks.erp.get(order_id),
                 ledger=sinks.ledger.get(order_id),
                 is_parked=order_id in parked,
                 refusals=sinks.refusals.get(order_id, ()),
                 judges_sources=order_id in sources.judged,
                 judges_sinks=order_id not in sinks.agreeing,
+                untold=self._feed.untold(state) if tells_vendors and isinstance(state, OrderState) else (),
             )
 
     def _locators(self, order_ids: Collection[str], marks: Mapping[str, StateMark]) -> Locators:
@@ -198,7 +206,7 @@ class Examiner:
         mark = marks[content.order_id]
         late = frozenset(
             system
-            for system in (ERP, LEDGER)
+            for system in (ERP, LEDGER, *([VENDORS] if VENDORS in around.watermarks else []))
             if not around.watermarks.get(system, _UNKNOWN).covers(mark.partition, mark.written_at)
         )
         verdict = compare(content, datetime.fromtimestamp(around.now, UTC))

@@ -9,8 +9,9 @@ from confluent_kafka import Message
 
 from consumers.reconcile.picture import Changes, Picture, StateMark
 from consumers.reconcile.topic import TopicReader, key_of, value_of
+from consumers.reconcile.vendor_feed import VendorFeed
 from schemas.settings import KafkaSettings
-from schemas.topics import ORDER_STATE, PARKED, REJECTED
+from schemas.topics import ORDER_STATE, PARKED, REJECTED, VENDOR_UPDATES
 
 _RECORDS_AT_ONCE = 5_000
 
@@ -24,12 +25,13 @@ class News:
 
 
 class Following:
-    """Reads `orders.state`, `orders.parked` and `orders.rejected` on from where the picture is."""
+    """Reads `orders.state`, `orders.parked`, `orders.rejected` and `vendors.updates` on from where the picture is."""
 
-    def __init__(self, kafka: KafkaSettings, picture: Picture) -> None:
-        self._picture = picture
-        self._readers = {topic: TopicReader(kafka, topic) for topic in (ORDER_STATE, PARKED, REJECTED)}
+    def __init__(self, kafka: KafkaSettings, picture: Picture, feed: VendorFeed) -> None:
+        self._picture, self._feed = picture, feed
+        self._readers = {topic: TopicReader(kafka, topic) for topic in (ORDER_STATE, PARKED, REJECTED, VENDOR_UPDATES)}
         self._names: dict[str, str] = {}
+        self._told: set[str] = set()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -51,23 +53,30 @@ class Following:
     def advance(self) -> Iterator[list[News]]:
         """Bring the picture to the ends of the topics as they are now, some thousand records at a time.
 
-        What is given is in the picture, where the order is not settled until it was compared.
+        What is given is in the picture, where the order is not settled until it was compared. What vendors were told is
+        no news: it can only heal, and what came with a version is compared with that.
 
         Raises:
             ConfigurationError: a topic cannot be read.
             Transient: Kafka does not answer.
         """
         for topic, reader in self._readers.items():
+            take = self._take_told if topic == VENDOR_UPDATES else self._take
             name, positions = self._names[topic], self._picture.positions
             reached = positions.get(name, {})
             messages: list[Message] = []
             for message in reader.scan(reached, reader.ends()):
                 messages.append(message)
                 if len(messages) == _RECORDS_AT_ONCE:
-                    yield self._take(topic, messages)
+                    yield take(topic, messages)
                     messages = []
             if messages:
-                yield self._take(topic, messages)
+                yield take(topic, messages)
+
+    def told(self) -> set[str]:
+        """Orders of which vendors were told something since this was asked."""
+        told, self._told = self._told, set()
+        return told
 
     def _take(self, topic: str, messages: list[Message]) -> list[News]:
         positions = self._picture.positions
@@ -84,6 +93,20 @@ class Following:
             changes.marks[order_id] = replace(latest, places=mark.places, is_settled=False, sinks_agree=False)
         self._picture.write(changes)
         return list(news.values())
+
+    def _take_told(self, topic: str, messages: list[Message]) -> list[News]:
+        positions = self._picture.positions
+        own = positions.setdefault(self._names[topic], {})
+        changes = Changes(positions=positions)
+        for message in messages:
+            own[message.partition() or 0] = (message.offset() or 0) + 1
+            value = value_of(message)
+            addressee = None if value is None else self._feed.addressee(value)
+            if value is not None and addressee is not None:
+                changes.told[addressee] = value
+        self._picture.write(changes)
+        self._told |= {order_id for order_id, _ in changes.told}
+        return []
 
     def _put(self, changes: Changes, topic: str, message: Message, partition: int, offset: int) -> None:
         order_id, value = key_of(message), value_of(message)

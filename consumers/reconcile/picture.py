@@ -18,6 +18,7 @@ _HASH: Final = b"h"
 _REFUSED: Final = b"r"
 _PARKED: Final = b"p"
 _POSITIONS: Final = b"x"
+_TOLD: Final = b"v"
 
 Part = str
 """What is hashed together: erp, ledger, or a section of a source."""
@@ -59,6 +60,8 @@ class Changes:
     places: list[HashedPlace] = field(default_factory=list)
     refused: list[tuple[str, int, int, bytes]] = field(default_factory=list)
     parked: dict[str, bool] = field(default_factory=dict)
+    told: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """Order and vendor to the last update."""
     positions: Mapping[str, Mapping[int, int]] | None = None
 
 
@@ -102,6 +105,8 @@ class Picture:
             entries.append((_refusal_key(order_id) + f"{partition}/{offset}".encode(), value))
         for order_id, waits in changes.parked.items():
             entries.append((_PARKED + order_id.encode(), b"" if waits else None))
+        for (order_id, vendor_id), update in changes.told.items():
+            entries.append((_told_key(order_id) + vendor_id.encode(), update))
         if changes.positions is not None:
             told = {
                 topic: {str(one): offset for one, offset in ends.items()} for topic, ends in changes.positions.items()
@@ -136,6 +141,10 @@ class Picture:
     def refused(self, order_id: str) -> list[bytes]:
         """The dead letters about an order, as their records."""
         return [value for _, value in self._disk.scan(_refusal_key(order_id))]
+
+    def told(self, order_id: str) -> list[bytes]:
+        """The last update of each vendor that was told of an order, as on the topic."""
+        return [value for _, value in self._disk.scan(_told_key(order_id))]
 
     def hashes(self, part: Part, keys: Sequence[str]) -> dict[str, int]:
         """The hash of each of these keys of a part that was there when it was compared."""
@@ -235,6 +244,10 @@ def with_place(mark: StateMark, part: Part, key: str) -> StateMark:
 
 def _refusal_key(order_id: str) -> bytes:
     return _REFUSED + order_id.encode() + b"\x00"
+
+
+def _told_key(order_id: str) -> bytes:
+    return _TOLD + order_id.encode() + b"\x00"
 
 
 def _packed(mark: StateMark) -> bytes:

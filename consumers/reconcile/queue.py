@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from consumers.reconcile.comparison import ERP, LEDGER
 from consumers.reconcile.watermarks import Watermark
 
 
@@ -16,6 +17,8 @@ class Arrival:
     written_at: float
     is_late: bool = False
     """It was looked at when its time was over, and is looked at again when it has come."""
+    awaited: frozenset[str] = frozenset({ERP, LEDGER})
+    """The systems that it is waited for."""
 
 
 class Queue:
@@ -54,7 +57,7 @@ class Queue:
             behind = [
                 system
                 for system, watermark in watermarks.items()
-                if not watermark.covers(arrival.partition, arrival.written_at)
+                if system in arrival.awaited and not watermark.covers(arrival.partition, arrival.written_at)
             ]
             for system in behind:
                 on_the_way[system] += 1
@@ -62,7 +65,7 @@ class Queue:
                 del self._arriving[order_id]
                 self._due[order_id] = None
             elif not arrival.is_late and now - arrival.written_at > late_seconds:
-                self._arriving[order_id] = Arrival(arrival.partition, arrival.written_at, is_late=True)
+                self._arriving[order_id] = replace(arrival, is_late=True)
                 self._due[order_id] = None
         return on_the_way
 

@@ -10,7 +10,7 @@ from time import monotonic, time
 
 from consumers.reconcile.abreast import asking_abreast
 from consumers.reconcile.causes import Cause, Remedy
-from consumers.reconcile.comparison import STATE
+from consumers.reconcile.comparison import STATE, VENDORS
 from consumers.reconcile.examiner import Examiner, Finding, Surroundings
 from consumers.reconcile.following import Following
 from consumers.reconcile.metrics import ReconcileMetrics
@@ -117,6 +117,8 @@ class Rounds:
         What does not depend on a system that is away is done before `Transient` tells of it.
         """
         company, now = self.company, self._now
+        # Asked before what vendors were told is read: all that they were told up to then is in the picture.
+        vendors = company.watched.vendors.watermark()
         for news in company.following.advance():
             marks = company.picture.marks([one.order_id for one in news])
             for order_id, mark in marks.items():
@@ -125,7 +127,9 @@ class Rounds:
         self._read_notes()
         for system, positions in company.watched.positions.items():
             self._watermarks[system] = positions.watermark()
-            company.metrics.complete_through(system, self._watermarks[system].complete_through)
+        self._take_vendors(vendors)
+        for system, watermark in self._watermarks.items():
+            company.metrics.complete_through(system, watermark.complete_through)
         self._queue.add(self._arrived_in_state())
         self._queue.add(self._settled())
         on_the_way = self._queue.arrived(self._watermarks, now(), self._settings.late_seconds)
@@ -183,6 +187,15 @@ class Rounds:
         places = [place for several in found.by_order.values() for place in several]
         self.company.picture.write(Changes(places=places + found.of_no_order, marks=marks))
         self._queue.add(found.by_order)
+
+    def _take_vendors(self, watermark: Watermark | None) -> None:
+        """How far vendors are told; what stands open about them may have healed."""
+        if watermark is None:
+            self._watermarks.pop(VENDORS, None)
+        else:
+            self._watermarks[VENDORS] = watermark
+        told = self.company.following.told()
+        self._queue.add(one for one in told if any(each.system == VENDORS for each in self.company.open.of(one)))
 
     def _settled(self) -> list[str]:
         """Orders whose difference has lasted long enough, if it still does."""
@@ -259,7 +272,7 @@ class Rounds:
             self._pending.pop(order_id, None)
         if finding.behind:
             # Also after a restart, which remembers no order on its way.
-            self._queue.expect(order_id, Arrival(mark.partition, mark.written_at, is_late))
+            self._queue.expect(order_id, Arrival(mark.partition, mark.written_at, is_late, finding.behind))
         # What stands open stays so until it is known.
         unknown = (frozenset() if is_late else finding.behind) | (frozenset() if finding.judges_sources else {STATE})
         found += [one for one in self.company.open.of(order_id) if one.system in unknown]

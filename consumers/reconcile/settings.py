@@ -58,6 +58,10 @@ class ContinuousSettings(ReconcileSettings):
         900.0, gt=0, description="How long an order may be on its way to a sink before that is a mismatch of cause lag"
     )
     streams_group: str = Field("ordersync-streams", description="Consumer group of the stream workers")
+    vendors_group: str = Field(
+        "ordersync-vendors",
+        description="Consumer group of the workers that tell vendors; where it never ran, nothing is told",
+    )
     full_seconds: float = Field(60.0, gt=0, description="Least pause between two looks at all rows of ERP and ledger")
     source_seconds: float = Field(30.0, gt=0, description="Least pause between two looks at all rows of the sources")
     full_share: float = Field(

@@ -15,7 +15,7 @@ from consumers.reconcile.rows import Snapshots
 from consumers.reconcile.sessions import Sessions
 from consumers.reconcile.settings import ContinuousSettings
 from consumers.reconcile.source import SourceReader
-from consumers.reconcile.watermarks import SinkPositions
+from consumers.reconcile.watermarks import GroupPositions, SinkPositions
 from schemas.settings import DatabaseSettings
 from schemas.topics import ORDER_EVENTS, POSTINGS
 
@@ -48,6 +48,8 @@ class Watched:
             LEDGER: SinkPositions("warehouse", POSTINGS, settings.ledger, settings.kafka, self.snapshots),
         }
 
+        self.vendors = GroupPositions(settings.vendors_group, ORDER_EVENTS, settings.kafka)
+
     @property
     def hashes(self) -> dict[str, RowHashes]:
         """By system."""
@@ -67,6 +69,7 @@ class Watched:
         for book in self.notes.values():
             book.close()
         self.intake.close()
+        self.vendors.close()
         for position in self.positions.values():
             position.close()
         self._sessions.close()

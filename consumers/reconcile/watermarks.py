@@ -1,4 +1,4 @@
-"""How far a sink is by its own positions: everything on its topic up to a time is in its database."""
+"""How far a sink is by its own positions: everything on its topic up to a time is in what it writes to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from time import time
 
 from psycopg import sql
 
+from consumers.group_offsets import GroupOffsets
 from consumers.reconcile.rows import Snapshots, snapshot
 from consumers.reconcile.topic import TopicReader
 from schemas.settings import DatabaseSettings, KafkaSettings
@@ -68,3 +69,31 @@ class SinkPositions:
         return sql.SQL("SELECT partition, next_offset FROM sink_position WHERE sink = {} AND topic = {}").format(
             sql.Literal(self._sink), sql.Literal(self._reader.topic)
         )
+
+
+class GroupPositions:
+    """Asks for the offsets of a sink that keeps its positions in its group; joins and commits nothing."""
+
+    def __init__(self, group: str, topic: str, kafka: KafkaSettings) -> None:
+        self._group, self._offsets = group, GroupOffsets(kafka)
+        self._reader = TopicReader(kafka, topic)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._reader.close()
+
+    def watermark(self) -> Watermark | None:
+        """As of now; None where nobody of the group ever worked.
+
+        Raises:
+            ConfigurationError: Kafka refuses.
+            Transient: Kafka does not answer.
+        """
+        asked_at = time()
+        committed = self._offsets.committed([self._group])[self._group]
+        if not committed:
+            return None
+        ends = self._reader.ends()
+        held = {number: offset for (topic, number), offset in committed.items() if topic == self._reader.topic}
+        heads = self._reader.heads(held, ends)
+        return Watermark({partition: heads.get(partition, asked_at) for partition in ends})

@@ -21,6 +21,7 @@ from consumers.reconcile.picture import Picture
 from consumers.reconcile.rounds import Company, Rounds
 from consumers.reconcile.settings import ContinuousSettings
 from consumers.reconcile.sources_pass import SourcesPass, part_name
+from consumers.reconcile.vendor_feed import VendorFeed
 from consumers.reconcile.watched import Watched
 from schemas.codec.topic import SchemaIds
 from schemas.errors import Transient
@@ -72,10 +73,10 @@ def open_rounds(
     parts = [part_name(reader, section) for reader in watched.sources for section, _ in reader.aggregates]
     with (
         closing(Picture(Disk(settings.data_dir), [ERP, LEDGER, *parts])) as picture,
-        closing(Following(settings.kafka, picture)) as following,
+        closing(Following(settings.kafka, picture, feed := VendorFeed(picture, schemas))) as following,
     ):
         sources = SourcesPass(watched.sources, picture, watched.snapshots)
-        examiner = Examiner(watched, picture, sources, schemas)
+        examiner = Examiner(watched, picture, sources, feed, schemas)
         company = Company(
             watched, picture, following, sources, examiner, OpenMismatches(settings.kafka, schemas), metrics
         )

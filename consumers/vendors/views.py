@@ -45,6 +45,14 @@ def updates_of(event: OrderEvent, told: Mapping[VendorId, VendorUpdate]) -> list
     return [update for vendor in vendors for update in _of_vendor(vendor, state, order, owners, told.get(vendor))]
 
 
+def untold_of(state: OrderState, told: Mapping[VendorId, VendorUpdate]) -> list[VendorUpdate]:
+    """The news of an order's latest version that its vendors have not heard; `told` as for `updates_of`. Pure."""
+    if not told and not _vendors_of_lines(state):
+        return []
+    event = OrderEvent.model_construct(state=state)
+    return updates_of(event, told)
+
+
 def _vendors_of_lines(state: OrderState) -> dict[str, VendorId]:
     lines = state.enrichment.lines if state.enrichment is not None else ()
     return {line.line_id: line.vendor_id for line in lines if line.vendor_id is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from secrets import token_hex
 from time import time
@@ -15,13 +16,15 @@ from psycopg import sql
 
 from consumers.reconcile.examiner import Surroundings
 from consumers.reconcile.ledger import LedgerReader
+from consumers.vendors.views import untold_of
 from deploy.local.endpoints import Endpoints
 from deploy.local.server import await_condition
+from schemas.attributes import VendorId
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError, Transient
-from schemas.models import OrderEvent
+from schemas.models import OrderEvent, OrderState, VendorUpdate
 from schemas.settings import DatabaseSettings
-from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED
+from schemas.topics import ORDER_EVENTS, ORDERS_CAPTURED, VENDOR_UPDATES
 from tests.conftest import DatabaseFactory
 from tests.integration.groups import commit
 from tests.integration.reconcile_watch import Watch, by_hand, paid, traded_world
@@ -305,6 +308,75 @@ def test_an_order_on_its_way_is_no_mismatch_until_it_is_late(watch: Watch) -> No
         assert watch.look(full=True) == []
     # The ERP of the next test would have to be past this event, too.
     clear_topics(watch.settings.kafka, watch.world.registry)
+
+
+def test_news_that_a_vendor_was_not_told_is_named_until_it_was(watch: Watch) -> None:
+    world, group = watch.world, f"vendors-{token_hex(4)}"
+    state = supplied(next(one for one in paid(world) if one.order and len(one.order.order_lines) > 1), "V1", "V2")
+    order_id = state.order_id
+    supply(world, state)
+    tell(world, state, "V1")
+    places = [(ORDER_EVENTS, number) for number in range(3)]
+    commit(world.settings.kafka, group, dict.fromkeys(places, 0))
+    with watch.running(vendors_group=group):
+        watch.look(source=True, full=True)
+        assert await_condition(lambda: watch.look() == [f"{order_id}/vendors/vendors[V2]"], 60)
+        (mismatch,) = watch.open().values()
+        assert (mismatch.kind, mismatch.cause, mismatch.remedy) == ("missing", "lost_event", None)
+        assert (mismatch.expected or "").startswith(f"confirmation of version {state.version}")
+        tell(world, state, "V2")
+        assert await_condition(lambda: watch.look() == [], 60)
+        # The lines change hands, which the ERP has, and the workers have not come to.
+        newer = supplied(state.model_copy(update={"version": state.version + 1}), "V2", "V1")
+        codec = TopicCodec(ORDER_EVENTS, OrderEvent, world.registry)
+        event = OrderEvent(event_type="OrderChanged", topic="x", captured_at=NOW, state=newer)
+        world.produce(ORDER_EVENTS, {order_id: codec.encode(event)})
+        supply(world, newer)
+        with psycopg.connect(watch.settings.erp.conninfo(application_name="ordersync erp")) as connection:
+            connection.execute(
+                "INSERT INTO sink_position (sink, topic, partition, next_offset) "
+                "SELECT 'erp', 'orders.events', number, 1 FROM generate_series(0, 2) AS number"
+            )
+
+        def on_the_way() -> float | None:
+            assert watch.look() == []
+            return watch.registry.get_sample_value("ordersync_orders_on_the_way", {"system": "vendors"})
+
+        assert await_condition(lambda: on_the_way() == 1, 60)
+        commit(world.settings.kafka, group, dict.fromkeys(places, 1))
+        lacking = [f"{order_id}/vendors/vendors[{vendor}]" for vendor in ("V1", "V2")]
+        assert await_condition(lambda: watch.look() == lacking, 60)
+    clear_topics(watch.settings.kafka, watch.world.registry)
+
+
+def supplied(state: OrderState, *vendors: str) -> OrderState:
+    """The order with its lines supplied by these vendors in turn."""
+    assert state.enrichment is not None
+    lines = [
+        line.model_copy(update={"vendor_id": VendorId(vendor)})
+        for line, vendor in zip(state.enrichment.lines, cycle(vendors), strict=False)
+    ]
+    return state.model_copy(update={"enrichment": state.enrichment.model_copy(update={"lines": lines})})
+
+
+def supply(world: World, state: OrderState) -> None:
+    """A state with the vendors of its lines, which the ERP has, too."""
+    assert state.enrichment is not None
+    world.produce_states([state])
+    with psycopg.connect(world.settings.erp.conninfo(application_name="ordersync erp")) as connection:
+        connection.execute("UPDATE sales_order SET version = %s WHERE order_id = %s", (state.version, state.order_id))
+        for line in state.enrichment.lines:
+            connection.execute(
+                "UPDATE sales_order_line SET vendor_id = %s WHERE order_id = %s AND line_id = %s",
+                (line.vendor_id, state.order_id, line.line_id),
+            )
+
+
+def tell(world: World, state: OrderState, vendor_id: str) -> None:
+    """All news of a version to one vendor, as the worker would."""
+    codec = TopicCodec(VENDOR_UPDATES, VendorUpdate, world.registry)
+    news = [one for one in untold_of(state, {}) if one.vendor_id == vendor_id]
+    world.produce_all(VENDOR_UPDATES, [(f"{vendor_id}:{state.order_id}", codec.encode(one)) for one in news])
 
 
 def test_what_was_found_outlives_the_process_and_its_files(watch: Watch) -> None:
