@@ -65,14 +65,13 @@ def list_requests(home: Path, as_json: bool, everything: bool) -> None:
     if as_json:
         print_json([asdict(one) for one in found])
         return
-    table = Table("asked at", "id", "deed", "by", "state", "why, and what", box=None, header_style="bold")
     for one in found:
         at = one.requested_at.isoformat(timespec="seconds")
-        decided = f" by {one.decider}" if one.decider else ""
-        table.add_row(at, one.request_id, one.kind, one.requester, f"{one.state}{decided}", one.reason)
+        decided = f" by {one.decider}: {one.decision}" if one.decider else ""
+        click.echo(f"{one.request_id} {one.kind} {one.state}{decided}")
+        click.echo(f"  asked at {at} by {one.requester}: {one.reason}")
         for line in one.told:
-            table.add_row("", "", "", "", "", f"  {line}")
-    Console(highlight=False, soft_wrap=True, markup=False).print(table)
+            click.echo(f"    {line}")
 
 
 @command.command("request")

@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from deploy.commands.instants import INSTANT
 from deploy.commands.options import cluster_of, home_option, json_option, print_json
@@ -55,12 +53,12 @@ def list_events(
     if as_json:
         print_json([{"position": position} | event.model_dump(mode="json") for position, event in shown])
         return
-    table = Table("when", "who", "known by", "did", "about", "what and why", box=None, header_style="bold")
     for _, event in shown:
-        what = [*event.changes, *([event.reason] if event.reason else [])]
-        at = event.occurred_at.isoformat(timespec="seconds")
-        table.add_row(at, event.actor, event.identified_by, event.action, event.subject, "; ".join(what))
-    Console(highlight=False, soft_wrap=True, markup=False).print(table)
+        at, about = event.occurred_at.isoformat(timespec="seconds"), f" ({event.reference})" if event.reference else ""
+        why = f": {event.reason}" if event.reason else ""
+        click.echo(f"{at} {event.actor} [{event.identified_by}] {event.action} {event.subject}{about}{why}")
+        for change in event.changes:
+            click.echo(f"    {change}")
     click.echo(f"{len(shown)} of {len(found)} events", err=True)
 
 

@@ -88,6 +88,9 @@ def test_what_two_processes_wrote_is_listed_and_sound(capsys: pytest.CaptureFixt
     assert (deed["reference"], deed["reason"], deed["identified_by"]) == ("erp", "planted", "stated")
     assert listed(capsys, "--since", "2999-01-01") == []
     assert len(listed(capsys, "--limit", "2")) == 2
+    assert run(["audit", "list", "--subject", "crm:1", "--actor", "bob"]) == 0
+    told = capsys.readouterr()
+    assert (told.out.rstrip()[26:], told.err) == ("bob [stated] OrderRestored crm:1 (erp): planted", "1 of 1 events\n")
 
 
 def test_every_way_to_change_the_topic_is_named(

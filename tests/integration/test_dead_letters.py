@@ -164,7 +164,8 @@ def test_file_of_rules_is_approved_by_its_content(
     assert run(check) == 5
     assert run(["approvals", "request", "rule-change", str(rules), "--reason", "new rule", "--actor", "ada"]) == 0
     request = capsys.readouterr().out.strip()
-    assert run(check) == 5
+    assert [run(check), run(["approvals", "list"])] == [5, 0]
+    assert f"{request} rule-change waits\n" in capsys.readouterr().out
     assert run(["approvals", "approve", request, "--reason", "read", "--actor", "grace"]) == 0
     assert run(check) == 0
     rules.write_text("two")
