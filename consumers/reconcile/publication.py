@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumers.kafka import kafka_error
+from consumers.reconcile.comparison import VENDORS
 from consumers.reconcile.report import Report
 from consumers.reconcile.topic import TopicReader, key_of, value_of
 from schemas.codec import TopicCodec
@@ -31,7 +32,8 @@ def publish(report: Report, kafka: KafkaSettings, schemas: SchemaIds) -> Publica
     """Bring `orders.mismatches` to what the report says; called after each reconciliation, by one process at a time.
 
     A mismatch that is there already with the same values stays, with the time of its first detection. Those of
-    orders on their way are left as they are. At least once; the same report again changes nothing.
+    orders on their way are left as they are, and those about vendors, which only the worker compares. At least once;
+    the same report again changes nothing.
 
     Raises:
         SchemaDrift: this version's schemas are not registered.
@@ -44,7 +46,9 @@ def publish(report: Report, kafka: KafkaSettings, schemas: SchemaIds) -> Publica
     news = [mismatch for key, mismatch in found.items() if not _is_known(mismatch, known.get(key))]
     moving = set(report.on_the_way)
     healed = [
-        key for key, before in known.items() if key not in found and (before is None or before.order_id not in moving)
+        key
+        for key, before in known.items()
+        if key not in found and (before is None or (before.order_id not in moving and before.system != VENDORS))
     ]
     records = [(mismatch.mismatch_id, codec.encode(mismatch)) for mismatch in news]
     produce(kafka, [*records, *((key, None) for key in healed)])
