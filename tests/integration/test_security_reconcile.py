@@ -7,11 +7,13 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from consumers.reconcile.comparison import ERP, LEDGER
 from consumers.reconcile.notes import NoteBook
 from consumers.reconcile.restoration import ErpRestoration, LedgerRestoration
 from consumers.reconcile.watched import note_books
+from deploy.commands.security import command as security
 from deploy.local.endpoints import Endpoints
 from deploy.local.stack import EmbeddedStack
 from deploy.security.preparation import prepare_sinks
@@ -121,3 +123,20 @@ def test_the_operator_brings_a_journal_back_which_the_reconciliation_may_not(
     noted = [one for one in books[LEDGER].read().notes if one.order_id == "crm:by-hand"]
     assert [(one.deed, one.changed_by) for one in noted] == [("INSERT", "postgres"), ("DELETE", "operator")]
     books[LEDGER].forget(noted)
+
+
+def test_the_command_prepares_a_server_of_ones_own_as_often_as_it_is_called(
+    endpoints: Endpoints, books: dict[str, NoteBook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert endpoints.security is not None
+    server = endpoints.database("postgres")
+    assert server.password is not None
+    told = server.model_dump(mode="json", exclude={"password"}, exclude_none=True)
+    for name, value in (told | {"password": server.password.get_secret_value()}).items():
+        monkeypatch.setenv(f"ORDERSYNC_DATABASE__{name.upper()}", str(value))
+    owner(endpoints, ERP, "DROP SCHEMA reconciliation CASCADE", "REVOKE SELECT ON sales_order FROM reconcile")
+    for _ in range(2):
+        done = CliRunner().invoke(security, ["databases", str(endpoints.security.directory)])
+        assert done.exit_code == 0, done.output
+    for book in books.values():
+        book.prepare()
