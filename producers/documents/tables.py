@@ -42,6 +42,7 @@ Name = Literal[
     "buyer_item_code", "standard_code", "item_name", "quantity", "unit", "price", "discount", "amount", "tax_percent",
     "note", "delivery_name", "street_name", "city_name", "postal_zone", "country_code",
 ]  # fmt: skip
+_CELLS_A_ROW = 20
 _OF_ORDER: tuple[Name, ...] = ("issue_date", "currency", "buyer_code", "buyer_name", "delivery_date")
 
 
@@ -113,7 +114,8 @@ def read_csv(content: bytes, mapping: TableMapping, limits: Limits) -> list[Read
 def read_xlsx(content: bytes, mapping: TableMapping, limits: Limits) -> list[ReadOrder]:
     """The orders of a workbook. Raises RefusedDocument, ConfigurationError where the extra is not installed."""
     try:
-        # Only here: it is an extra's library.
+        # Only here: it is an extra's library, which refuses entities where the other one is there.
+        import defusedxml  # noqa: F401
         import openpyxl
     except ModuleNotFoundError as exc:
         raise ConfigurationError(f"{exc}: XLSX needs ordersync[documents]") from exc
@@ -122,10 +124,16 @@ def read_xlsx(content: bytes, mapping: TableMapping, limits: Limits) -> list[Rea
         book = openpyxl.load_workbook(BytesIO(content), read_only=True, data_only=True, keep_links=False)
         sheet = book[mapping.sheet] if mapping.sheet else book.worksheets[0]
         rows: list[tuple[int, list[Any]]] = []
+        cells = 0
         for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
-            if number > limits.elements:
-                raise refused("xlsx.rows", f"more than {limits.elements:,} rows", f"row {number}")
-            rows.append((number, list(values)))
+            # A sheet of two cells may say that it is a million rows long and 16,384 columns wide.
+            cells += len(values)
+            if number > limits.elements or cells > _CELLS_A_ROW * limits.elements:
+                told = f"more than {limits.elements:,} rows, or {_CELLS_A_ROW} cells in each"
+                raise refused("xlsx.rows", told, f"row {number}")
+            # What is empty is passed over later, too; but the row of the titles is counted to.
+            if number <= mapping.header_row or any(value is not None for value in values):
+                rows.append((number, list(values)))
     except KeyError as exc:
         raise refused("xlsx.sheet", f"the workbook has no part or sheet {exc}", "workbook") from exc
     except RefusedDocument:
@@ -159,7 +167,8 @@ class _Reading:
                 if len(orders) == self._limits.orders:
                     raise refused("document.orders", f"more than {self._limits.orders:,} orders", row.place())
                 orders[number] = self._order(number, row)
-            self._agree(orders[number], row)
+            else:
+                self._agree(orders[number], row)
             self._add(orders[number], row)
         if not orders and not self._findings.reasons:
             self._findings.add(f"{self._form}.rows", "there are no rows below the header", "the end")
