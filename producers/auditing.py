@@ -46,6 +46,14 @@ class _Attempt:
     head: AuditHead
     failed: threading.Event = field(default_factory=threading.Event)
 
+    def poll(self, seconds: float) -> None:
+        """Hear the brokers' answers; what ends the producer is raised here by the client, once, and noted."""
+        try:
+            self.producer.poll(seconds)
+        except KafkaException as exc:
+            _log.warning("the audit goes on with a new chain: %s", exc.args[0].str())
+            self.failed.set()
+
 
 class AuditWriter:
     """One producer and one chain for each process; any thread may call it.
@@ -111,6 +119,7 @@ class AuditWriter:
     def _leave(self) -> None:
         """Give up what the failed producer still holds, and go on with a new chain."""
         self._attempt.producer.purge()
+        self._attempt.poll(0)
         self._attempt.producer.flush(_WAIT_SECONDS)
         self._attempt = self._begun()
 
@@ -142,7 +151,7 @@ class AuditWriter:
 
     def _serve(self) -> None:
         while not self._stopped.is_set():
-            self._attempt.producer.poll(0.1)
+            self._attempt.poll(0.1)
 
 
 class _Receipt:

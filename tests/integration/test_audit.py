@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from deploy.cli import run
 from deploy.commands.options import Cluster
@@ -19,9 +20,10 @@ from deploy.topic_reading import RawRecord, read_raw
 from producers.auditing import AuditWriter
 from schemas.audit_chain import Deed, Identity
 from schemas.codec import TopicCodec
+from schemas.errors import Transient
 from schemas.models import AuditEvent
 from schemas.registry import SchemaRegistry
-from schemas.topics import AUDIT
+from schemas.topics import AUDIT, LARGEST_RECORD_BYTES
 
 _SECONDS = 60.0
 
@@ -138,3 +140,29 @@ def test_an_end_that_was_cut_off_is_found_by_noted_heads(
     assert sorted((fault["sequence"], fault["position"]) for fault in faults) == [(3, 8), (5, 8)]
     note.write_text("{}")
     assert run(["audit", "verify", "--heads", str(note)]) == 2
+
+
+def test_after_an_event_that_the_brokers_refuse_a_new_chain_begins_and_no_gap_is_left(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin = AdminClient(cluster.kafka.client_config())
+
+    def limit(size: int) -> None:
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, AUDIT, incremental_configs=[entry])
+        admin.incremental_alter_configs([resource])[resource].result()
+
+    with (
+        closing(SchemaRegistry(cluster.registry)) as schemas,
+        AuditWriter(cluster.kafka, schemas, "tests-refused") as audit,
+    ):
+        [before] = audit.record(Deed("ada", "Tried", "x"), wait_seconds=_SECONDS)
+        limit(500)
+        try:
+            with pytest.raises(Transient, match="nothing was done"):
+                audit.record(Deed("ada", "Tried", "x", reason=random.Random(1).randbytes(2_000).hex()), wait_seconds=60)
+        finally:
+            limit(LARGEST_RECORD_BYTES)
+        [after] = audit.record(Deed("ada", "Tried", "x"), wait_seconds=_SECONDS)
+    assert (after.chain_id != before.chain_id, after.sequence) == (True, 0)
+    assert verified(capsys, exit_code=0)["faults"] == []
