@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import os
-import signal
 from collections.abc import Mapping, Sequence
-from threading import Event, Thread
+from threading import Event
 
 from schemas.errors import ConfigurationError, Fatal
 from schemas.topics import CAPTURED_TOPICS
@@ -30,13 +28,9 @@ class StreamsWorker:
         gc.set_threshold(*GC_THRESHOLDS)
         # What was imported lives as long as the process: no collection need ever walk it again.
         gc.freeze()
-        ended = Event()
-        watcher = Thread(target=_forward, args=(stop, ended), name="stop-watcher", daemon=True)
-        watcher.start()
         try:
-            code = run_worker(app)
+            code = run_worker(app, stop)
         finally:
-            ended.set()
             engine.stop()
         if code == ConfigurationError.exit_code:
             raise ConfigurationError("the stream worker cannot run with these settings; the log says why")
@@ -75,11 +69,3 @@ class StreamsWorker:
         from streams.app import engine
 
         return engine.is_ready
-
-
-def _forward(stop: Event, ended: Event) -> None:
-    """Faust stops on signals; hand it the host's request in that form."""
-    while not ended.is_set():
-        if stop.wait(0.2):
-            os.kill(os.getpid(), signal.SIGTERM)
-            return

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, cast
 
 import faust
 from faust.types import AppT, StreamT, TopicT
-from mode import CrashingSupervisor
+from mode import CrashingSupervisor, Worker
 
 from schemas.errors import Fatal, OrdersyncError
 from schemas.settings import KafkaSettings
@@ -22,6 +25,7 @@ from streams.transport.options import PartitionHooks, TransportOptions
 from streams.transport.output import Output
 
 logger = logging.getLogger(__name__)
+_FORWARD_SECONDS = 0.2
 
 
 def engine_settings(kafka: KafkaSettings, options: TransportOptions) -> dict[str, Any]:
@@ -92,15 +96,19 @@ async def batches(stream: StreamT[Any]) -> AsyncIterator[Batch]:
             )
 
 
-def run_worker(app: faust.App, log_level: str = "INFO") -> int:
-    """Run the app until SIGTERM or SIGINT; the exit code of the process.
+def run_worker(app: faust.App, stop: Event | None = None, log_level: str = "INFO") -> int:
+    """Run the app until SIGTERM or SIGINT, or until `stop` is set; the exit code of the process.
 
-    0 after an orderly stop, the error's own code if the worker ended with one (1, or 2 for settings), else 1.
+    Must be called in the main thread. 0 after an orderly stop, the error's own code if the worker ended with one (1, or
+    2 for settings), else 1.
     Logging is left as the caller has set it up.
     """
     # Faust's timer warns whenever a commit takes longer than the pause between two; that is no fault.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     worker = app.Worker(loglevel=log_level, override_logging=False, redirect_stdouts=False)
+    ended = Event()
+    if stop is not None:
+        Thread(target=_forward, args=(stop, worker, ended), name="stop-watcher", daemon=True).start()
     try:
         worker.execute_from_commandline()
     except SystemExit as exc:
@@ -109,4 +117,18 @@ def run_worker(app: faust.App, log_level: str = "INFO") -> int:
             return exc.code if isinstance(exc.code, int) else 1
         logger.critical("The worker ended: %s", reason, exc_info=reason)
         return reason.exit_code if isinstance(reason, OrdersyncError) else 1
+    finally:
+        ended.set()
     return 0
+
+
+def _forward(stop: Event, worker: Worker, ended: Event) -> None:
+    """Faust stops on signals; hand it the host's request in that form, until it has heard it.
+
+    While it starts, whoever called it still has the signals: one that comes then would be lost. Once its loop is
+    closed nobody has them any more: one that comes then would end the process.
+    """
+    stop.wait()
+    while worker._signal_stop_time is None and not ended.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+        ended.wait(_FORWARD_SECONDS)

@@ -238,7 +238,7 @@ def main() -> None:
 
     assert isinstance(orders, faust.Agent)
     try:
-        raise SystemExit(run_worker(app, "WARNING"))
+        raise SystemExit(run_worker(app, log_level="WARNING"))
     finally:
         work.stop()
 

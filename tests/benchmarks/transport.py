@@ -42,7 +42,7 @@ def work() -> int:
                     copies = [(settings["output"], record.key, record.value) for record in batch.records]
                     output.produce_many(copies, batch.partition)
 
-    return run_worker(app, "WARNING")
+    return run_worker(app, log_level="WARNING")
 
 
 def fill(kafka: KafkaSettings, topic: str, records: int, size: int) -> None:

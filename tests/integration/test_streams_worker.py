@@ -126,3 +126,10 @@ def test_registry_that_is_away_is_waited_for(scene: Scene, gate: RegistryGate) -
     wait_until(lambda: len(events.of(life.order_id)) == 2, 20, scene.workers[0].log)
     assert [event.state.version for event in events.of(life.order_id)] == [1, 2]
     scene.workers[0].assert_alive()
+
+
+def test_a_worker_that_is_told_to_stop_while_it_starts_stops(scene: Scene) -> None:
+    worker = scene.work(slot="1", data_dir=str(scene.directory / "stopped"))
+    # From here on the signal is the worker's, and Faust has not taken it over yet.
+    wait_until(lambda: "streams: started" in worker.log(), 60, worker.log)
+    assert worker.terminated(deadline_seconds=60) == 0
