@@ -44,3 +44,9 @@ def value_of(message: Message) -> bytes:
             rule="tombstone",
         )
     return value
+
+
+def key_of(message: Message) -> str:
+    """The record's key as text; empty where it has none."""
+    key = message.key()
+    return key.decode(errors="replace") if isinstance(key, bytes) else key or ""

@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from consumers.reading import key_of
 from consumers.reconcile.attributes import text_of
 from consumers.reconcile.facts import DELETED
-from consumers.reconcile.topic import TopicReader, key_of, value_of
+from consumers.reconcile.topic import TopicReader, value_of
 from schemas.allocation import rounded
 from schemas.attributes import Instant
 from schemas.codec import TopicCodec

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
+from consumers.reading import key_of
 from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.refusal import Refused, RefusedEntry, RefusedFacts, RefusedVersion
-from consumers.reconcile.topic import TopicFollower, key_of, value_of
+from consumers.reconcile.topic import TopicFollower, value_of
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import UndecodableMessage

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from confluent_kafka import Message
 
+from consumers.reading import key_of
 from consumers.reconcile.picture import Changes, Picture, StateMark
-from consumers.reconcile.topic import TopicReader, key_of, value_of
+from consumers.reconcile.topic import TopicReader, value_of
 from consumers.reconcile.vendor_feed import VendorFeed
 from schemas.settings import KafkaSettings
 from schemas.topics import ORDER_STATE, PARKED, REJECTED, VENDOR_UPDATES

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumers.kafka import kafka_error
+from consumers.reading import key_of
 from consumers.reconcile.comparison import VENDORS
 from consumers.reconcile.report import Report
-from consumers.reconcile.topic import TopicReader, key_of, value_of
+from consumers.reconcile.topic import TopicReader, value_of
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import Transient, UndecodableMessage

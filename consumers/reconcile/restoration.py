@@ -14,9 +14,10 @@ from consumers.erp.rows import OrderRows
 from consumers.erp.tables import PARTS, SALES_ORDER
 from consumers.postgres.database import Database, Rows
 from consumers.postgres.text import copied
+from consumers.reading import key_of
 from consumers.reconcile.ledger import OF_NO_ORDER
 from consumers.reconcile.state import StateReader
-from consumers.reconcile.topic import TopicReader, key_of, value_of
+from consumers.reconcile.topic import TopicReader, value_of
 from consumers.sink import Batch
 from consumers.warehouse.chart import ChartOfAccounts
 from consumers.warehouse.settings import WarehouseSettings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from consumers.reading import key_of
 from consumers.reconcile.facts import FoundState
-from consumers.reconcile.topic import Offsets, TopicFollower, TopicReader, key_of, value_of
+from consumers.reconcile.topic import Offsets, TopicFollower, TopicReader, value_of
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import UndecodableMessage

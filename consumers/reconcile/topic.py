@@ -174,12 +174,6 @@ class TopicFollower:
         self._reached = ends
 
 
-def key_of(message: Message) -> str:
-    """The record's key as text; empty where it has none."""
-    key = message.key()
-    return key.decode(errors="replace") if isinstance(key, bytes) else key or ""
-
-
 def value_of(message: Message) -> bytes | None:
     """The record's value; None for a tombstone."""
     value = message.value()

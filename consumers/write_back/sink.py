@@ -7,12 +7,11 @@ from importlib.resources import files
 from typing import Any
 
 from confluent_kafka import Message
-from psycopg import sql
 
 from consumers.postgres.database import Rows
 from consumers.postgres.sink import PostgresSink, Staging
 from consumers.postgres.text import copied
-from consumers.reading import read_each
+from consumers.reading import key_of, read_each
 from consumers.sink import Reading, Refusal
 from consumers.write_back import statements
 from consumers.write_back.record import column_types
@@ -54,7 +53,7 @@ class WriteBackSink(PostgresSink[Value]):
         self._ended = {settings.topic(PARKED): WAITING, settings.topic(MISMATCHES): DIFFERENCE}
         self._rejected = settings.topic(REJECTED)
         super().__init__(NAME, tuple(self._codecs), settings.database, files("consumers.write_back") / "tables.sql")
-        self._telling: list[sql.Composed] = statements.tell(self._system)
+        self._telling = [statements.tell(self._system)]
 
     def prepare(self) -> None:
         """Have the tables, and see that the records can be written."""
@@ -62,7 +61,7 @@ class WriteBackSink(PostgresSink[Value]):
         if self._record is not None:
             with self._database.transaction(f"{self.name}: looking at the records") as cursor:
                 types = column_types(cursor, self._record, self._database.place)
-            self._telling = [*statements.tell(self._system), statements.tell_records(self._record, types)]
+            self._telling = [statements.tell(self._system), statements.tell_records(self._record, types)]
 
     def decode(self, messages: Sequence[Message]) -> Reading[Value]:
         """What the records say of this system's orders, in their order on each topic."""
@@ -77,7 +76,7 @@ class WriteBackSink(PostgresSink[Value]):
             refused += unread
             committed_at += [one.committed_at for one in read if isinstance(one, OrderState)]
             if ended is not None:
-                values += [Ended(ended, _key(message)) for message in latest.values() if message.value() is None]
+                values += [Ended(ended, key_of(message)) for message in latest.values() if message.value() is None]
         return Reading(values, refused, committed_at)
 
     def shape(self, values: Sequence[Value]) -> Staging:
@@ -96,13 +95,10 @@ class WriteBackSink(PostgresSink[Value]):
 
     def _concerns(self, message: Message) -> bool:
         """Whether its key may be of this system; a refused record's key is that of the original, whatever it was."""
-        return self._system is None or message.topic() == self._rejected or _key(message).startswith(f"{self._system}:")
+        return (
+            self._system is None or message.topic() == self._rejected or key_of(message).startswith(f"{self._system}:")
+        )
 
     def _is_own(self, value: OrderState | ParkedOrder | Rejection | Mismatch) -> bool:
         order_id = value.order_id
         return order_id is not None and (self._system is None or order_id.startswith(f"{self._system}:"))
-
-
-def _key(message: Message) -> str:
-    key = message.key()
-    return key.decode(errors="replace") if isinstance(key, bytes) else key or ""

@@ -7,7 +7,7 @@ from typing import Final
 
 from psycopg import sql
 
-from consumers.postgres.bulk import Table, assignments
+from consumers.postgres.bulk import Table, assignments, names
 from consumers.write_back.told import DIFFERENCE, REFUSAL, VERSION, WAITING
 from schemas.mapping.write_back import FIELDS, WriteBack
 
@@ -90,29 +90,25 @@ WITH touched AS (SELECT DISTINCT order_number FROM touched_order), told AS (
     ) AS differing ON true
 )
 """
-_FIELDS: Final = ("order_number", *FIELDS)
+_APPLY = """
+, gone AS (
+    DELETE FROM ordersync_order AS held USING told WHERE told.order_number = held.order_number AND told.status IS NULL
+)
+INSERT INTO ordersync_order AS held ({columns}) SELECT {columns} FROM told WHERE status IS NOT NULL
+ORDER BY order_number
+ON CONFLICT (order_number) DO UPDATE SET {assignments} WHERE ({held}) IS DISTINCT FROM ({new})
+"""
 
 
-def tell(system: str | None) -> list[sql.Composed]:
+def tell(system: str | None) -> sql.Composed:
     """Bring what is known of the touched orders to `ordersync_order`; one of which nothing is left goes."""
-    order_id = sql.SQL("order_number") if system is None else sql.SQL("{} || order_number").format(f"{system}:")
-    told = sql.SQL(_TELL).format(order_id=order_id)
-    columns = sql.SQL(", ").join(map(sql.Identifier, _FIELDS))
-    held = sql.SQL(", ").join(sql.SQL("held.{}").format(sql.Identifier(name)) for name in FIELDS)
-    new = sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(name)) for name in FIELDS)
-    return [
-        told
-        + sql.SQL(
-            "INSERT INTO ordersync_order AS held ({columns}) SELECT {columns} FROM told WHERE status IS NOT NULL "
-            "ORDER BY order_number ON CONFLICT (order_number) DO UPDATE SET {assignments} "
-            "WHERE ({held}) IS DISTINCT FROM ({new})"
-        ).format(columns=columns, assignments=assignments(FIELDS), held=held, new=new),
-        told
-        + sql.SQL(
-            "DELETE FROM ordersync_order AS held USING told WHERE told.order_number = held.order_number "
-            "AND told.status IS NULL"
-        ),
-    ]
+    return sql.SQL(_TELL + _APPLY).format(
+        order_id=sql.SQL("order_number") if system is None else sql.SQL("{} || order_number").format(f"{system}:"),
+        columns=names(("order_number", *FIELDS)),
+        assignments=assignments(FIELDS),
+        held=sql.SQL(", ").join(sql.SQL("held.{}").format(sql.Identifier(name)) for name in FIELDS),
+        new=sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(name)) for name in FIELDS),
+    )
 
 
 def tell_records(write_back: WriteBack, types: Mapping[str, str]) -> sql.Composed:

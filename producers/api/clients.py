@@ -26,18 +26,18 @@ request its time.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from producers.api.partners import Partners
 from producers.api.problems import Problem
 from producers.api.signatures import SentRequest, Signature
 from producers.api.tokens import Caller, Tokens, refused
+from producers.api.toml_file import read_toml
 from schemas.attributes import OrderId
 from schemas.errors import ConfigurationError
 
@@ -162,15 +162,7 @@ class Clients:
     @classmethod
     def read(cls, path: Path, tokens: Tokens | None = None, partners: Partners | None = None) -> Clients:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
-        try:
-            content = ClientsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except OSError as exc:
-            raise ConfigurationError(f"clients file {path}: {exc.strerror}; correct ORDERSYNC_CLIENTS") from exc
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-            raise ConfigurationError(f"clients file {path} is no TOML: {exc}") from exc
-        except ValidationError as exc:
-            told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
-            raise ConfigurationError(f"clients file {path}: {told}") from exc
+        content = read_toml(ClientsFile, path, "clients file", "ORDERSYNC_CLIENTS")
         return cls(content.clients, str(path), tokens, partners)
 
     def of(self, key: str | None) -> Client:

@@ -17,19 +17,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 import schemas.mapping
 from producers.api.partners import PartnerSecrets, secret_lines
 from producers.api.problems import FieldProblem, Problem
 from producers.api.shop_rows import row_of
+from producers.api.toml_file import read_toml
 from schemas.attributes import OrderId
 from schemas.errors import ConfigurationError, InvalidValue
 from schemas.mapping import AggregateMapping, Image
@@ -162,15 +162,7 @@ class Shops:
     @classmethod
     def read(cls, path: Path) -> Shops:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
-        try:
-            content = ShopsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except OSError as exc:
-            raise ConfigurationError(f"shops file {path}: {exc.strerror}; correct ORDERSYNC_SHOPS") from exc
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-            raise ConfigurationError(f"shops file {path} is no TOML: {exc}") from exc
-        except ValidationError as exc:
-            told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
-            raise ConfigurationError(f"shops file {path}: {told}") from exc
+        content = read_toml(ShopsFile, path, "shops file", "ORDERSYNC_SHOPS")
         found: dict[str, Shop] = {}
         for entry in content.shops:
             if entry.name in found:

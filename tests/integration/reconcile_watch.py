@@ -13,11 +13,12 @@ from threading import Event
 import psycopg
 from prometheus_client import CollectorRegistry
 
+from consumers.reading import key_of
 from consumers.reconcile.comparison import ERP
 from consumers.reconcile.metrics import ReconcileMetrics
 from consumers.reconcile.rounds import Rounds
 from consumers.reconcile.settings import ContinuousSettings
-from consumers.reconcile.topic import TopicReader, key_of, value_of
+from consumers.reconcile.topic import TopicReader, value_of
 from consumers.reconcile.watched import Watched
 from consumers.reconcile.worker import ReconcileWorker, open_rounds
 from deploy.demo.business import Business, BusinessPlan, create_tables

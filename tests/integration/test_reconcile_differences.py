@@ -14,12 +14,13 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
+from consumers.reading import key_of
 from consumers.reconcile import Report, publish, reconcile
 from consumers.reconcile.examination import Findings, Patience, examine
 from consumers.reconcile.fingerprint import Section
 from consumers.reconcile.survey import survey, suspects_of
 from consumers.reconcile.systems import Systems
-from consumers.reconcile.topic import TopicReader, key_of, value_of
+from consumers.reconcile.topic import TopicReader, value_of
 from deploy.local.endpoints import Endpoints
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError, Transient
