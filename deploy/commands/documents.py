@@ -113,10 +113,12 @@ def original(documents_dir: Path, document_id: str, target: Path) -> None:
     # Only here: the libraries of the documents are an extra.
     from producers.documents.originals import Originals
 
-    record = register_in(documents_dir).record(document_id)
+    register = register_in(documents_dir)
+    record = register.record(document_id)
     if record is None:
         raise ConfigurationError(f"there is no one document whose id begins with {document_id}")
-    target.write_bytes(Originals(documents_dir / "originals").get(record.received.id))
+    content_id = register.content_of(record.received.id)
+    target.write_bytes(Originals(documents_dir / "originals").get(content_id))
     click.echo(f"{target}: {record.received.name}, {record.received.size:,} bytes")
 
 

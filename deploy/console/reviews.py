@@ -86,7 +86,7 @@ class ReviewDesk:
         # Only here: the libraries of the documents are an extra.
         from producers.documents.originals import Originals
 
-        return Originals(self._directory / "originals").get(review.document)
+        return Originals(self._directory / "originals").get(self.register.content_of(review.document))
 
     def close(self) -> None:
         """Give the file back."""

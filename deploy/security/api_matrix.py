@@ -11,8 +11,10 @@ API: Final = "API"
 
 WRITE: Final = "orders:write"
 READ: Final = "orders:read"
+SEND: Final = "documents:write"
+FOLLOW: Final = "documents:read"
 SIGNED: Final = "a shop's signature"
-Scope = Literal["orders:write", "orders:read", "a shop's signature"]
+Scope = Literal["orders:write", "orders:read", "documents:write", "documents:read", "a shop's signature"]
 
 
 class ApiCaller(NamedTuple):
@@ -32,6 +34,8 @@ OPERATIONS: Final[dict[str, Scope]] = {
     "readOrder": READ,
     "readTimeLine": READ,
     "readRequest": READ,
+    "sendDocument": SEND,
+    "readDocument": FOLLOW,
     "tellOrder": SIGNED,
 }
 """Every operation of the API's description with the scope that it asks for."""
@@ -41,7 +45,8 @@ CALLERS: Final = (
     ApiCaller("a client that may write", (WRITE,)),
     ApiCaller("a client that may read", (READ,)),
     ApiCaller("a client that may do both", (WRITE, READ)),
-    ApiCaller("a client of another system", (WRITE, READ), speaks_for_it=False),
+    ApiCaller("a client that may send documents", (SEND, FOLLOW)),
+    ApiCaller("a client of another system", (WRITE, READ, FOLLOW), speaks_for_it=False),
     ApiCaller("a shop that signs its webhooks", (SIGNED,)),
 )
 

@@ -8,25 +8,26 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, FastAPI, Header, Path, Request
+from fastapi import FastAPI, Header, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from producers.api import answers, bulk
+from producers.api.callers import Key, Reader, Writer
 from producers.api.clients import Client
 from producers.api.documents import EXAMPLE, ChangedOrder, NewOrder
 from producers.api.guard import BULK_PATH, BodyGuard
 from producers.api.intake import Asked, unknown_order
-from producers.api.plain import KEY_PATTERN, PlainOrders
+from producers.api.plain import PlainOrders
 from producers.api.problems import MEDIA_TYPE, FieldProblem, Problem, ProblemDocument, invalid
 from producers.api.requests import RequestId
 from producers.api.service import Service
 from producers.api.shop_webhooks import add_shops
-from producers.api.signed import SignedRequests, signer
+from producers.api.signed import SignedRequests
+from producers.api.uploads import add_uploads
 from schemas.attributes import OrderId
 from schemas.errors import OrdersyncError, Transient
 
@@ -44,6 +45,7 @@ _SAID = {
     422: "Fields or rules are violated; each is named",
     428: "If-Match is missing",
     429: "The client has used up its rate",
+    501: "What is asked for is not set up here",
     503: "Kafka has not answered in time: send the same request again, one that writes under the same key",
 }
 
@@ -56,13 +58,6 @@ def said(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 _AUTH = (401, 403, 429)
 _ORDER_ID = Path(description="<system>:<id>", min_length=3, max_length=200, examples=["shop:1001"])
-_KEY = Header(
-    alias="Idempotency-Key",
-    description="Names this request: sent again under the same key it is taken once, and answered the same",
-    min_length=1,
-    max_length=255,
-    pattern=KEY_PATTERN,
-)
 _PREFER = Header(
     description="`wait=10`: answer with the effect if it comes within so many seconds (RFC 7240)", max_length=255
 )
@@ -72,11 +67,9 @@ _MATCH = Header(
     pattern=r'^(\*|"[0-9]{1,12}")$',
 )
 _NONE_MATCH = Header(alias="If-None-Match", description="ETag that the caller has", max_length=255)
-Key = Annotated[str | None, _KEY]
 Prefer = Annotated[str | None, _PREFER]
 IfMatch = Annotated[str | None, _MATCH]
 OrderIdPath = Annotated[str, _ORDER_ID]
-_bearer = HTTPBearer(auto_error=False, description="The client's key or token; partners sign instead")
 
 
 def asgi_app(service: Service) -> ASGIApp:
@@ -102,6 +95,7 @@ def api(service: Service) -> FastAPI:
     app.add_exception_handler(Exception, _unknown)
     _add_writing(app, service)
     _add_reading(app, service)
+    add_uploads(app, service, said)
     add_shops(app, service, said(400, 401, 413, 422, 503))
     _describe_problems(app)
     return app
@@ -114,32 +108,6 @@ def _describe_problems(app: FastAPI) -> None:
         | {"$defs": {}},
         "FieldProblem": FieldProblem.model_json_schema(),
     }
-
-
-async def writer(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Client:
-    """Who may write; spends one request of its rate."""
-    return _allowed(request, given, "orders:write")
-
-
-async def reader(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Client:
-    """Who may read; spends one request of its rate."""
-    return _allowed(request, given, "orders:read")
-
-
-Writer = Annotated[Client, Depends(writer)]
-Reader = Annotated[Client, Depends(reader)]
-
-
-def _allowed(request: Request, given: HTTPAuthorizationCredentials | None, scope: Any) -> Client:
-    service: Service = request.app.state.service
-    client = signer(request.scope) or service.clients.of(None if given is None else given.credentials)
-    try:
-        client.require(scope)
-    except Problem as problem:
-        service.access.refused(client, request, problem.detail)
-        raise
-    client.spend()
-    return client
 
 
 def _add_writing(app: FastAPI, service: Service) -> None:

@@ -41,7 +41,7 @@ from producers.api.toml_file import read_toml
 from schemas.attributes import OrderId
 from schemas.errors import ConfigurationError
 
-Scope = Literal["orders:write", "orders:read"]
+Scope = Literal["orders:write", "orders:read", "documents:write", "documents:read"]
 EVERY_SYSTEM = "*"
 SIGNATURE_SECONDS = 300.0
 

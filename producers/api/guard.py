@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from producers.api.problems import Problem
 
 BULK_PATH = "/v1/order-batches"
+DOCUMENTS_PATH = "/v1/documents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,14 @@ class BodyLimits:
 
     one_bytes: int
     bulk_bytes: int
+    document_bytes: int = 0
+    """Of documents; 0 where none are taken."""
 
     def of(self, path: str) -> int:
         """The limit of a path."""
-        return self.bulk_bytes if path == BULK_PATH else self.one_bytes
+        if path == BULK_PATH:
+            return self.bulk_bytes
+        return max(self.document_bytes, self.one_bytes) if path == DOCUMENTS_PATH else self.one_bytes
 
 
 class BodyGuard:

@@ -89,6 +89,8 @@ TITLES = {
     "order.refused": "The order violates rules",
     "order.total": "The order cannot be computed",
     "request.unknown": "There is no such request",
+    "document.unknown": "There is no such document",
+    "document.not_taken": "Documents are not taken here",
     "idempotency.key_reused": "The idempotency key belongs to another request",
     "unavailable": "The order could not be kept",
     "busy": "This cannot be answered now",

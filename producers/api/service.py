@@ -14,6 +14,7 @@ from producers.api.guard import BodyLimits
 from producers.api.intake import Intake, Taken, Unchanged
 from producers.api.orders import Orders, Progress, RequestStatus
 from producers.api.shops import Shops
+from producers.upload_spool import UploadSpool
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 
@@ -30,6 +31,8 @@ class Service:
     wait_limit_seconds: float
     access: Access
     shops: Shops = field(default_factory=Shops)
+    uploads: UploadSpool | None = None
+    """Where documents are handed over; None where none are taken."""
 
     async def answer(self, taken: Taken | Unchanged, prefer: str | None) -> Response:
         """The answer to a request that was taken; waits for its effect where the caller prefers that (RFC 7240).

@@ -28,6 +28,12 @@ class ApiSettings(WorkerSettings):
     body_limit_bytes: int = Field(262_144, gt=0, le=524_288, description="Longest body of one order")
     bulk_limit_bytes: int = Field(16 * 1024 * 1024, gt=0, description="Longest body of many orders")
     bulk_limit_orders: int = Field(10_000, gt=0, description="Most orders of one body")
+    uploads_dir: Path | None = Field(
+        None, description="Directory shared with the documents worker; documents are not taken without"
+    )
+    upload_limit_bytes: int = Field(
+        20 * 1024 * 1024, gt=0, description="Longest document; as ORDERSYNC_LIMITS__DOCUMENT_BYTES of that worker"
+    )
     wait_limit_seconds: float = Field(30.0, gt=0, description="Longest wait for the effect of a request")
     delivery_timeout_seconds: float = Field(10.0, gt=0, description="How long Kafka has to take an order")
     linger_milliseconds: float = Field(2.0, ge=0, description="How long the producer waits to fill a batch")

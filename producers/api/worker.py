@@ -26,6 +26,7 @@ from producers.api.tokens import Tokens
 from producers.auditing import AuditWriter
 from producers.serving import HttpServer
 from producers.sightings import Sightings
+from producers.upload_spool import UploadSpool
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.models import OrderCaptured, OrderState
@@ -55,7 +56,11 @@ class ApiWorker:
         self._feed = self._orders.feed = OrderFeed(
             settings.kafka, schemas, self._store, settings.remembered_for, self._orders.hear
         )
-        limits = BodyLimits(settings.body_limit_bytes, settings.bulk_limit_bytes)
+        limits = BodyLimits(
+            settings.body_limit_bytes,
+            settings.bulk_limit_bytes,
+            0 if settings.uploads_dir is None else settings.upload_limit_bytes,
+        )
         intake = Intake(self._outlet, self._orders, captured)
         self._audit = AuditWriter(settings.kafka, schemas, CLIENT_ID)
         access = Access(Sightings(self._audit, most=REMEMBERED))
@@ -68,6 +73,7 @@ class ApiWorker:
             settings.wait_limit_seconds,
             access,
             Shops() if settings.shops is None else Shops.read(settings.shops),
+            None if settings.uploads_dir is None else UploadSpool(settings.uploads_dir),
         )
         self._metrics = ApiMetrics(registry)
         self._server = HttpServer(settings, is_shared=True)

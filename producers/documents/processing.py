@@ -126,10 +126,11 @@ class Processing:
 
     async def take(self, delivered: Delivered) -> DocumentId:
         """Deal with a document; return when all of it is decided."""
-        document_id = await asyncio.to_thread(self._places.originals.put, delivered.content)
+        content_id = await asyncio.to_thread(self._places.originals.put, delivered.content)
+        document_id = self._source.document_id_of(content_id)
         one = delivered
         received = Received(
-            document_id, self._source.name, one.name, len(one.content), one.sender, one.subject, one.parent
+            document_id, self._source.name, one.name, len(one.content), one.sender, one.subject, one.parent, content_id
         )
         if not self._places.register.receive(received):
             self._places.heard(self._source.name, "received again")

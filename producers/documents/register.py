@@ -23,6 +23,14 @@ from schemas.errors import ConfigurationError, Transient
 READ_ORDERS: TypeAdapter[ReadOrder] = TypeAdapter(ReadOrder)
 _DOUBTS: TypeAdapter[list[Doubt]] = TypeAdapter(list[Doubt])
 _WAIT_SECONDS = 10.0
+_WITHIN = """
+WITH RECURSIVE within (id, name, depth) AS (
+    SELECT id, name, 0 FROM documents WHERE id = ?
+    UNION SELECT one.id, one.name, depth + 1 FROM documents AS one JOIN within ON one.parent = within.id
+    WHERE depth < 100
+)
+SELECT within.name, parts.* FROM within JOIN parts ON parts.document = within.id ORDER BY depth, within.id, part
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,8 @@ class Received:
     sender: str = ""
     subject: str = ""
     parent: DocumentId | None = None
+    content: DocumentId | None = None
+    """Under which the original is kept, where that is not the id of the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +118,17 @@ class Register:
         except (OSError, sqlite3.Error) as exc:
             raise ConfigurationError(f"the register of documents {path} cannot be opened: {exc}") from exc
         self._db.row_factory = sqlite3.Row
+        self._extend()
 
     def close(self) -> None:
         """Give the file back."""
         self._db.close()
+
+    def _extend(self) -> None:
+        """Bring a file of an earlier version up to this one's columns."""
+        with self._transaction() as db:
+            if all(row["name"] != "content" for row in db.execute("PRAGMA table_info (documents)")):
+                db.execute("ALTER TABLE documents ADD COLUMN content TEXT")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -142,9 +159,9 @@ class Register:
             if known is None:
                 one = received
                 db.execute(
-                    "INSERT INTO documents (id, source, name, size, parent, sender, subject, received_at, state)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'received')",
-                    (one.id, one.source, one.name, one.size, one.parent, one.sender, one.subject, _now()),
+                    "INSERT INTO documents (id, source, name, size, parent, sender, subject, received_at, content,"
+                    " state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'received')",
+                    (one.id, one.source, one.name, one.size, one.parent, one.sender, one.subject, _now(), one.content),
                 )
             _step(db, received.id, step, f"{received.source}: {received.name}")
             return known is None or known["state"] == "received"
@@ -201,12 +218,38 @@ class Register:
         row = rows[0]
         steps = self._rows("SELECT at, step, detail FROM steps WHERE document = ? ORDER BY rowid", row["id"])
         received = Received(
-            row["id"], row["source"], row["name"], row["size"], row["sender"], row["subject"], row["parent"]
-        )
+            row["id"], row["source"], row["name"], row["size"], row["sender"], row["subject"], row["parent"],
+            row["content"],
+        )  # fmt: skip
         parts = list(self.outcomes(row["id"]).values())
         at = datetime.fromisoformat(row["received_at"])
         told = [(step["at"], step["step"], step["detail"]) for step in steps]
         return DocumentRecord(received, row["media"], row["state"], at, parts, told)
+
+    def content_of(self, document_id: DocumentId) -> DocumentId:
+        """Under which the original of a document is kept."""
+        rows = self._rows("SELECT content FROM documents WHERE id = ?", document_id)
+        return DocumentId(rows[0]["content"]) if rows and rows[0]["content"] else document_id
+
+    def parts_within(self, document_id: DocumentId) -> list[tuple[str, Outcome]]:
+        """What became of each order of a document and of those in it, such as the files of an e-mail, with its name."""
+        rows = self._rows(_WITHIN, document_id)
+        return [(row["name"], _outcome(row)) for row in rows]
+
+    def uploaded(self, upload_id: str, document_id: DocumentId) -> None:
+        """Note which document a client's upload is."""
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO uploads VALUES (?, ?, FALSE)", (upload_id, document_id))
+
+    def told_upload(self, upload_id: str) -> None:
+        """Nothing of an upload can change any more, and its client may read it."""
+        with self._transaction() as db:
+            db.execute("UPDATE uploads SET is_final = TRUE WHERE id = ?", (upload_id,))
+
+    def open_uploads(self) -> list[tuple[str, DocumentId]]:
+        """Uploads with orders that wait for a person, and their documents."""
+        rows = self._rows("SELECT id, document FROM uploads WHERE NOT is_final")
+        return [(row["id"], DocumentId(row["document"])) for row in rows]
 
     def documents(self, limit: int, order_id: str | None = None) -> list[DocumentRecord]:
         """The newest, or those of one order."""

@@ -28,6 +28,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from producers.documents.identity import Identity
+from producers.documents.originals import DocumentId, document_id_of
 from producers.documents.tables import TableMapping
 from schemas.errors import ConfigurationError
 
@@ -57,6 +58,7 @@ class Source(_Part):
     system: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="System that the orders belong to")
     identity: Identity = Field("number", description="What of an order makes its id")
     path: Path | None = Field(None, description="Folder that is watched, or that uploads are put into")
+    client: str | None = Field(None, description="Client of the API whose uploads these are; of kind upload only")
     imap: ImapFile | None = None
     customer_id: str | None = Field(None, description="The one customer who sends here")
     senders: list[str] = Field(default_factory=list, description="Addresses or @domains that may send; all without")
@@ -72,9 +74,20 @@ class Source(_Part):
     def _complete(self) -> Self:
         if self.kind == "imap" and self.imap is None:
             raise ValueError("a source of kind imap needs [sources.imap]")
-        if self.kind != "imap" and self.path is None:
-            raise ValueError(f"a source of kind {self.kind} needs a path")
+        if self.client is not None and self.kind != "upload":
+            raise ValueError("a client belongs to a source of kind upload")
+        if self.kind != "imap" and self.path is None and self.client is None:
+            needed = "a client or a path" if self.kind == "upload" else "a path"
+            raise ValueError(f"a source of kind {self.kind} needs {needed}")
         return self
+
+    def document_id_of(self, content_id: DocumentId) -> DocumentId:
+        """The id of a document of this source.
+
+        Elsewhere the same content is the same document. A client of the API has documents of its own: it neither
+        hears what others sent nor keeps them from sending the same.
+        """
+        return content_id if self.client is None else document_id_of(f"client {self.client} {content_id}".encode())
 
     def table_mapping(self) -> TableMapping | None:
         """Its mapping file. Raises ConfigurationError."""
@@ -103,6 +116,9 @@ def load(path: Path) -> dict[str, Source]:
     named = {source.name: source for source in file.sources}
     if len(named) < len(file.sources):
         raise ConfigurationError(f"sources file {path}: two sources have one name")
+    clients = [source.client for source in file.sources if source.client is not None]
+    if len(set(clients)) < len(clients):
+        raise ConfigurationError(f"sources file {path}: two sources are of one client: give each client one source")
     for source in file.sources:
         source.table_mapping()
     return named

@@ -26,7 +26,10 @@ def put(source: Source, name: str, content: bytes, limits: Limits) -> DocumentId
     """
     limits.check_size(len(content), name)
     if source.path is None:
-        raise ConfigurationError(f"source {source.name} is a mailbox: send an e-mail there")
+        way = (
+            "is a mailbox: send an e-mail there" if source.kind == "imap" else "takes what its client sends to the API"
+        )
+        raise ConfigurationError(f"source {source.name} {way}")
     document_id = document_id_of(content)
     plain = _UNSAFE.sub("-", Path(name).name).strip("-.")[-100:] or "document"
     try:

@@ -25,6 +25,7 @@ from producers.documents.processing import Delivered, Places, Processing
 from producers.documents.register import Register
 from producers.documents.settings import DocumentsSettings
 from producers.documents.source import Source, load
+from producers.documents.uploads import Uploads
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import Transient
@@ -76,6 +77,9 @@ class DocumentsWorker:
             for name, source in self._sources.items()
             if source.path is not None and source.kind != "imap"
         }
+        self._uploads = (
+            None if settings.uploads_dir is None else Uploads(settings.uploads_dir, self._sources, self._register)
+        )
         self._looked_at: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -112,6 +116,8 @@ class DocumentsWorker:
             seconds = self._settings.poll_seconds
             try:
                 await self._settle()
+                if self._uploads is not None:
+                    await self._uploads.take(self._processing, stop)
                 for source in self._sources.values():
                     if not stop.is_set():
                         await self._look_at(source, stop)
@@ -135,7 +141,9 @@ class DocumentsWorker:
                 await self._mailbox(source, stop)
                 self._looked_at[source.name] = monotonic()
             return
-        folder = self._folders[source.name]
+        folder = self._folders.get(source.name)
+        if folder is None:
+            return
         for path in await asyncio.to_thread(lambda: list(folder.waiting())):
             if stop.is_set():
                 return

@@ -26,10 +26,11 @@ def clients_file(directory: Path) -> Path:
     entries = [
         ("shop", ["orders:write", "orders:read"], ["shop"], 1_000_000),
         ("crm", ["orders:write", "orders:read"], ["crm", "shop"], 1_000_000),
-        ("all", ["orders:write", "orders:read"], ["*"], 1_000_000),
+        ("all", ["orders:write", "orders:read", "documents:write", "documents:read"], ["*"], 1_000_000),
+        ("scanner", ["documents:write", "documents:read"], ["shop"], 1_000_000),
         ("feeder", ["orders:write"], ["shop"], 1_000_000),
         ("viewer", ["orders:read"], ["shop"], 1_000_000),
-        ("rival", ["orders:write", "orders:read"], ["rival"], 1_000_000),
+        ("rival", ["orders:write", "orders:read", "documents:read"], ["rival"], 1_000_000),
         ("watcher", ["orders:read"], ["*"], 1_000_000),
         ("slow", ["orders:read"], ["*"], 0.01),
     ]
@@ -110,6 +111,7 @@ class Api:
         directory.mkdir(parents=True, exist_ok=True)
         clients = {"clients": str(clients_file(directory)), "data_dir": str(directory / "data")}
         clients |= {"shops": str(shops_file(directory))}
+        clients |= {"uploads_dir": str(directory / "uploads")}
         self.partner_secrets = directory / "partner"
         self.process: StreamsProcess = scene.work(API, **({"port": "0"} | clients | settings))
 

@@ -271,6 +271,7 @@ _CALLERS = {
     "a client that may write": "feeder",
     "a client that may read": "viewer",
     "a client that may do both": "shop",
+    "a client that may send documents": "scanner",
     "a client of another system": "rival",
     "a shop that signs its webhooks": "unknown",
 }
@@ -288,8 +289,13 @@ def test_a_caller_does_what_the_matrix_says_and_nothing_else(api: Api, shop: htt
     body, signed = webhook("orders/create", id=name)
     unsigned = {key: value for key, value in signed.items() if "Hmac" not in key}
     signs = caller.role == "a shop that signs its webhooks"
+    xml = {"Content-Type": "application/xml"}
+    with api.caller("scanner") as scanner:
+        document = scanner.post("/v1/documents", content=b"<Order/>", headers=xml).headers["Location"]
     with api.caller(_CALLERS[caller.role]) as client:
         answers = {
+            "sendDocument": client.post("/v1/documents", content=b"<Order/>", headers=xml),
+            "readDocument": client.get(document),
             "createOrder": client.post("/v1/orders", json=new),
             "createOrders": client.post("/v1/order-batches", json=[draft(id=f"{name}-batch", system="shop")]),
             "changeOrder": client.put(order, json=draft(note=name), headers=any_version),
