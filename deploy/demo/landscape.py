@@ -51,7 +51,13 @@ class LocalWorker:
 BACKUP_WORKERS = {"archive": "creator", "keeper": "keeper"}
 """The workers of the backup, and the role of the key that each holds."""
 
-WORKERS = (*(f"capture-{system}" for system in System), "streams", *SINKS, *BACKUP_WORKERS, LAG, RECONCILE, FIGURES)
+CARRIERS = (*(f"capture-{system}" for system in System), "streams", *SINKS)
+"""The workers that each order passes through; no other is started before they are ready."""
+
+WATCHERS = (*BACKUP_WORKERS, LAG, RECONCILE, FIGURES)
+"""The workers that copy, compare and measure what the carriers did."""
+
+WORKERS = (*CARRIERS, *WATCHERS)
 """Every worker of this machine, in the order in which they start."""
 
 
@@ -120,7 +126,7 @@ class Landscape:
         return self._supervisor.stack.owned
 
     def start(self, progress: StackProgress | None = None) -> Endpoints:
-        """Servers, then databases and topics, then workers.
+        """Servers, then databases and topics, then workers; those that only watch when it has returned.
 
         Raises:
             Fatal: a server does not start; nothing is left running.
@@ -196,10 +202,18 @@ class Landscape:
         provision(self.home)
 
     def _start_workers(self, progress: StackProgress) -> None:
-        for worker in self.workers:
-            argv = [sys.executable, "-m", "deploy.cli", "worker", worker.name]
-            self._supervisor.add_worker(WorkerCommand(worker.name, argv, worker.environment, cwd=self.home))
-        progress.step("workers", f"{len(self.workers)} started")
+        carriers = [worker for worker in self.workers if worker.name in CARRIERS]
+        watchers = [worker for worker in self.workers if worker.name in WATCHERS]
+        for worker in carriers:
+            self._supervisor.add_worker(self._command(worker))
+        self._supervisor.add_workers_after(
+            [worker.metrics_port for worker in carriers], [self._command(worker) for worker in watchers]
+        )
+        progress.step("workers", f"{len(carriers)} started; {len(watchers)} that watch follow when these are ready")
+
+    def _command(self, worker: LocalWorker) -> WorkerCommand:
+        argv = [sys.executable, "-m", "deploy.cli", "worker", worker.name]
+        return WorkerCommand(worker.name, argv, worker.environment, cwd=self.home)
 
 
 def _database(endpoints: Endpoints, dbname: str, role: str) -> dict[str, str]:

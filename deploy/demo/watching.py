@@ -11,7 +11,7 @@ from deploy.demo.books import BookReader
 from deploy.demo.business import Business, Traded
 from deploy.demo.flow import FlowReader
 from deploy.demo.gauges import Buckets, GaugeReader
-from deploy.demo.landscape import Landscape
+from deploy.demo.landscape import CARRIERS, Landscape
 from deploy.demo.live_view import LiveView, Moment
 from deploy.demo.patience import AWAY_SECONDS, patiently
 from deploy.local.watch import ProcessState
@@ -43,16 +43,15 @@ class Watching:
         """When the first order of this run had reached ERP, ledger and backup, seconds after the beginning."""
 
     def until_ready(self) -> None:
-        """Return when every worker is ready.
+        """Return when every worker that orders pass through is ready.
 
         Raises:
             Fatal: a worker refused its configuration, or did not become ready in time.
         """
         deadline = time.monotonic() + _READY_SECONDS
-        while not all(gauges.ready for gauges in self._look("workers get ready").gauges.values()):
+        while late := self._late_carriers():
             self._require_workers()
             if time.monotonic() > deadline:
-                late = [name for name, gauges in self.last.gauges.items() if not gauges.ready]
                 raise Fatal(
                     f"not ready after {_READY_SECONDS:.0f} s: {', '.join(late)}. The logs are in "
                     f"{self._landscape.home / 'logs'}"
@@ -104,6 +103,10 @@ class Watching:
         self._gauges.close()
         self._books.close()
         self._flow.close()
+
+    def _late_carriers(self) -> list[str]:
+        gauges = self._look("workers get ready").gauges
+        return [name for name in CARRIERS if not gauges[name].ready]
 
     def _log_end(self) -> str | None:
         try:

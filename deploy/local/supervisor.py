@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -16,6 +17,7 @@ from deploy.local.endpoints import Endpoints
 from deploy.local.process import ChildProcess
 from deploy.local.progress import StackProgress
 from deploy.local.stack import EmbeddedStack
+from deploy.local.staged_start import StagedStart
 from deploy.local.watch import ProcessStatus, ServerTask, Watch, WorkerCommand, WorkerTask
 from deploy.security.files import write_private
 from schemas.errors import ConfigurationError, Fatal
@@ -37,6 +39,7 @@ class Supervisor:
         self._watches: dict[str, Watch] = {}
         self._stop_requested = threading.Event()
         self._status_lock = threading.Lock()
+        self._staged: list[StagedStart] = []
 
     @staticmethod
     def read_status(home: Path) -> list[ProcessStatus]:
@@ -72,6 +75,17 @@ class Supervisor:
         process = ChildProcess(command.name, home / "logs" / f"{command.name}.log", self._record(command.name))
         self._watch(WorkerTask(command, process))
 
+    def add_workers_after(self, ready: Sequence[int], commands: Sequence[WorkerCommand]) -> None:
+        """Start these once the workers whose metrics are on the ports `ready` answer that they are ready, or soon."""
+
+        def add() -> None:
+            for command in commands:
+                self.add_worker(command)
+
+        staged = StagedStart(ready, add)
+        self._staged.append(staged)
+        staged.begin()
+
     def status(self) -> list[ProcessStatus]:
         """Every process, servers first, in the order of their start."""
         return [watch.status() for watch in list(self._watches.values())]
@@ -97,6 +111,9 @@ class Supervisor:
     def stop(self) -> None:
         """Stop the workers, then the servers they work on; the data stays."""
         owned = self.stack.owned
+        for staged in self._staged:
+            staged.cease()
+        self._staged.clear()
         for watch in self._watches.values():
             watch.finish()
         workers = [watch.task for watch in self._watches.values() if isinstance(watch.task, WorkerTask)]
