@@ -38,6 +38,7 @@ def settings_classes() -> dict[str, type[WorkerSettings]]:
     from consumers.reconcile.settings import ContinuousSettings
     from consumers.registry import PARTNER_SINKS, SINKS
     from consumers.vendors.deliveries.settings import DispatchSettings
+    from deploy.audit.watching import AuditorSettings
     from deploy.console.settings import ConsoleSettings
     from deploy.telemetry.lag.worker import LagSettings
     from deploy.telemetry.ledger_figures import FiguresSettings
@@ -59,6 +60,7 @@ def settings_classes() -> dict[str, type[WorkerSettings]]:
         "reconcile": ContinuousSettings,
         "lag": LagSettings,
         "figures": FiguresSettings,
+        "auditor": AuditorSettings,
         "console": ConsoleSettings,
     }
 

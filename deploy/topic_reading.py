@@ -66,10 +66,13 @@ class RawRecord(NamedTuple):
     value: bytes | None
 
 
-def read_raw(cluster: Cluster, topic: str) -> Iterator[RawRecord]:
-    """Every record as it lies, to the ends of this moment; raises as `read_topic`, but decodes nothing."""
+def read_raw(cluster: Cluster, topic: str, first: int = OFFSET_BEGINNING) -> Iterator[RawRecord]:
+    """Every record as it lies, to the ends of this moment; raises as `read_topic`, but decodes nothing.
+
+    Those from the offset `first` on, of a topic of one partition.
+    """
     with _consuming(cluster, topic) as consumer:
-        for message in _messages(consumer, topic):
+        for message in _messages(consumer, topic, first):
             value = message.value()
             key = _bytes(message.key()).decode(errors="replace")
             yield RawRecord(message.offset() or 0, key, None if value is None else _bytes(value))
@@ -119,9 +122,9 @@ def _partitions(consumer: Consumer, topic: str) -> set[int]:
     return set(found.partitions)
 
 
-def _messages(consumer: Consumer, topic: str) -> Iterator[Message]:
+def _messages(consumer: Consumer, topic: str, first: int) -> Iterator[Message]:
     open_partitions = _partitions(consumer, topic)
-    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in open_partitions])
+    consumer.assign([TopicPartition(topic, partition, first) for partition in open_partitions])
     heard = monotonic()
     while open_partitions:
         # The client waits for as many as are asked for, so it is asked for a short while only.

@@ -34,6 +34,8 @@ LAG = "lag"
 
 FIGURES = "figures"
 
+AUDITOR = "auditor"
+
 WRITE_BACK = "write-back"
 
 _OF_A_SYSTEM = (CAPTURE, WRITE_BACK)
@@ -205,7 +207,16 @@ def _figures() -> Assembled:
     return Assembled(settings, lambda: LedgerFigures(settings, REGISTRY))
 
 
+def _auditor() -> Assembled:
+    # Only here: no other worker reads the audit.
+    from deploy.audit.watching import Auditor, AuditorSettings
+
+    settings = AuditorSettings.load()
+    return Assembled(settings, lambda: Auditor(settings, REGISTRY))
+
+
 _WATCHING = {
+    AUDITOR: WorkerKind(AUDITOR, "audit.events held against its hash chains and notes -> metrics", _auditor),
     FIGURES: WorkerKind(FIGURES, "figures of the general ledger -> metrics", _figures),
     LAG: WorkerKind(LAG, "offsets of every consumer group -> how far behind each is, and how it does", _lag),
 }

@@ -182,6 +182,15 @@ BACKUP_DRILL_OVERDUE = Metric(
     "ordersync_backup_drill_overdue", "1 where the last drill failed or is older than the policy allows, otherwise 0"
 )
 BACKUP_CHAIN_LENGTH = Metric("ordersync_backup_chain_length", "Links of the partition's hash chain", ("partition",))
+AUDIT_FAULTS = Metric(
+    "ordersync_audit_faults", "Places where audit.events is not as its writers wrote it, as far as it was looked at"
+)
+AUDIT_EVENTS = Metric("ordersync_audit_events", "Events of audit.events that were held against their hash chains")
+AUDIT_VERIFIED_TIMESTAMP_SECONDS = Metric(
+    "ordersync_audit_verified_timestamp_seconds",
+    "When audit.events was last looked at: new events, or the whole topic; 0 before the first time",
+    ("scope",),
+)
 VENDOR_ATTEMPTS_TOTAL = Metric(
     "ordersync_vendor_attempts_total",
     "Attempts to deliver to a vendor: delivered, failed, unreachable, gone",

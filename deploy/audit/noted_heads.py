@@ -61,3 +61,16 @@ class NotedHeads(SettingsPart):
                 file.write(self.model_dump_json(indent=1) + "\n")
         except OSError as exc:
             raise ConfigurationError(f"the heads cannot be noted in {path}: {exc}; name a new file") from exc
+
+
+def newest_note(directory: Path) -> NotedHeads | None:
+    """The newest of the notes that the worker `auditor` left in a directory; None where it left none yet.
+
+    Raises:
+        ConfigurationError: there is no such directory, or the newest file in it is no note.
+    """
+    if not directory.is_dir():
+        raise ConfigurationError(f"{directory} is no directory: make it, for the notes of the audit's chains")
+    # Their names are times.
+    files = sorted(directory.glob("*.json"))
+    return NotedHeads.read(files[-1]) if files else None

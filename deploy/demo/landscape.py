@@ -25,7 +25,7 @@ from deploy.local.watch import ProcessStatus, WorkerCommand
 from deploy.prometheus.scraping import write_scrape_files
 from deploy.security.preparation import prepare_databases
 from deploy.topics import TopicLayout, apply_grants, apply_topics
-from deploy.worker_kinds import FIGURES, LAG, RECONCILE
+from deploy.worker_kinds import AUDITOR, FIGURES, LAG, RECONCILE
 from schemas.database_roles import VENDORS
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings
@@ -54,7 +54,7 @@ BACKUP_WORKERS = {"archive": "creator", "keeper": "keeper"}
 CARRIERS = (*(f"capture-{system}" for system in System), "streams", *SINKS)
 """The workers that each order passes through; no other is started before they are ready."""
 
-WATCHERS = (*BACKUP_WORKERS, LAG, RECONCILE, FIGURES)
+WATCHERS = (*BACKUP_WORKERS, LAG, RECONCILE, FIGURES, AUDITOR)
 """The workers that copy, compare and measure what the carriers did."""
 
 WORKERS = (*CARRIERS, *WATCHERS)

@@ -178,6 +178,7 @@ WORKERS = (
         reaches_database=True,
     ),
     DeployedWorker("lag", "lag", memory="256Mi"),
+    DeployedWorker("auditor", "auditor", kept=Kept.NEEDED, memory="256Mi", storage="1Gi"),
     DeployedWorker("figures", "figures", _own(LEDGER, "figures"), memory="256Mi", reaches_database=True),
     DeployedWorker(
         "console",

@@ -9,6 +9,7 @@ Series = dict[str, str]
 
 LATENCY = "ordersync_event_latency_seconds"
 THROUGH = "ordersync_complete_through_timestamp_seconds"
+AUDITED = "ordersync_audit_verified_timestamp_seconds"
 RECONCILED = "ordersync_reconciled_timestamp_seconds"
 
 
@@ -277,6 +278,30 @@ CASES = [
         ({"ordersync_backup_drill_overdue": "1x280 0x40"},),
     ),
     Case("OrdersyncDrillSilent", 90, {}, ({"ordersync_backup_drill_overdue": "0x120"},)),
+    Case(
+        "OrdersyncAuditTampered",
+        3,
+        {"ordersync_audit_faults": "0x1 1x5"},
+        ({"ordersync_audit_faults": "0x5"},),
+    ),
+    Case(
+        "OrdersyncAuditUnverified",
+        30,
+        # Looked at in the first minute, and never again.
+        {f'{AUDITED}{{scope="new"}}': "30x40", f'{AUDITED}{{scope="whole"}}': "30x40"},
+        (
+            {f'{AUDITED}{{scope="new"}}': "0+60x40", f'{AUDITED}{{scope="whole"}}': "30x40"},
+            # Away for not quite long enough.
+            {f'{AUDITED}{{scope="new"}}': "30x19 1200+60x20", f'{AUDITED}{{scope="whole"}}': "30x40"},
+        ),
+    ),
+    Case(
+        "OrdersyncAuditUnverified",
+        3000,
+        {f'{AUDITED}{{scope="new"}}': "0+300x700", f'{AUDITED}{{scope="whole"}}': "30x700"},
+        ({f'{AUDITED}{{scope="new"}}': "0+300x700", f'{AUDITED}{{scope="whole"}}': "86400x700"},),
+    ),
+    Case("OrdersyncAuditSilent", 60, {}, ({f'{AUDITED}{{scope="new"}}': "0+60x90"},)),
     Case(
         "OrdersyncWorkerDown",
         10,
