@@ -69,10 +69,11 @@ lock: | $(BIN)/python ## Write the locks anew (needs the network)
 	$(COMPILE) pyproject.toml -o $(LOCKS)/runtime.txt
 	$(COMPILE) pyproject.toml --extra local -c $(LOCKS)/runtime.txt -o $(LOCKS)/local.txt
 	$(COMPILE) pyproject.toml --extra backup -c $(LOCKS)/local.txt -o $(LOCKS)/backup.txt
+	$(COMPILE) pyproject.toml --extra privacy -c $(LOCKS)/local.txt -o $(LOCKS)/privacy.txt
 	$(COMPILE) pyproject.toml --extra api -c $(LOCKS)/local.txt -o $(LOCKS)/api.txt
 	$(COMPILE) pyproject.toml --extra console -c $(LOCKS)/api.txt -o $(LOCKS)/console.txt
 	$(COMPILE) pyproject.toml --extra documents -c $(LOCKS)/api.txt -o $(LOCKS)/documents.txt
-	$(COMPILE) pyproject.toml --all-extras $(foreach lock,local backup api console documents,-c $(LOCKS)/$(lock).txt) -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml --all-extras $(foreach lock,local backup privacy api console documents,-c $(LOCKS)/$(lock).txt) -o $(LOCKS)/dev.txt
 	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
 	$(BIN)/python -m deploy.local.locking
 
