@@ -10,10 +10,12 @@ from typing import Any
 from deploy.record_reading import StoredRecord
 from deploy.state_changes import Change, changes
 from schemas.attributes import CanonicalModel
+from schemas.fulfilment_parts import of_inventory
 from schemas.models import (
     AuditEvent,
     AwaitedRecord,
     CapturedEvent,
+    Fulfilment,
     JournalEntry,
     Mismatch,
     OrderEvent,
@@ -26,10 +28,11 @@ from schemas.models import (
 )
 from schemas.topics import CUSTOMERS, FX_RATES, PRODUCTS
 from streams.rules.facts import Section
-from streams.rules.merging import merged_position
+from streams.rules.merging import is_news, merged_position
 from streams.rules.ruleset import RuleSet
 
 _SECTION_FIELDS = {Section.ORDER: "order", Section.FULFILMENT: "fulfilment", Section.SETTLEMENT: "settlement"}
+"""Of a section that comes as a full image: its field in event and state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +181,14 @@ class OrderHistory:
             return "no effect: the same event again"
         state = self.versions[-1].state if self.versions else None
         section = Section(fact.record.topic)
+        if section is Section.ANSWERS:
+            is_known = state is not None and not is_news(section, fact.event, state)
+            return "no effect: nothing newer than what was known" if is_known else "not processed yet"
         merged = merged_position(section, state)
         if merged is not None and merged.system == fact.event.source.system and not fact.event.source.is_after(merged):
             return "no effect: not newer than what was merged"
         facts = getattr(fact.event, _SECTION_FIELDS[section])
-        if state is not None and facts == getattr(state, _SECTION_FIELDS[section]):
+        if state is not None and facts == _own_part(getattr(state, _SECTION_FIELDS[section])):
             return "no effect: says what the order had already"
         if facts is None and (state is None or state.order_status == "deleted"):
             return "no effect: deletes what was not there"
@@ -248,6 +254,11 @@ class HistoryParts:
                 if (topic, partition) == (record.topic, record.partition):
                     passed[group] = passed.get(group, True) and offset > record.offset
         return tuple(sorted(group for group, is_behind in passed.items() if is_behind))
+
+
+def _own_part(facts: Any) -> Any:
+    """Of a fulfilment what inventory said."""
+    return of_inventory(facts) if isinstance(facts, Fulfilment) else facts
 
 
 def asked_rules(event: OrderEvent, rules: RuleSet) -> AskedRules:

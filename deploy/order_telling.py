@@ -16,6 +16,7 @@ _SECTIONS = {
     Section.ORDER: "commercial facts",
     Section.FULFILMENT: "fulfilment",
     Section.SETTLEMENT: "settlement",
+    Section.ANSWERS: "vendors' answers",
 }
 
 

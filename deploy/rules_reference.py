@@ -12,7 +12,12 @@ from streams.rules.ruleset import declared_rules
 
 REFERENCE_FILE = Path(__file__).parent / "guide" / "rules.md"
 _HEADING = ("| Rule | Severity | Demands | Source | Owner | Section |", "|---|---|---|---|---|---|")
-_TITLES = {Section.ORDER: "commercial", Section.FULFILMENT: "fulfilment", Section.SETTLEMENT: "settlement"}
+_TITLES = {
+    Section.ORDER: "commercial",
+    Section.FULFILMENT: "fulfilment",
+    Section.SETTLEMENT: "settlement",
+    Section.ANSWERS: "vendors' answers",
+}
 
 
 def rules_reference() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.attributes import CanonicalModel, OrderId
+from schemas.fulfilment_parts import of_inventory
 from schemas.models import (
     CapturedEvent,
     FulfilmentCaptured,
@@ -16,6 +17,7 @@ from schemas.models import (
     OrderState,
     PaymentsCaptured,
     SourcePosition,
+    VendorAnswered,
 )
 from streams.rules.decision import judge
 from streams.rules.enrichment import EnrichmentPolicy, missing_records
@@ -110,6 +112,8 @@ def section_of(event: CapturedEvent) -> Section:
     """The section that an event is about."""
     if isinstance(event, OrderCaptured):
         return Section.ORDER
+    if isinstance(event, VendorAnswered):
+        return Section.ANSWERS
     return Section.FULFILMENT if isinstance(event, FulfilmentCaptured) else Section.SETTLEMENT
 
 
@@ -121,7 +125,9 @@ def _decisions(history: History) -> Iterator[tuple[CapturedEvent, OrderState | N
     for versions in by_order.values():
         previous: OrderState | None = None
         for version in versions:
-            yield _captured(version), previous, _policy(version.state)
+            # What a vendor said in a message cannot be told from the version that it made.
+            if version.topic != Section.ANSWERS.value:
+                yield _captured(version), previous, _policy(version.state)
             previous = version.state
     for refused in history.refused:
         known = _known_at(by_order.get(refused.event.order_id, []), refused.rejected_at)
@@ -149,7 +155,7 @@ def _captured(version: OrderEvent) -> CapturedEvent:
     """The captured event that made a version."""
     section, state = Section(version.topic), version.state
     model, name = _MODELS[section]
-    facts: CanonicalModel | None = getattr(state, name)
+    facts: CanonicalModel | None = of_inventory(state.fulfilment) if name == "fulfilment" else getattr(state, name)
     if section is Section.ORDER and state.order_status == DELETED:
         facts = None
     source: SourcePosition | None = merged_position(section, state)

@@ -33,7 +33,7 @@ def standing_keys(
     with closing(SchemaRegistry(cluster.registry)) as registry, RecordReader(cluster.kafka, progress) as reader:
         wanted = set(topics)
         keys: dict[str, set[str]] = {topic: set() for topic in wanted}
-        sections = [section for section in Section if section.value in wanted]
+        sections = [section for section in _FACTS if section.value in wanted]
         if sections:
             for state in _states(reader, registry):
                 for section in sections:

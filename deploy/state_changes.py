@@ -22,7 +22,7 @@ BOOKKEEPING = frozenset(
 )
 """Changes with each version, or is told apart from the facts."""
 _NOTHING: tuple[Any, ...] = (None, [], {})
-_IDENTITIES = ("line_id", "shipment_id", "return_id", "invoice_id", "payment_id")
+_IDENTITIES = ("line_id", "shipment_id", "return_id", "invoice_id", "payment_id", "message_id")
 
 
 @dataclass(frozen=True, slots=True)

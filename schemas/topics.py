@@ -57,7 +57,7 @@ class Topic:
         if self.name not in CAPTURED_TOPICS:
             common["max.message.bytes"] = str(LARGEST_RECORD_BYTES)
         if self.retention is Retention.COMPACTED:
-            if self.name in MASTER_TOPICS:
+            if self.name in (*MASTER_TOPICS, VENDOR_STOCK):
                 common["min.compaction.lag.ms"] = str(HISTORY_MILLISECONDS)
             if self.name == MISMATCHES:
                 common["min.compaction.lag.ms"] = str(FINDINGS_MILLISECONDS)
@@ -93,8 +93,10 @@ CAPTURE_SIGNALS = "capture.signals"
 DELIVERIES = "capture.deliveries"
 VENDOR_UPDATES = "vendors.updates"
 VENDOR_ACKNOWLEDGEMENTS = "vendors.acknowledgements"
+VENDOR_ANSWERS = "vendors.answers"
+VENDOR_STOCK = "vendors.stock"
 
-CAPTURED_TOPICS = (ORDERS_CAPTURED, FULFILMENT_CAPTURED, PAYMENTS_CAPTURED)
+CAPTURED_TOPICS = (ORDERS_CAPTURED, FULFILMENT_CAPTURED, PAYMENTS_CAPTURED, VENDOR_ANSWERS)
 MASTER_TOPICS = (CUSTOMERS, PRODUCTS, VENDORS, FX_RATES)
 
 _CAPTURE = ("capture",)
@@ -290,8 +292,28 @@ CATALOGUE: dict[str, Topic] = {
             "Which updates the vendors have taken into their systems",
             Retention.MONTH,
             Partitioning.ORDER,
-            ("api", "cli"),
+            ("api", "cli", "documents"),
             ("deliveries",),
+        ),
+        Topic(
+            VENDOR_ANSWERS,
+            models.VendorAnswered,
+            "order_id",
+            "What vendors answer about their lines of an order: confirmations and dispatch advices",
+            Retention.FOREVER,
+            Partitioning.ORDER,
+            ("api", "documents", "console"),
+            ("streams", "backup", "api", "documents", "console"),
+        ),
+        Topic(
+            VENDOR_STOCK,
+            models.VendorStock,
+            "vendor_id:product_id",
+            "What vendors have in stock, as they last said",
+            Retention.COMPACTED,
+            Partitioning.SINGLE,
+            ("api", "documents"),
+            ("api", "documents", "cli", "console"),
         ),
     )
 }

@@ -10,6 +10,7 @@ from consumers.reconcile.attributes import DIGEST_BYTES
 from consumers.reconcile.fingerprint import Section
 from schemas.codec import RecordCodec
 from schemas.errors import InvalidValue, UndecodableMessage
+from schemas.fulfilment_parts import of_inventory
 from schemas.models import Fulfilment, OrderState, SalesOrder, Settlement
 
 Facts: TypeAlias = SalesOrder | Fulfilment | Settlement
@@ -67,9 +68,13 @@ def says_something(facts: Facts | None) -> bool:
 
 
 def facts_of(state: OrderState) -> OrderFacts:
-    """What the state says; a deleted order keeps its last commercial facts, but its source has none any more."""
+    """What the state says in its sources' name, without what vendors answered.
+
+    A deleted order keeps its last commercial facts, but its source has none any more.
+    """
     order = None if state.order_status == DELETED else state.order
-    said = {Section.ORDER: order, Section.FULFILMENT: state.fulfilment, Section.SETTLEMENT: state.settlement}
+    own = of_inventory(state.fulfilment)
+    said = {Section.ORDER: order, Section.FULFILMENT: own, Section.SETTLEMENT: state.settlement}
     return OrderFacts(
         {section: facts for section, facts in said.items() if facts is not None and says_something(facts)}
     )

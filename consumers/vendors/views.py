@@ -108,7 +108,8 @@ def _of_vendor(
     cancelled = gone or ([] if last is None else [_with(line, CANCELLED, shipments) for line in last.lines])
     known = [_with(line, UNCHANGED, shipments) for line in now.values()] or cancelled
     for shipment in shipments:
-        if heard.get(shipment.shipment_id) != shipment:
+        # What the vendor itself dispatched is no news to it.
+        if shipment.vendor_id != vendor and heard.get(shipment.shipment_id) != shipment:
             sequence += 1
             view = _View(vendor, state, order, known, shipments)
             yield view.update(
@@ -140,7 +141,8 @@ def _kind(
         return CANCELLATION if before else None
     if last is None or not before:
         return CONFIRMATION
-    withdrawn = {one.shipment_id for one in last.shipments} - {one.shipment_id for one in shipments}
+    told = {one.shipment_id for one in last.shipments if one.vendor_id != last.vendor_id}
+    withdrawn = told - {one.shipment_id for one in shipments}
     header = any(getattr(last, name) != getattr(order, name) for name in _HEADER)
     return CHANGE if header or withdrawn or any(line.line_status != UNCHANGED for line in shown) else None
 

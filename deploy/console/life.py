@@ -18,7 +18,12 @@ _BOOKS: Final = frozenset(
     {"standard_cost_amount", "margin_amount", "ledger_account_key", "customer_ledger_account_key"}
 )
 """Attributes that only those who may see the books are shown."""
-_SYSTEMS: Final = {Section.ORDER: "sales", Section.FULFILMENT: "fulfilment", Section.SETTLEMENT: "finance"}
+_SYSTEMS: Final = {
+    Section.ORDER: "sales",
+    Section.FULFILMENT: "fulfilment",
+    Section.SETTLEMENT: "finance",
+    Section.ANSWERS: "vendor",
+}
 
 
 class Kind(StrEnum):

@@ -14,7 +14,10 @@ READ: Final = "orders:read"
 SEND: Final = "documents:write"
 FOLLOW: Final = "documents:read"
 SIGNED: Final = "a shop's signature"
-Scope = Literal["orders:write", "orders:read", "documents:write", "documents:read", "a shop's signature"]
+ANSWER: Final = "vendors:answer"
+Scope = Literal[
+    "orders:write", "orders:read", "documents:write", "documents:read", "a shop's signature", "vendors:answer"
+]
 
 
 class ApiCaller(NamedTuple):
@@ -37,6 +40,9 @@ OPERATIONS: Final[dict[str, Scope]] = {
     "sendDocument": SEND,
     "readDocument": FOLLOW,
     "tellOrder": SIGNED,
+    "confirmLines": ANSWER,
+    "despatchLines": ANSWER,
+    "reportStock": ANSWER,
 }
 """Every operation of the API's description with the scope that it asks for."""
 
@@ -48,6 +54,7 @@ CALLERS: Final = (
     ApiCaller("a client that may send documents", (SEND, FOLLOW)),
     ApiCaller("a client of another system", (WRITE, READ, FOLLOW), speaks_for_it=False),
     ApiCaller("a shop that signs its webhooks", (SIGNED,)),
+    ApiCaller("a vendor of the order's lines", (ANSWER,)),
 )
 
 

@@ -63,11 +63,11 @@ class RequestDocument(BaseModel):
     """A request, and what became of it."""
 
     request_id: str
-    kind: Literal["create", "change", "cancel", "tell"]
+    kind: Literal["create", "change", "cancel", "tell", "answer"]
     order_id: str
     status: Literal["accepted", "waiting", "applied", "rejected", "superseded"] = Field(
         description="accepted: durable, not decided yet; waiting: for master data; rejected: by rules; superseded: "
-        "another change of the same version came first"
+        "another change of the same version came first, or a newer message of the vendor"
     )
     version: int | None = Field(description="Version that it made")
     violations: list[Violation] = Field(description="Why it was rejected")

@@ -16,18 +16,19 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from producers.api import answers, bulk
-from producers.api.callers import Key, Reader, Writer
+from producers.api.callers import Asker, Key, OrderIdPath, Prefer, Reader, Writer
 from producers.api.clients import Client
 from producers.api.documents import EXAMPLE, ChangedOrder, NewOrder
 from producers.api.guard import BULK_PATH, BodyGuard
 from producers.api.intake import Asked, unknown_order
 from producers.api.plain import PlainOrders
 from producers.api.problems import MEDIA_TYPE, FieldProblem, Problem, ProblemDocument, invalid
-from producers.api.requests import RequestId
+from producers.api.requests import AcceptedRequest, RequestId
 from producers.api.service import Service
 from producers.api.shop_webhooks import add_shops
 from producers.api.signed import SignedRequests
 from producers.api.uploads import add_uploads
+from producers.api.vendor_routes import add_answering
 from schemas.attributes import OrderId
 from schemas.errors import OrdersyncError, Transient
 
@@ -57,19 +58,13 @@ def said(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 _AUTH = (401, 403, 429)
-_ORDER_ID = Path(description="<system>:<id>", min_length=3, max_length=200, examples=["shop:1001"])
-_PREFER = Header(
-    description="`wait=10`: answer with the effect if it comes within so many seconds (RFC 7240)", max_length=255
-)
 _MATCH = Header(
     alias="If-Match",
     description='ETag of the version that is changed, such as `"3"`; `*` for whichever',
     pattern=r'^(\*|"[0-9]{1,12}")$',
 )
 _NONE_MATCH = Header(alias="If-None-Match", description="ETag that the caller has", max_length=255)
-Prefer = Annotated[str | None, _PREFER]
 IfMatch = Annotated[str | None, _MATCH]
-OrderIdPath = Annotated[str, _ORDER_ID]
 
 
 def asgi_app(service: Service) -> ASGIApp:
@@ -96,6 +91,7 @@ def api(service: Service) -> FastAPI:
     _add_writing(app, service)
     _add_reading(app, service)
     add_uploads(app, service, said)
+    add_answering(app, service, said)
     add_shops(app, service, said(400, 401, 413, 422, 503))
     _describe_problems(app)
     return app
@@ -248,13 +244,20 @@ def _add_reading(app: FastAPI, service: Service) -> None:
             **said(*_AUTH, 404, 422, 503),
         },
     )
-    async def read_request(request_id: Annotated[str, Path(pattern=_UUID)], client: Reader) -> Response:
+    async def read_request(request_id: Annotated[str, Path(pattern=_UUID)], client: Asker) -> Response:
         found = await service.orders.sought(RequestId(request_id))
-        if found is None or not client.may_see(found.order_id):
+        if found is None or not _may_see(client, found):
             told = f"there is no request {request_id}; requests are forgotten after some days"
             raise Problem(404, "request.unknown", told)
         told_status = answers.request_document(service.orders.status(found))
         return Response(orjson.dumps(told_status), media_type=answers.JSON)
+
+
+def _may_see(client: Client, request: AcceptedRequest) -> bool:
+    """A vendor sees its own messages; of others only who may read their orders."""
+    if request.answer is not None and client.entry.vendor == request.answer.vendor_id:
+        return True
+    return "orders:read" in client.entry.scopes and client.may_see(request.order_id)
 
 
 def _seen(service: Service, request: Request, client: Client, order_id: str) -> OrderId:

@@ -14,6 +14,12 @@ name = "partner"
 hmac_secrets = "partner.secrets"       # signs its requests instead (`producers.api.signatures`)
 scopes = ["orders:write"]
 systems = ["partner"]
+
+[[clients]]
+name = "acme"
+hmac_secrets = "acme.secrets"
+scopes = ["vendors:answer"]
+vendor = "V-ACME"                      # answers for this vendor, and for no other
 ```
 
 A client with a token of an issuer (`producers.api.tokens`) needs no key: it is the one that the token names, and has
@@ -29,9 +35,9 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from producers.api.partners import Partners
 from producers.api.problems import Problem
@@ -41,7 +47,7 @@ from producers.api.toml_file import read_toml
 from schemas.attributes import OrderId
 from schemas.errors import ConfigurationError
 
-Scope = Literal["orders:write", "orders:read", "documents:write", "documents:read"]
+Scope = Literal["orders:write", "orders:read", "documents:write", "documents:read", "vendors:answer"]
 EVERY_SYSTEM = "*"
 SIGNATURE_SECONDS = 300.0
 
@@ -55,9 +61,18 @@ class ClientEntry(BaseModel):
     key_sha256: list[str] = []
     hmac_secrets: Path | None = None
     scopes: list[Scope] = Field(min_length=1)
-    systems: list[str] = Field(min_length=1)
+    systems: list[str] = []
+    vendor: str | None = Field(None, min_length=1, max_length=255)
     requests_per_second: float = Field(1_000.0, gt=0)
     burst: float = Field(2_000.0, ge=1)
+
+    @model_validator(mode="after")
+    def _bound(self) -> Self:
+        if ("vendors:answer" in self.scopes) != (self.vendor is not None):
+            raise ValueError("the scope vendors:answer and the vendor that the client answers for belong together")
+        if not self.systems and set(self.scopes) & {"orders:write", "orders:read"}:
+            raise ValueError("systems: name the systems whose orders the client may write or read")
+        return self
 
 
 class ClientsFile(BaseModel):
@@ -111,10 +126,10 @@ class Client:
             raise Problem(429, "rate", told, headers={"Retry-After": str(seconds)})
         rate.tokens -= wanted
 
-    def require(self, scope: Scope) -> None:
-        """Raises Problem 403 where the client lacks the scope."""
-        if scope not in self.entry.scopes:
-            raise Problem(403, "scope", f"{self.name} has no scope {scope}")
+    def require(self, *scopes: Scope) -> None:
+        """Raises Problem 403 where the client has none of the scopes."""
+        if not any(scope in self.entry.scopes for scope in scopes):
+            raise Problem(403, "scope", f"{self.name} has no scope {' or '.join(scopes)}")
 
     def speaks_for(self, system: str) -> bool:
         """Whether the orders of `system` are its own."""

@@ -20,16 +20,26 @@ from schemas.attributes import OrderId
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import Transient
-from schemas.models import OrderEvent, ParkedOrder, Rejection, SourcePosition
+from schemas.models import OrderEvent, ParkedOrder, Rejection, SourcePosition, VendorStock
 from schemas.settings import KafkaSettings
-from schemas.topics import ORDER_EVENTS, ORDER_STATE, ORDERS_CAPTURED, PARKED, REJECTED
+from schemas.topics import (
+    FULFILMENT_CAPTURED,
+    ORDER_EVENTS,
+    ORDER_STATE,
+    ORDERS_CAPTURED,
+    PARKED,
+    PAYMENTS_CAPTURED,
+    REJECTED,
+    VENDOR_ANSWERS,
+    VENDOR_STOCK,
+)
 
-_RECENT: Final = frozenset({ORDERS_CAPTURED, REJECTED})
+_RECENT: Final = frozenset({ORDERS_CAPTURED, VENDOR_ANSWERS, REJECTED})
 """Of these only what is as young as remembered requests matters."""
 _FORGET_SECONDS: Final = 600.0
 _FOLLOWING: Final = Following(
     "the orders",
-    (ORDERS_CAPTURED, ORDER_EVENTS, ORDER_STATE, PARKED, REJECTED),
+    (ORDERS_CAPTURED, VENDOR_ANSWERS, ORDER_EVENTS, ORDER_STATE, PARKED, REJECTED, VENDOR_STOCK),
     CLIENT_ID,
     batch_seconds=0.05,
     fetch_wait_milliseconds=20,
@@ -51,9 +61,12 @@ class OrderFeed(TopicFollower):
         self._events = TopicCodec(ORDER_EVENTS, OrderEvent, schemas)
         self._parked = TopicCodec(PARKED, ParkedOrder, schemas)
         self._rejections = TopicCodec(REJECTED, Rejection, schemas)
+        self._stock = TopicCodec(VENDOR_STOCK, VendorStock, schemas)
         self._admin = AdminClient(kafka.client_config(**{"client.id": CLIENT_ID}))
         self._handlers: dict[str, Callable[[Message, OrderId, Changes], None]] = {
             ORDERS_CAPTURED: self._captured,
+            VENDOR_ANSWERS: self._captured,
+            VENDOR_STOCK: self._stock_told,
             ORDER_EVENTS: self._event,
             ORDER_STATE: lambda message, order_id, changes: changes.state(order_id, message.value()),
             PARKED: self._waiting,
@@ -69,7 +82,7 @@ class OrderFeed(TopicFollower):
             Transient: it took too long.
         """
         # Of captured events without regard to open transactions of others: a request of ours may stand behind one.
-        is_whole = topic == ORDERS_CAPTURED
+        is_whole = topic in (ORDERS_CAPTURED, VENDOR_ANSWERS)
         isolation = IsolationLevel.READ_UNCOMMITTED if is_whole else IsolationLevel.READ_COMMITTED
         asked = {TopicPartition(*place): OffsetSpec.latest() for place in self._places(topic)}
         try:
@@ -128,6 +141,17 @@ class OrderFeed(TopicFollower):
         }
         changes.step(order_id, state.version, orjson.dumps(told))
 
+    def _stock_told(self, message: Message, key: OrderId, changes: Changes) -> None:
+        """Keep the report with the later count, whichever was written last."""
+        value = message.value()
+        known = changes.values.get(b"k" + key.encode()) or self._store.stock(key)
+        if value is not None and known is not None and self._as_of(known) > self._as_of(value):
+            return
+        changes.stock(key, value)
+
+    def _as_of(self, value: bytes) -> datetime:
+        return self._stock.decode(value).as_of
+
     def _waiting(self, message: Message, order_id: OrderId, changes: Changes) -> None:
         value = message.value()
         if value is None:
@@ -159,4 +183,6 @@ def _source_of(event: OrderEvent) -> SourcePosition | None:
     state = event.state
     if event.topic == ORDERS_CAPTURED:
         return state.order_source
-    return state.fulfilment_source if event.topic.startswith("fulfilment") else state.settlement_source
+    # What a vendor said is no image of a source.
+    positions = {FULFILMENT_CAPTURED: state.fulfilment_source, PAYMENTS_CAPTURED: state.settlement_source}
+    return positions.get(event.topic)

@@ -154,7 +154,7 @@ class Intake:
             return known
         if request_id in self._in_hand:
             of, in_hand = self._in_hand[request_id]
-            _check_fingerprint(of, fingerprint)
+            check_fingerprint(of, fingerprint)
             return await asyncio.shield(in_hand)
         answer: asyncio.Future[Taken | Unchanged] = asyncio.get_running_loop().create_future()
         self._in_hand[request_id] = fingerprint, answer
@@ -212,7 +212,7 @@ class Intake:
         known = self._orders.request(request_id)
         if known is None:
             return None
-        _check_fingerprint(known.fingerprint, fingerprint)
+        check_fingerprint(known.fingerprint, fingerprint)
         return Taken(known, is_replay=True)
 
     def _known(self, order_id: OrderId, version: str) -> OrderState:
@@ -260,7 +260,8 @@ def unknown_order(order_id: OrderId) -> Problem:
     return Problem(404, "order.unknown", told)
 
 
-def _check_fingerprint(known: str, fingerprint: str) -> None:
+def check_fingerprint(known: str, fingerprint: str) -> None:
+    """Raises Problem 422 where a key was used for another request."""
     if known != fingerprint:
         told = "this Idempotency-Key was used for another request: send each request under a key of its own"
         raise Problem(422, "idempotency.key_reused", told)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
 import orjson
 
 from producers.api.feed import OrderFeed
-from producers.api.requests import AcceptedRequest, RequestId
+from producers.api.requests import AcceptedRequest, AnswerMark, RequestId
 from producers.api.store import Changes, OrderStore
 from schemas.attributes import OrderId
 from schemas.codec import TopicCodec
+from schemas.fulfilment_parts import place_of, subjects_of
 from schemas.models import AwaitedRecord, OrderState, Violation
 from schemas.topics import ORDER_STATE, ORDERS_CAPTURED
 
 _CATCH_UP_SECONDS = 5.0
+ANSWERED_SINCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""From when the position of a vendor's message counts microseconds."""
 
 
 class Progress(Enum):
@@ -32,7 +36,7 @@ class Progress(Enum):
     REJECTED = "rejected"
     """By the rules."""
     SUPERSEDED = "superseded"
-    """Another change of the same version came first."""
+    """Another change of the same version came first; of a vendor's message: a newer one, or the same, was there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,20 @@ class RequestStatus:
     def is_final(self) -> bool:
         """Whether nothing more is to be expected soon."""
         return self.progress is not Progress.ACCEPTED
+
+
+def _is_outdated(request: AcceptedRequest, mark: AnswerMark, state: OrderState | None) -> bool:
+    """Whether messages at or after this one have said all that it has a word about."""
+    known = state.fulfilment.vendor_answers if state is not None and state.fulfilment is not None else []
+    place = (ANSWERED_SINCE + timedelta(microseconds=request.position), len(mark.message_id), mark.message_id)
+    said = {
+        subject[1:]
+        for answer in known
+        if place_of(answer) >= place
+        for subject in subjects_of(answer)
+        if subject[0] == mark.vendor_id
+    }
+    return all((kind, name) in said for kind, name in mark.subjects)
 
 
 class Orders:
@@ -78,6 +96,10 @@ class Orders:
         """The latest version."""
         value = self._store.state(order_id)
         return None if value is None else self._states.decode(value)
+
+    def stock(self, key: str) -> bytes | None:
+        """What a vendor has of a product, as it stands on the topic."""
+        return self._store.stock(key)
 
     def time_line(self, order_id: OrderId) -> list[dict[str, Any]]:
         """Each version, oldest first."""
@@ -119,6 +141,9 @@ class Orders:
             return RequestStatus(request, Progress.WAITING, awaits=awaits)
         # Where one of time line and state is behind, what made the other may still turn out to be this request.
         is_level = state is not None and bool(steps) and steps[-1]["version"] == state.version
+        if request.answer is not None:
+            is_outdated = is_level and _is_outdated(request, request.answer, state)
+            return RequestStatus(request, Progress.SUPERSEDED if is_outdated else Progress.ACCEPTED)
         if is_level and state is not None and not request.source.is_after(state.order_source):
             return RequestStatus(request, Progress.SUPERSEDED)
         return RequestStatus(request, Progress.ACCEPTED)

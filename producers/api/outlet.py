@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -79,16 +79,18 @@ class Outlet:
             ConfigurationError: the worker's user may not write, or the topic is gone.
             Fatal: the brokers refuse the record.
         """
+        await self.write(ORDERS_CAPTURED, key, value, [(HEADER, header)])
+
+    async def write(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Return when the record is durable. Raises as `send`."""
         assert self._loop is not None
         answer: asyncio.Future[None] = self._loop.create_future()
         try:
-            self._producer.produce(
-                ORDERS_CAPTURED, value, key, on_delivery=self._answering(answer), headers=[(HEADER, header)]
-            )
+            self._producer.produce(topic, value, key, on_delivery=self._answering(answer), headers=list(headers))
         except BufferError as exc:
             raise Transient("too many orders wait for Kafka", retry_after_seconds=1.0) from exc
         except KafkaException as exc:
-            raise kafka_error(exc, f"writing to {ORDERS_CAPTURED}") from exc
+            raise kafka_error(exc, f"writing to {topic}") from exc
         await answer
 
     def close(self, seconds: float) -> None:
@@ -123,4 +125,4 @@ class Outlet:
             if error is None:
                 answer.set_result(None)
             else:
-                answer.set_exception(kafka_error(error, f"writing to {ORDERS_CAPTURED}"))
+                answer.set_exception(kafka_error(error, "writing to Kafka"))

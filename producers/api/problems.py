@@ -87,6 +87,7 @@ TITLES = {
     "order.version": "The order has changed meanwhile",
     "order.version_missing": "The version is not named",
     "order.refused": "The order violates rules",
+    "answer.refused": "The message violates rules",
     "order.total": "The order cannot be computed",
     "request.unknown": "There is no such request",
     "document.unknown": "There is no such document",

@@ -17,11 +17,12 @@ from uuid import UUID, uuid4, uuid5
 import orjson
 
 from schemas.attributes import EventId, OrderId
+from schemas.fulfilment_parts import VENDOR_SYSTEM
 from schemas.models import SourcePosition
 from schemas.models.source import EVENT_NAMESPACE
 
 HEADER = "ordersync-request"
-"""Header of a record of `orders.captured` that came by the API."""
+"""Header of a record of `orders.captured` or `vendors.answers` that came by the API."""
 
 RequestId = NewType("RequestId", str)
 """A UUID; the id of the event as well."""
@@ -35,6 +36,18 @@ class Kind(Enum):
     CANCEL = "cancel"
     TELL = "tell"
     """Whatever the order has become at its shop."""
+    ANSWER = "answer"
+    """What a vendor says of its lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMark:
+    """Of a vendor's message: who says it, and what it has a word about."""
+
+    vendor_id: str
+    message_id: str
+    subjects: list[list[str]]
+    """Kind of answer, and line or dispatch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,8 @@ class AcceptedRequest:
     sequence: int
     """Place of the event among those of its source, as in its `SourcePosition`."""
     accepted_at: datetime
+    answer: AnswerMark | None = None
+    """Set where a vendor answers."""
 
     @property
     def event_id(self) -> EventId:
@@ -61,7 +76,7 @@ class AcceptedRequest:
     def source(self) -> SourcePosition:
         """Where its event stands: directly behind the facts that the caller knew."""
         return SourcePosition.trusted(
-            system=self.order_id.partition(":")[0],
+            system=self.order_id.partition(":")[0] if self.answer is None else VENDOR_SYSTEM + self.answer.vendor_id,
             transaction_id=UUID(self.request_id).int >> 65,
             position=self.position,
             sequence=self.sequence,
@@ -77,7 +92,13 @@ class AcceptedRequest:
         try:
             told: dict[str, Any] = orjson.loads(value)
             made = cls(**told)
-            return replace(made, kind=Kind(made.kind), accepted_at=datetime.fromisoformat(told["accepted_at"]))
+            mark = told.get("answer")
+            return replace(
+                made,
+                kind=Kind(made.kind),
+                accepted_at=datetime.fromisoformat(told["accepted_at"]),
+                answer=None if mark is None else AnswerMark(**mark),
+            )
         except (ValueError, TypeError, KeyError):
             return None
 

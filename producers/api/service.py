@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from producers.api import answers
 from producers.api.access import Access
+from producers.api.answering import AnswerIntake
 from producers.api.clients import Clients
 from producers.api.guard import BodyLimits
 from producers.api.intake import Intake, Taken, Unchanged
@@ -30,6 +31,7 @@ class Service:
     bulk_limit_orders: int
     wait_limit_seconds: float
     access: Access
+    vendor_answers: AnswerIntake
     shops: Shops = field(default_factory=Shops)
     uploads: UploadSpool | None = None
     """Where documents are handed over; None where none are taken."""
@@ -45,7 +47,7 @@ class Service:
         request, headers = taken.request, dict[str, str]()
         if taken.is_replay:
             headers["Idempotent-Replayed"] = "true"
-        seconds = self._wait_seconds(prefer)
+        seconds = self.wait_seconds(prefer)
         if seconds is not None:
             headers["Preference-Applied"] = f"wait={seconds:g}"
             status = await self.orders.outcome(request, seconds)
@@ -53,6 +55,7 @@ class Service:
         fresh = RequestStatus(request, Progress.ACCEPTED)
         return answers.accepted_response(self.orders.status(request) if taken.is_replay else fresh, headers)
 
-    def _wait_seconds(self, prefer: str | None) -> float | None:
+    def wait_seconds(self, prefer: str | None) -> float | None:
+        """How long the caller prefers to wait; None where it does not."""
         found = None if prefer is None else _WAIT.search(prefer)
         return None if found is None else min(float(found.group(1)), self.wait_limit_seconds)

@@ -8,6 +8,7 @@
 | `q` request | an accepted request |
 | `r` request | why the rules refused it |
 | `x` second request | when it may be forgotten |
+| `k` vendor:product | latest value of `vendors.stock`, as it came |
 | `m` topic:partition | offset to go on from, written together with what was before it |
 """
 
@@ -75,6 +76,10 @@ class Changes:
         self.values[b"r" + UUID(request.request_id).bytes] = told
         self.orders.add(request.order_id)
 
+    def stock(self, key: str, value: bytes | None) -> None:
+        """What a vendor has of a product."""
+        self.values[b"k" + key.encode()] = value
+
     def offset(self, topic: str, partition: int, offset: int) -> None:
         """Where to go on."""
         self.values[f"m{topic}:{partition}".encode()] = _SECOND.pack(offset)
@@ -131,6 +136,10 @@ class OrderStore:
     def waiting(self, order_id: OrderId) -> bytes | None:
         """What of the order waits."""
         return self._get(b"w" + order_id.encode())
+
+    def stock(self, key: str) -> bytes | None:
+        """What a vendor has of a product, in the wire format."""
+        return self._get(b"k" + key.encode())
 
     def request(self, request_id: RequestId) -> AcceptedRequest | None:
         """An accepted request."""

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from producers.api.access import REMEMBERED, Access
+from producers.api.answering import AnswerIntake
 from producers.api.app import asgi_app
 from producers.api.clients import Clients
 from producers.api.feed import OrderFeed
@@ -72,6 +73,7 @@ class ApiWorker:
             settings.bulk_limit_orders,
             settings.wait_limit_seconds,
             access,
+            AnswerIntake(self._outlet, self._orders, schemas),
             Shops() if settings.shops is None else Shops.read(settings.shops),
             None if settings.uploads_dir is None else UploadSpool(settings.uploads_dir),
         )

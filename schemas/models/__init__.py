@@ -1,5 +1,13 @@
 """The canonical models, one module for each owner or purpose."""
 
+from schemas.models.answers import (
+    ConfirmedLine,
+    Despatch,
+    DespatchedLine,
+    VendorAnswer,
+    VendorAnswered,
+    VendorStock,
+)
 from schemas.models.audit import AuditEvent
 from schemas.models.backup import BackupRecord
 from schemas.models.capture import CaptureSignal
@@ -29,9 +37,12 @@ __all__ = [
     "BackupRecord",
     "CaptureSignal",
     "CapturedEvent",
+    "ConfirmedLine",
     "Customer",
     "DeliveredFile",
     "Delivery",
+    "Despatch",
+    "DespatchedLine",
     "EnrichedLine",
     "Enrichment",
     "Fulfilment",
@@ -62,7 +73,10 @@ __all__ = [
     "SourcePosition",
     "Vendor",
     "VendorAcknowledgement",
+    "VendorAnswer",
+    "VendorAnswered",
     "VendorLine",
+    "VendorStock",
     "VendorUpdate",
     "Violation",
     "event_id_of",

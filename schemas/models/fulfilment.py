@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.attributes import CanonicalModel, Instant, OrderId, Quantity, attribute
+from schemas.attributes import CanonicalModel, Instant, OrderId, Quantity, VendorId, attribute
+from schemas.models.answers import VendorAnswer
 from schemas.models.source import CapturedEvent
 
 
@@ -22,6 +23,11 @@ class Shipment(CanonicalModel, owner="inventory"):
     carrier_party_id: str | None = attribute("Carrier", default=None)
     tracking_id: str | None = attribute("The carrier's tracking number", default=None)
     lines: list[HandledLine] = attribute("What was in it")
+    vendor_id: VendorId | None = attribute(
+        "The vendor that sent it from its own stock; null where it left a warehouse of inventory",
+        default=None,
+        owner="vendor",
+    )
 
 
 class Return(CanonicalModel, owner="inventory"):
@@ -34,11 +40,17 @@ class Return(CanonicalModel, owner="inventory"):
 
 
 class Fulfilment(CanonicalModel, owner="inventory"):
-    """All shipments and returns of one order so far: a full image, so that the latest one is the truth."""
+    """All shipments and returns of one order so far: a full image, so that the latest one is the truth.
+
+    Inventory states its own; in the synchronized state stands besides what vendors answered, and what they shipped.
+    """
 
     order_id: OrderId = attribute("The order")
     shipments: list[Shipment] = attribute("All shipments, oldest first", default=[])
     returns: list[Return] = attribute("All accepted returns, oldest first", default=[])
+    vendor_answers: list[VendorAnswer] = attribute(
+        "What vendors say of their lines: of each line and dispatch the newest", default=[], owner="vendor"
+    )
 
 
 class FulfilmentCaptured(CapturedEvent):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.codec import HEADER_LENGTH, SectionedCodec, TopicCodec, schema_id_of
+from schemas.codec import ABSENT, HEADER_LENGTH, RecordCodec, SectionedCodec, TopicCodec, schema_id_of
 from schemas.codec.topic import SchemaIds
 from schemas.models import (
     CapturedEvent,
     Customer,
+    Fulfilment,
     FxRate,
     JournalEntry,
     OrderEvent,
@@ -32,8 +33,15 @@ from schemas.topics import (
 )
 from streams.rules.facts import EVENT_MODELS, Section
 
-_SECTION_FIELDS = {Section.ORDER: "order", Section.FULFILMENT: "fulfilment", Section.SETTLEMENT: "settlement"}
+_SECTION_FIELDS = {
+    Section.ORDER: "order",
+    Section.FULFILMENT: "fulfilment",
+    Section.SETTLEMENT: "settlement",
+    Section.ANSWERS: "answer",
+}
 STATE_SECTIONS = ("order", "fulfilment", "settlement")
+_PRESENT = b"\x02"
+"""The branch of a section that is there."""
 
 
 class CapturedCodec:
@@ -77,10 +85,19 @@ class Codecs:
         self.parked = TopicCodec(PARKED, ParkedOrder, registry)
         self.postings = TopicCodec(POSTINGS, JournalEntry, registry)
         self.states = StateCodec(registry)
+        self._fulfilments = RecordCodec(Fulfilment)
         self.customers = TopicCodec(CUSTOMERS, Customer, registry)
         self.products = TopicCodec(PRODUCTS, Product, registry)
         self.vendors = TopicCodec(VENDORS, Vendor, registry)
         self.fx_rates = TopicCodec(FX_RATES, FxRate, registry)
+
+    def fulfilment_section(self, fulfilment: Fulfilment | None) -> bytes:
+        """The bytes of a fulfilment that was put together here, as a section of the state.
+
+        Raises:
+            InvalidValue: a value does not fit the schema.
+        """
+        return ABSENT if fulfilment is None else _PRESENT + self._fulfilments.encode(fulfilment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from schemas.errors import InvalidValue, UndecodableMessage
 from schemas.models import (
     AwaitedRecord,
     CapturedEvent,
+    FulfilmentCaptured,
     MessageHeader,
     OrderEvent,
     OrderState,
@@ -29,6 +30,7 @@ from schemas.topics import ORDER_EVENTS, ORDER_STATE, ORDERS_CAPTURED, PARKED, P
 from streams.processing.codecs import Codecs
 from streams.processing.plain import PlainOrders
 from streams.processing.store import PartitionStore, StoreView
+from streams.rules.answers import with_inventory
 from streams.rules.decision import NEVER_PLACED, Accepted, Decision, Ignored, Knowledge, Refused, Waiting, decide
 from streams.rules.enrichment import EnrichmentPolicy
 from streams.rules.facts import MasterData, Section
@@ -199,7 +201,12 @@ class OrderProcessor:
             queue.sort(key=lambda incoming: _SECTION_NUMBER[incoming.section] > 0)
         waiting: list[tuple[_Incoming, list[AwaitedRecord]]] = []
         for incoming in queue:
-            ahead = [entry for entry in waiting if entry[0].section is incoming.section]
+            if _is_told_twice(incoming, waiting):
+                outcome.outcomes["duplicate"] += 1
+                continue
+            # Images replace each other; a message of a vendor is no image.
+            is_image = incoming.section is not Section.ANSWERS
+            ahead = [entry for entry in waiting if is_image and entry[0].section is incoming.section]
             if any(not _is_later(incoming, other) for other, _ in ahead):
                 outcome.outcomes["duplicate"] += 1
                 continue
@@ -214,11 +221,23 @@ class OrderProcessor:
                 outcome.outcomes["superseded"] += len(ahead)
         if waiting:
             outcome.outcomes["superseded"] += _drop_superseded(waiting)
+            self._refuse_beyond(waiting, order_id, outcome, now)
             awaits = dict.fromkeys((record.topic, record.key) for _, missing in waiting for record in missing)
             records = [AwaitedRecord(topic=topic, key=key) for topic, key in awaits]
             self._park(order_id, records, [incoming for incoming, _ in waiting], outcome, now)
         elif parked is not None:
             self._unpark(order_id, outcome)
+
+    def _refuse_beyond(
+        self, waiting: list[tuple[_Incoming, list[AwaitedRecord]]], order_id: OrderId, outcome: Outcome, now: datetime
+    ) -> None:
+        """Refuse the last messages of vendors that a record of `orders.parked` has no place for."""
+        told = [entry for entry in waiting if entry[0].section is Section.ANSWERS]
+        while told and _held(waiting) > _HELD_BYTES:
+            entry = told.pop()
+            waiting.remove(entry)
+            message = "too much waits for this order already; send the message again when the order is known"
+            self._reject(entry[0].record, order_id, [Violation(rule="parked.too_much", message=message)], outcome, now)
 
     def _decide(self, incoming: _Incoming, outcome: Outcome, now: datetime, *, overtakes: bool) -> Decision:
         """Decide about one event and act upon it, but for waiting; `overtakes` says that an older image waits."""
@@ -242,9 +261,6 @@ class OrderProcessor:
     ) -> Accepted | Refused:
         """Write the version; refused where a value does not fit its place on the wire."""
         state: OrderState = decision.state
-        number = _SECTION_NUMBER[incoming.section]
-        if incoming.section is not Section.ORDER or incoming.section_bytes != ABSENT:
-            sections[number] = incoming.section_bytes
         event = OrderEvent.trusted(
             event_type=decision.event_type,
             topic=incoming.section.value,
@@ -252,6 +268,7 @@ class OrderProcessor:
             state=state,
         )
         try:
+            self._place_section(incoming, state, sections)
             version = self._codecs.states.encode(event, sections)
             entries = [self._codecs.postings.encode(entry) for entry in decision.entries]
         except InvalidValue as exc:
@@ -265,6 +282,15 @@ class OrderProcessor:
         outcome.outcomes["accepted"] += 1
         outcome.committed_at.append(datetime_to_micros(state.committed_at))
         return decision
+
+    def _place_section(self, incoming: _Incoming, state: OrderState, sections: list[bytes]) -> None:
+        """Put the section that changed among those of the state; bytes are copied where they are those that came."""
+        section, fulfilment = incoming.section, state.fulfilment
+        has_answers = fulfilment is not None and bool(fulfilment.vendor_answers)
+        if section is Section.ANSWERS or (section is Section.FULFILMENT and has_answers):
+            sections[_SECTION_NUMBER[Section.FULFILMENT]] = self._codecs.fulfilment_section(fulfilment)
+        elif section is not Section.ORDER or incoming.section_bytes != ABSENT:
+            sections[_SECTION_NUMBER[section]] = incoming.section_bytes
 
     def _park(
         self,
@@ -344,15 +370,27 @@ def _is_later(incoming: _Incoming, other: _Incoming) -> bool:
     return ours.system != theirs.system or ours.is_after(theirs)
 
 
+def _is_told_twice(incoming: _Incoming, waiting: list[tuple[_Incoming, list[AwaitedRecord]]]) -> bool:
+    """Whether the same message of a vendor waits already."""
+    return incoming.section is Section.ANSWERS and any(
+        other.section is Section.ANSWERS and other.section_bytes == incoming.section_bytes for other, _ in waiting
+    )
+
+
+def _held(waiting: list[tuple[_Incoming, list[AwaitedRecord]]]) -> int:
+    return sum(len(incoming.record.value or b"") for incoming, _ in waiting)
+
+
 def _says_more_than(queue: list[_Incoming], section: Section) -> bool:
     return any(incoming.section is not section for incoming in queue)
 
 
 def _drop_superseded(waiting: list[tuple[_Incoming, list[AwaitedRecord]]]) -> int:
     """Where too much waits for one record of `orders.parked`, leave out images that newer ones replace."""
-    held = sum(len(incoming.record.value or b"") for incoming, _ in waiting)
-    dropped = 0
+    held, dropped = _held(waiting), 0
     for entry in list(waiting):
+        if entry[0].section is Section.ANSWERS:
+            continue
         newer = [other for other, _ in waiting[waiting.index(entry) + 1 :] if other.section is entry[0].section]
         if held > _HELD_BYTES and newer:
             waiting.remove(entry)
@@ -365,4 +403,9 @@ def _is_unchanged(incoming: _Incoming, previous: OrderState, sections: list[byte
     """Whether the facts are the ones that the latest version has: a snapshot taken again, a resync."""
     if incoming.section is Section.ORDER and (incoming.section_bytes == ABSENT or previous.order_status == DELETED):
         return incoming.section_bytes == ABSENT and previous.order_status == DELETED
+    if incoming.section is Section.ANSWERS:
+        return False
+    known = previous.fulfilment
+    if isinstance(incoming.event, FulfilmentCaptured) and known is not None and known.vendor_answers:
+        return previous.fulfilment_source is not None and with_inventory(incoming.event.fulfilment, known) == known
     return incoming.section_bytes == sections[_SECTION_NUMBER[incoming.section]]

@@ -23,8 +23,9 @@ from schemas.models import (
     Product,
     SalesOrder,
     Settlement,
+    VendorAnswered,
 )
-from schemas.topics import FULFILMENT_CAPTURED, ORDERS_CAPTURED, PAYMENTS_CAPTURED
+from schemas.topics import FULFILMENT_CAPTURED, ORDERS_CAPTURED, PAYMENTS_CAPTURED, VENDOR_ANSWERS
 
 
 class Section(Enum):
@@ -33,12 +34,15 @@ class Section(Enum):
     ORDER = ORDERS_CAPTURED
     FULFILMENT = FULFILMENT_CAPTURED
     SETTLEMENT = PAYMENTS_CAPTURED
+    ANSWERS = VENDOR_ANSWERS
+    """Messages of vendors, each of which changes what the order's fulfilment says of their own lines."""
 
 
 EVENT_MODELS: Mapping[Section, type[CapturedEvent]] = {
     Section.ORDER: OrderCaptured,
     Section.FULFILMENT: FulfilmentCaptured,
     Section.SETTLEMENT: PaymentsCaptured,
+    Section.ANSWERS: VendorAnswered,
 }
 
 

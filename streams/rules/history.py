@@ -12,6 +12,8 @@ def event_type(candidate: Candidate) -> str:
     """The type of the event that makes `candidate` a version."""
     if candidate.section is Section.ORDER:
         return _commercial(candidate)
+    if candidate.section is Section.ANSWERS:
+        return _answer(candidate)
     return _fulfilment(candidate) if candidate.section is Section.FULFILMENT else _settlement(candidate)
 
 
@@ -36,6 +38,15 @@ def _fulfilment(candidate: Candidate) -> str:
     if len(now.shipments) > (len(before.shipments) if before else 0):
         return "OrderShipped"
     return "FulfilmentChanged"
+
+
+def _answer(candidate: Candidate) -> str:
+    now, before = candidate.fulfilment, candidate.previous.fulfilment if candidate.previous else None
+    shipped = now.shipments if now is not None else []
+    known = before.shipments if before is not None else []
+    if shipped == known:
+        return "VendorConfirmed"
+    return "OrderShipped" if len(shipped) > len(known) else "FulfilmentChanged"
 
 
 def _settlement(candidate: Candidate) -> str:

@@ -17,6 +17,8 @@ return alone is refused (`fulfilment.returned_quantity`), and the next whole one
 | the currency changes after a payment | the change is refused (`lifecycle.currency_fixed`); cancel and order anew |
 | the currency changed, and a payment in the old one comes | the payment is refused (`settlement.currency`) |
 | a deletion at the source | the last facts stay, the order is `deleted`, later facts still count |
+| a vendor's message comes before or after any of these | both count: see `streams.rules.answers` |
+| a vendor's message comes before its order | it waits for the order (parked), then counts |
 | a duplicate, or an image older than the merged one | no effect |
 
 Warnings are merged like facts: those about one section stay until that section changes, and those about several are
@@ -33,15 +35,17 @@ from schemas.models import (
     OrderState,
     PaymentsCaptured,
     SourcePosition,
+    VendorAnswered,
 )
+from streams.rules import answers
 from streams.rules.facts import Candidate, Section
 
 DELETED = "deleted"
 
 
 def merged_position(section: Section, state: OrderState | None) -> SourcePosition | None:
-    """The source position of a section in `state`."""
-    if state is None:
+    """The source position of a section in `state`; vendors' messages have none together."""
+    if state is None or section is Section.ANSWERS:
         return None
     if section is Section.ORDER:
         return state.order_source
@@ -50,6 +54,8 @@ def merged_position(section: Section, state: OrderState | None) -> SourcePositio
 
 def is_news(section: Section, event: CapturedEvent, state: OrderState | None) -> bool:
     """Whether `event` is newer than what is merged; a fact of another system always is, and rules judge it."""
+    if isinstance(event, VendorAnswered) and event.answer is not None:
+        return answers.is_news(event.answer, state.fulfilment if state is not None else None)
     merged = merged_position(section, state)
     return merged is None or merged.system != event.source.system or event.source.is_after(merged)
 
@@ -69,7 +75,9 @@ def merge(section: Section, event: CapturedEvent, state: OrderState | None) -> C
         candidate.is_deleted = event.order is None
         candidate.order = event.order or candidate.order
     elif isinstance(event, FulfilmentCaptured):
-        candidate.fulfilment = event.fulfilment
+        candidate.fulfilment = answers.with_inventory(event.fulfilment, candidate.fulfilment)
     elif isinstance(event, PaymentsCaptured):
         candidate.settlement = event.settlement
+    elif isinstance(event, VendorAnswered) and event.answer is not None:
+        candidate.fulfilment = answers.with_answer(candidate.fulfilment, event.answer, event.order_id)
     return candidate

@@ -18,7 +18,17 @@ from streams.rules.catalogue import Finding, Parameters, Rule, Severity
 from streams.rules.facts import Candidate, Section
 from streams.rules.screening import NOTHING_PLAIN, Screening, screening_of
 
-_DECLARING_MODULES = ("commercial", "taxation", "parties", "pricing", "dates", "approvals", "lifecycle", "settling")
+_DECLARING_MODULES = (
+    "commercial",
+    "taxation",
+    "parties",
+    "pricing",
+    "dates",
+    "approvals",
+    "lifecycle",
+    "settling",
+    "answering",
+)
 _BUILT_IN = "builtin"
 
 

@@ -46,6 +46,11 @@ def clients_file(directory: Path) -> Path:
         '[[clients]]\nname = "partner"\nhmac_secrets = "partner"\nscopes = ["orders:write", "orders:read"]\n'
         'systems = ["partner"]\n'
     )
+    for vendor in ("V1", "V2"):
+        text += (
+            f'[[clients]]\nname = "{vendor.lower()}"\nscopes = ["vendors:answer"]\nvendor = "{vendor}"\n'
+            f'key_sha256 = ["{hashlib.sha256(f"{vendor.lower()}-key".encode()).hexdigest()}"]\n\n'
+        )
     path = directory / "clients.toml"
     path.write_text(text)
     return path

@@ -14,6 +14,7 @@ import pytest
 from deploy.local.endpoints import Endpoints
 from deploy.security.api_matrix import CALLERS, OPERATIONS, ApiCaller, api_cells
 from producers.api.documents import EXAMPLE
+from producers.api.vendor_documents import CONFIRMATION_EXAMPLE, DESPATCH_EXAMPLE, STOCK_EXAMPLE
 from schemas.attributes import OrderId
 from schemas.topics import AUDIT, ORDER_EVENTS, ORDERS_CAPTURED
 from tests.integration.api_harness import WAIT, Api, draft, webhook
@@ -274,6 +275,7 @@ _CALLERS = {
     "a client that may send documents": "scanner",
     "a client of another system": "rival",
     "a shop that signs its webhooks": "unknown",
+    "a vendor of the order's lines": "v1",
 }
 
 
@@ -299,6 +301,9 @@ def test_a_caller_does_what_the_matrix_says_and_nothing_else(api: Api, shop: htt
             "createOrder": client.post("/v1/orders", json=new),
             "createOrders": client.post("/v1/order-batches", json=[draft(id=f"{name}-batch", system="shop")]),
             "changeOrder": client.put(order, json=draft(note=name), headers=any_version),
+            "confirmLines": client.post(f"{order}/confirmations", json=CONFIRMATION_EXAMPLE),
+            "despatchLines": client.post(f"{order}/despatch-advices", json=DESPATCH_EXAMPLE),
+            "reportStock": client.post("/v1/stock-reports", json=STOCK_EXAMPLE),
             "readOrder": client.get(order),
             "readTimeLine": client.get(f"{order}/timeline"),
             "readRequest": client.get(request),

@@ -12,7 +12,10 @@ from schemas.allocation import rounded
 from schemas.attributes import CustomerId, OrderId, ProductId, VendorId
 from schemas.currencies import is_currency
 from schemas.models import (
+    ConfirmedLine,
     Customer,
+    Despatch,
+    DespatchedLine,
     Fulfilment,
     FulfilmentCaptured,
     FxRate,
@@ -28,9 +31,11 @@ from schemas.models import (
     Settlement,
     Shipment,
     SourcePosition,
+    VendorAnswer,
+    VendorAnswered,
 )
 from schemas.models.source import event_id_of
-from schemas.topics import FULFILMENT_CAPTURED, ORDERS_CAPTURED, PAYMENTS_CAPTURED
+from schemas.topics import FULFILMENT_CAPTURED, ORDERS_CAPTURED, PAYMENTS_CAPTURED, VENDOR_ANSWERS
 
 BEGIN = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 ORDER_ID = OrderId("crm:SO-1")
@@ -133,6 +138,42 @@ def payment(number: int, amount: str | Decimal, *, kind: str = "receipt", curren
     )
 
 
+def confirmation(number: int, *lines: ConfirmedLine, vendor: str = "V1", reason: str | None = None) -> VendorAnswer:
+    """A vendor's word about lines; later numbers are later."""
+    return VendorAnswer(
+        message_id=f"M{number}",
+        vendor_id=VendorId(vendor),
+        answer_type="confirmation",
+        issued_at=BEGIN + timedelta(minutes=number),
+        reason=reason,
+        lines=list(lines),
+    )
+
+
+def accepted(line_id: str, quantity: str | None = None, status: str = "accepted") -> ConfirmedLine:
+    """What becomes of one line."""
+    return ConfirmedLine(line_id=line_id, line_status=status, quantity=None if quantity is None else Decimal(quantity))
+
+
+def despatch(
+    number: int, quantities: Mapping[str, str], *, despatch_id: str | None = None, withdrawn: bool = False
+) -> VendorAnswer:
+    """A vendor's dispatch advice; later numbers are later."""
+    return VendorAnswer(
+        message_id=f"M{number}",
+        vendor_id=VendorId("V1"),
+        answer_type="despatch",
+        issued_at=BEGIN + timedelta(minutes=number),
+        despatch=Despatch(
+            despatch_id=despatch_id or f"D{number}",
+            shipped_at=BEGIN,
+            tracking_id=f"T{number}",
+            is_withdrawn=withdrawn,
+            lines=[DespatchedLine(line_id=one, quantity=Decimal(many)) for one, many in quantities.items()],
+        ),
+    )
+
+
 @dataclass
 class Life:
     """The three owners of one order; each event has its owner's next source position."""
@@ -188,6 +229,22 @@ class Life:
             committed_at=_committed_at(source),
             captured_at=_committed_at(source),
             settlement=None if deleted else facts,
+        )
+
+    def answered(self, answer: VendorAnswer | None, system: str | None = None) -> VendorAnswered:
+        """A vendor's message, taken a minute after it was written."""
+        moment = BEGIN if answer is None else answer.issued_at
+        position = int(moment.timestamp()) * 1_000_000
+        vendor = "V1" if answer is None else answer.vendor_id
+        source = SourcePosition(system=system or f"vendor.{vendor}", transaction_id=0, position=position, sequence=0)
+        return VendorAnswered(
+            event_id=event_id_of(VENDOR_ANSWERS, self.order_id, source),
+            order_id=self.order_id,
+            operation="upserted",
+            source=source,
+            committed_at=moment + timedelta(minutes=1),
+            captured_at=moment + timedelta(minutes=1),
+            answer=answer,
         )
 
     def _next(self, system: str) -> SourcePosition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.unit import (
+    test_rules_answers,
     test_rules_commercial,
     test_rules_lifecycle,
     test_rules_parties,
@@ -19,4 +20,5 @@ ALL_CASES: list[RuleCase] = [
     *test_rules_pricing.CASES,
     *test_rules_lifecycle.CASES,
     *test_rules_settling.CASES,
+    *test_rules_answers.CASES,
 ]

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from producers.api.access import Access
+from producers.api.answering import AnswerIntake
 from producers.api.app import asgi_app
 from producers.api.clients import ClientEntry, Clients
 from producers.api.documents import EXAMPLE
@@ -23,7 +24,7 @@ from producers.sightings import EVERY_SECONDS, Sightings
 from schemas.attributes import OrderId
 from schemas.audit_chain import Identity
 from tests.unit.order_samples import order_state
-from tests.unit.test_api_intake import CAPTURED, STATES, FollowedTopics, WrittenLog
+from tests.unit.test_api_intake import CAPTURED, SCHEMAS, STATES, FollowedTopics, WrittenLog
 from tests.unit.test_sightings import Clock, KeptAudit
 
 ORDER = OrderId("shop:1")
@@ -52,6 +53,7 @@ class Desk:
                 10,
                 1.0,
                 Access(Sightings(self.audit, self.clock)),
+                AnswerIntake(WrittenLog(), orders, SCHEMAS),
             )
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +39,8 @@ class WrittenLog:
 
     events: list[OrderCaptured] = field(default_factory=list)
     failures: int = 0
+    records: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    """What was written besides orders: topic, key and value."""
 
     async def send(self, key: bytes, value: bytes, header: bytes) -> None:
         await asyncio.sleep(0)
@@ -48,6 +50,10 @@ class WrittenLog:
         if self.failures:
             self.failures -= 1
             raise Transient("no answer")
+
+    async def write(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        await asyncio.sleep(0)
+        self.records.append((topic, key, value))
 
 
 class FollowedTopics:

@@ -14,6 +14,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from producers.api.access import Access
+from producers.api.answering import AnswerIntake
 from producers.api.app import api, asgi_app
 from producers.api.clients import ClientEntry, Clients
 from producers.api.documents import EXAMPLE
@@ -24,7 +25,7 @@ from producers.api.plain import PlainOrders
 from producers.api.service import Service
 from producers.api.store import OrderStore
 from producers.sightings import Sightings
-from tests.unit.test_api_intake import CAPTURED, STATES, FollowedTopics, WrittenLog
+from tests.unit.test_api_intake import CAPTURED, SCHEMAS, STATES, FollowedTopics, WrittenLog
 from tests.unit.test_sightings import KeptAudit
 
 JSON = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
@@ -46,7 +47,8 @@ def service(tmp_path: Path) -> Iterator[Service]:
     )
     intake = Intake(WrittenLog(), orders, CAPTURED)
     access = Access(Sightings(KeptAudit()))
-    yield Service(intake, orders, Clients([entry], "test"), BodyLimits(4_000, 8_000), 10, 1.0, access)
+    answers = AnswerIntake(WrittenLog(), orders, SCHEMAS)
+    yield Service(intake, orders, Clients([entry], "test"), BodyLimits(4_000, 8_000), 10, 1.0, access, answers)
     store.close()
 
 

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from producers.api.access import Access
+from producers.api.answering import AnswerIntake
 from producers.api.app import asgi_app
 from producers.api.clients import ClientEntry, Clients
 from producers.api.guard import BodyLimits
@@ -30,7 +31,7 @@ from producers.api.store import OrderStore
 from producers.sightings import Sightings
 from schemas.errors import ConfigurationError, InvalidValue
 from schemas.models import OrderCaptured
-from tests.unit.test_api_intake import CAPTURED, STATES, FollowedTopics, WrittenLog
+from tests.unit.test_api_intake import CAPTURED, SCHEMAS, STATES, FollowedTopics, WrittenLog
 from tests.unit.test_sightings import KeptAudit
 
 SECRET = "shpss_0123456789abcdef"
@@ -139,6 +140,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             10,
             1.0,
             Access(Sightings(KeptAudit())),
+            AnswerIntake(log, orders, SCHEMAS),
             Shops.read(shops),
         ),
         log,

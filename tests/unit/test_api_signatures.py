@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from deploy.commands.security import command
 from deploy.guide import sign_request
 from producers.api.access import Access
+from producers.api.answering import AnswerIntake
 from producers.api.app import asgi_app
 from producers.api.clients import Clients
 from producers.api.documents import EXAMPLE
@@ -37,7 +38,7 @@ from producers.api.signed import SignedRequests, signer, whole_body
 from producers.api.store import OrderStore
 from producers.sightings import Sightings
 from schemas.errors import ConfigurationError
-from tests.unit.test_api_intake import CAPTURED, STATES, FollowedTopics, WrittenLog
+from tests.unit.test_api_intake import CAPTURED, SCHEMAS, STATES, FollowedTopics, WrittenLog
 from tests.unit.test_sightings import KeptAudit
 
 NOW = 1_795_000_000
@@ -121,7 +122,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     )
     known = Clients.read(clients, partners=Partners(300.0, lambda: made.now))
     intake = Intake(WrittenLog(), orders, CAPTURED)
-    made.service = Service(intake, orders, known, BodyLimits(4_000, 8_000), 10, 1.0, Access(Sightings(KeptAudit())))
+    access, answers = Access(Sightings(KeptAudit())), AnswerIntake(WrittenLog(), orders, SCHEMAS)
+    made.service = Service(intake, orders, known, BodyLimits(4_000, 8_000), 10, 1.0, access, answers)
     yield made
     store.close()
 

@@ -14,6 +14,7 @@ import pytest
 
 from deploy.reviewing import Decision, accept, reject
 from producers.api.access import Access
+from producers.api.answering import AnswerIntake
 from producers.api.app import asgi_app
 from producers.api.clients import ClientEntry, Clients
 from producers.api.guard import BodyLimits
@@ -24,6 +25,7 @@ from producers.sightings import Sightings
 from producers.upload_spool import UploadSpool
 from tests.unit import document_samples as samples
 from tests.unit.document_desk import DocumentDesk
+from tests.unit.test_api_intake import SCHEMAS
 from tests.unit.test_sightings import Clock, KeptAudit
 
 _XML = "application/xml"
@@ -54,7 +56,10 @@ class PostRoom:
         access = Access(Sightings(KeptAudit(), Clock()))
         limits = BodyLimits(4_000, 8_000, _LIMIT)
         orders = self.desk._orders
-        return asgi_app(Service(self.desk.intake, orders, self.clients, limits, 10, 1.0, access, uploads=spool))
+        answers = AnswerIntake(self.desk.log, orders, SCHEMAS)
+        return asgi_app(
+            Service(self.desk.intake, orders, self.clients, limits, 10, 1.0, access, answers, uploads=spool)
+        )
 
     def send(
         self, content: Any, media: str = _XML, client: str = "shop", query: str = "", **fields: str

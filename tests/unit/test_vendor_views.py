@@ -185,3 +185,9 @@ def test_whatever_happens_the_latest_update_is_the_truth(lives: Lives) -> None:
             now = {each.line_id for each in state.enrichment.lines if each.vendor_id == vendor}
             live = {each.line_id for each in own[-1].lines if each.line_status != "cancelled"}
             assert live == (now if state.order_status != "cancelled" else set())
+
+
+def test_what_a_vendor_dispatched_itself_is_no_news_to_it_and_what_inventory_did_is() -> None:
+    own, theirs = shipment(1, (1, 2), vendor_id=ACME), shipment(2, (2, 5))
+    told = told_of(version(1, TWO), version(2, TWO, [own]), version(3, TWO, [own, theirs]), version(4, TWO, [theirs]))
+    assert shape(told[2:]) == [(BOLT, "shipment", {"2": "unchanged"})]
