@@ -17,11 +17,11 @@ from deploy.cli import run
 from deploy.local.endpoints import Endpoints
 from schemas.codec import TopicCodec
 from schemas.models import FxRate, OrderEvent, OrderState, SourcePosition
-from schemas.settings import DatabaseSettings
 from schemas.topics import FX_RATES, ORDER_EVENTS, ORDER_STATE
 from tests.conftest import DatabaseFactory
 from tests.integration.reconcile_watch import traded_world
 from tests.integration.reconcile_world import NOW, World
+from tests.integration.systems_environment import systems_environment
 
 PREFIX = "restore.pairs."
 PAIRS = [
@@ -54,20 +54,9 @@ def _restore(world: World) -> None:
 @pytest.fixture
 def named(stack: Endpoints, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The world's systems in the environment, as a deployment names them."""
-    settings = world.settings
-    sources = [{"mapping": source.mapping, "database": _where(source.database)} for source in settings.sources]
-    environment = stack.environment() | {"ORDERSYNC_SOURCES": json.dumps(sources)}
-    for name, database in (("ERP", settings.erp), ("LEDGER", settings.ledger)):
-        environment |= {f"ORDERSYNC_{name}__{key.upper()}": value for key, value in _where(database).items()}
-    for key, value in environment.items():
+    for key, value in systems_environment(stack, world.settings).items():
         monkeypatch.setenv(key, value)
     return world
-
-
-def _where(database: DatabaseSettings) -> dict[str, str]:
-    found = database.model_dump(exclude_none=True, exclude={"password"})
-    secret = {} if database.password is None else {"password": database.password.get_secret_value()}
-    return {name: str(value) for name, value in found.items()} | secret
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
