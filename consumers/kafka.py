@@ -30,6 +30,20 @@ def named_offset(found: ListOffsetsResultInfo, doing: str) -> int:
     return int(found.offset)
 
 
+def reader_config(settings: SinkSettings) -> dict[str, Any]:
+    """The consumer that reads whole topics for a sink: it never subscribes, so it takes nothing from the group."""
+    return settings.kafka.client_config(
+        **{
+            "group.id": settings.group_id,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 50,
+        }
+    )
+
+
 def consumer_config(settings: SinkSettings) -> dict[str, Any]:
     """The consumer of a sink: whole transactions only, positions from elsewhere, a bounded queue, long fetches."""
     return settings.kafka.client_config(

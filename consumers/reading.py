@@ -21,14 +21,22 @@ def read_each(codec: TopicCodec[M], messages: Sequence[Message]) -> tuple[list[M
     Raises:
         Transient: a foreign schema has to be asked for and the registry is away.
     """
-    values: list[M] = []
+    found, refused = read_with_records(codec, messages)
+    return [value for _, value in found], refused
+
+
+def read_with_records(
+    codec: TopicCodec[M], messages: Sequence[Message]
+) -> tuple[list[tuple[Message, M]], list[Refusal]]:
+    """The same, each value with its record, for sinks that need its place. Raises as `read_each`."""
+    found: list[tuple[Message, M]] = []
     refused: list[Refusal] = []
     for message in messages:
         try:
-            values.append(codec.decode(value_of(message)))
+            found.append((message, codec.decode(value_of(message))))
         except InvalidMessage as exc:
             refused.append(Refusal(message, exc))
-    return values, refused
+    return found, refused
 
 
 def value_of(message: Message) -> bytes:

@@ -12,6 +12,7 @@ from consumers.backup import sink as backup
 from consumers.backup.settings import BackupSettings
 from consumers.erp import sink as erp
 from consumers.erp.settings import ErpSettings
+from consumers.privacy.settings import PublisherSettings
 from consumers.runner import SinkRunner
 from consumers.settings import SinkSettings
 from consumers.sink import Sink
@@ -47,6 +48,16 @@ class SinkDefinition(Generic[S]):
         return SinkRunner(self.create(settings, schemas), settings, schemas, registry)
 
 
+def _publisher(settings: PublisherSettings, schemas: SchemaIds) -> Sink[Any]:
+    # Only here: no other sink needs the library of its encryption.
+    try:
+        from consumers.privacy.sink import PublisherSink
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(f"{exc}: the publisher's library is missing; install ordersync[privacy]") from exc
+
+    return PublisherSink(settings, schemas)
+
+
 SINKS: dict[str, SinkDefinition[Any]] = {
     definition.name: definition
     for definition in (
@@ -62,6 +73,7 @@ PARTNER_SINKS: dict[str, SinkDefinition[Any]] = {
     definition.name: definition
     for definition in (
         SinkDefinition(vendors.NAME, VendorsSettings, vendors.VendorsSink),
+        SinkDefinition("publisher", PublisherSettings, _publisher),
         SinkDefinition(deliveries.NAME, DeliveriesSettings, deliveries.DeliveriesSink),
         SinkDefinition(write_back.NAME, WriteBackSettings, write_back.WriteBackSink),
     )

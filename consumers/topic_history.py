@@ -16,13 +16,14 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.group_offsets import GroupOffsets
-from consumers.kafka import kafka_error, named_offset
+from consumers.kafka import kafka_error, named_offset, reader_config
 from consumers.settings import SinkSettings
 from consumers.sink import Partition
 from schemas.errors import ConfigurationError, Transient
 
 _ANSWER_SECONDS = 20.0
 _SILENCE_SECONDS = 10.0
+_FIRST_STEP = 8
 
 
 class TopicHistory:
@@ -34,19 +35,7 @@ class TopicHistory:
         self._admin_config = settings.kafka.client_config()
         self._admin = AdminClient(self._admin_config)
         self._offsets = GroupOffsets(settings.kafka)
-        # Never subscribes, so it takes nothing from the group.
-        self._consumer = Consumer(
-            settings.kafka.client_config(
-                **{
-                    "group.id": settings.group_id,
-                    "isolation.level": "read_committed",
-                    "enable.auto.commit": False,
-                    "enable.partition.eof": True,
-                    "auto.offset.reset": "error",
-                    "fetch.wait.max.ms": 50,
-                }
-            )
-        )
+        self._consumer = Consumer(reader_config(settings))
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The group's offsets, without those that an open transaction is about to move: the topic decides then.
@@ -99,6 +88,25 @@ class TopicHistory:
                 "brokers abort it when its time is over"
             )
         return low, end
+
+    def last_record(self, number: int) -> Message | None:
+        """The last committed record of a partition; None where it has none.
+
+        Raises:
+            Transient: the brokers are away, or a killed worker's transaction has not been aborted yet.
+        """
+        low, end = self.settled_range(number)
+        step = _FIRST_STEP
+        while end > low:
+            start = max(low, end - step)
+            last = None
+            for last in self.records(number, start, end):  # noqa: B007  only the last one counts
+                pass
+            if last is not None or start == low:
+                return last
+            # Nothing but markers and aborted records: look further back.
+            step *= 8
+        return None
 
     def _offset(self, number: int, spec: OffsetSpec, isolation: IsolationLevel) -> int:
         asked = TopicPartition(self.topic, number)

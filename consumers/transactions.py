@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -14,6 +15,15 @@ from schemas.errors import Fatal, PositionConflict
 _log = logging.getLogger(__name__)
 _KAFKA_SECONDS = 30.0
 _ABORT_SECONDS = 5.0
+
+
+class Beside(NamedTuple):
+    """A record of another topic that is written in the same transaction; without a value it is a tombstone."""
+
+    topic: str
+    number: int
+    key: bytes | None
+    value: bytes | None
 
 
 class TransactionWriter:
@@ -63,8 +73,10 @@ class TransactionWriter:
         records: Iterable[tuple[int, bytes | None, bytes]],
         offsets: list[TopicPartition],
         group: object,
+        beside: Iterable[Beside] = (),
     ) -> Mapping[int, int]:
-        """Commit the records (partition number, key, value) and the group's offsets, all or nothing.
+        """Commit the records (partition number, key, value), those of other topics, and the group's offsets: all or
+        nothing.
 
         Gives the offset after the last record that it wrote to each partition.
 
@@ -77,8 +89,10 @@ class TransactionWriter:
         doing = f"writing to {self._topic}"
         try:
             self._producer.begin_transaction()
+            for one in beside:
+                self._produce(self._producer, one)
             for number, key, value in records:
-                self._produce(self._producer, number, key, value)
+                self._produce(self._producer, Beside(self._topic, number, key, value))
             self._producer.send_offsets_to_transaction(offsets, group, _KAFKA_SECONDS)
             self._producer.commit_transaction(_KAFKA_SECONDS)
         except KafkaException as exc:
@@ -105,10 +119,10 @@ class TransactionWriter:
             # The next owner ends it, or the brokers do when its time is over.
             _log.info("the open transaction on %s was not aborted here: %s", self._topic, exc)
 
-    def _produce(self, producer: Producer, number: int, key: bytes | None, value: bytes) -> None:
+    def _produce(self, producer: Producer, one: Beside) -> None:
         while True:
             try:
-                producer.produce(self._topic, value, key, partition=number)
+                producer.produce(one.topic, one.value, one.key, partition=one.number)
             except BufferError:
                 producer.poll(0.1)
             else:
@@ -117,6 +131,6 @@ class TransactionWriter:
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._undelivered = self._undelivered or error
-        else:
+        elif message.topic() == self._topic:
             number, offset = message.partition() or 0, message.offset() or 0
             self._ends[number] = max(self._ends.get(number, 0), offset + 1)

@@ -35,6 +35,7 @@ VERBS: dict[str, str] = {
     "approvals": "What waits for a second person: list, approve, reject; the policy.",
     "backup": "Policy and keys of the backup; list, verify, compare and restore it.",
     "vendors": "How each vendor is told, what is open for it, and delivering again.",
+    "privacy": "Erase persons from what other departments read; the keys that seal them.",
     "security": "Show and check who may do what; change passwords and certificates.",
     "capacity": "Reckon what an installation of a given size needs.",
     "stack": "Download beforehand what `up` needs.",
@@ -45,7 +46,7 @@ Exit codes:
   0    done; for demo and reconcile: every system agrees
   1    a fault; the message says what happened and what to do
   2    wrong command line, setting or mapping file
-  3    demo and reconcile: systems differ
+  3    demo and reconcile: systems differ; security drift, privacy verify: not as it should be
   4    process: done, and something was refused
   5    nothing done: a second person has to approve first
   130  interrupted with Ctrl-C"""

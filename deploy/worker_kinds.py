@@ -38,6 +38,8 @@ AUDITOR = "auditor"
 
 WRITE_BACK = "write-back"
 
+PUBLISHER = "publisher"
+
 _OF_A_SYSTEM = (CAPTURE, WRITE_BACK)
 """Kinds of which an installation has one for each of its systems, named `KIND-SYSTEM`."""
 

@@ -18,6 +18,9 @@ EventId = NewType("EventId", str)
 """UUIDv5 of the source position, as text."""
 
 
+STAFF = "staff"
+"""The data subject of an attribute whose value is the name of one who works here."""
+
 _put = object.__setattr__
 
 
@@ -95,11 +98,15 @@ def attribute(
     owner: str | None = None,
     classification: str | None = None,
     unit: str | None = None,
+    data_subject: str | None = None,
 ) -> Any:
-    """Declare one attribute; the data catalogue and the `.avsc` documentation are generated from it."""
+    """Declare one attribute; the data catalogue and the `.avsc` documentation are generated from it.
+
+    `data_subject` is for a personal attribute that tells of somebody else than the customer: its value is who that is.
+    """
     if classification is not None and classification not in CLASSIFICATIONS:
         raise ValueError(f"classification is one of {', '.join(CLASSIFICATIONS)}, not {classification!r}")
-    governance = {"owner": owner, "classification": classification, "unit": unit}
+    governance = {"owner": owner, "classification": classification, "unit": unit, "data_subject": data_subject}
     extra: dict[str, Any] = {key: value for key, value in governance.items() if value is not None}
     if isinstance(default, list):
         return Field(default_factory=list, description=description, json_schema_extra=extra)

@@ -71,7 +71,7 @@ def data_catalogue() -> str:
     ]
     lines += [
         f"| [`{topic.name}`](#{_anchor(topic.model)}) | {topic.key} | {topic.purpose} | {topic.retention.value} | "
-        f"{', '.join(topic.writers)} | {', '.join(topic.readers) or 'subscribers'} |"
+        f"{', '.join(topic.writers)} | {', '.join(topic.readers) or '-'} |"
         for topic in CATALOGUE.values()
     ]
     seen: dict[type[CanonicalModel], None] = {}

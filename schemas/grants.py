@@ -197,6 +197,8 @@ _DEPLOYER = Principal(
     ),
 )
 
+_CLOSED_TO_LAG = (topics.AUDIT, topics.BACKUP, topics.SUBJECT_KEYS)
+
 _WORKERS = (
     capture_principal("crm", (topics.ORDERS_CAPTURED, topics.CUSTOMERS)),
     capture_principal("inventory", (topics.FULFILMENT_CAPTURED, topics.PRODUCTS, topics.VENDORS)),
@@ -229,6 +231,12 @@ _WORKERS = (
         transactional_ids=("ordersync-vendors-",),
     ),
     catalogue_principal(
+        "publisher",
+        "orders.events -> orders.published, with what is personal sealed",
+        groups=("ordersync-publisher",),
+        transactional_ids=("ordersync-publisher-",),
+    ),
+    catalogue_principal(
         "deliveries",
         "vendors.updates -> queues of the vendors",
         groups=("ordersync-deliveries",),
@@ -259,7 +267,8 @@ _WORKERS = (
     Principal(
         "archive",
         "creates backups: topics -> encrypted segments outside Kafka",
-        reads=tuple(CATALOGUE),
+        # A copy of the keys would outlive their destruction.
+        reads=tuple(name for name in CATALOGUE if name != topics.SUBJECT_KEYS),
         groups=("ordersync-archive",),
         further=(
             (ResourceKind.TOPIC, EVERY, Operation.DESCRIBE_CONFIGS),
@@ -270,8 +279,8 @@ _WORKERS = (
     Principal(
         "lag",
         "watches how far each group is behind; reads heads of records for their times, and no state",
-        reads=tuple(name for name in CATALOGUE if name not in (topics.AUDIT, topics.BACKUP)),
-        describes=(topics.AUDIT, topics.BACKUP),
+        reads=tuple(name for name in CATALOGUE if name not in _CLOSED_TO_LAG),
+        describes=_CLOSED_TO_LAG,
         groups=("ordersync-lag",),
         further=(
             (ResourceKind.GROUP, EVERY, Operation.DESCRIBE),
@@ -316,7 +325,12 @@ _PEOPLE = (
         ),
         looks_up=(topics.AUDIT,),
         groups=("ordersync-cli", "ordersync-capture-answers"),
-        transactional_ids=("ordersync-replay-", "ordersync-delivery-", "ordersync-process-window"),
+        transactional_ids=(
+            "ordersync-replay-",
+            "ordersync-delivery-",
+            "ordersync-process-window",
+            "ordersync-privacy",
+        ),
         further=((ResourceKind.GROUP, EVERY, Operation.DESCRIBE),),
     ),
     Principal(
@@ -327,11 +341,15 @@ _PEOPLE = (
         groups=("audit-", "ordersync-cli"),
         further=((ResourceKind.CLUSTER, CLUSTER_NAME, Operation.DESCRIBE),),
     ),
-    Principal(
+    catalogue_principal(
         "subscriber",
-        "programs of other departments: every version of each order, and the synchronized state",
-        reads=(topics.ORDER_EVENTS, topics.ORDER_STATE),
+        "programs of other departments: orders, with what is personal sealed",
         groups=("subscriber-",),
+    ),
+    catalogue_principal(
+        "subscriber-personal",
+        "those of them that need names and addresses, and hold the key-encryption keys",
+        groups=("personal-",),
     ),
     Principal(
         "restorer",

@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
 from schemas.attributes import CanonicalModel
 from schemas.models import Mismatch
+from schemas.personal import is_wholly_personal, members_of
 from schemas.topics import CATALOGUE
 
-PERSONAL: Final = "personal"
 MASK: Final = "•••"
 """Stands for every value, so that neither its length nor its letters are told."""
 
@@ -28,9 +28,9 @@ _SHORTEST_FOUND: Final = 3
 
 def masked(shown: M) -> M:
     """A copy without personal values, for showing only: what is written or computed with must be the original."""
-    members = _members(type(shown))
+    members = members_of(type(shown))
     update = {}
-    for name, (is_personal, _) in members.items():
+    for name, (is_personal, _, _) in members.items():
         value = getattr(shown, name)
         new = _masked(value, is_personal)
         if new is not value:
@@ -40,9 +40,11 @@ def masked(shown: M) -> M:
 
 def masked_document(model: type[CanonicalModel], document: Mapping[str, Any]) -> dict[str, Any]:
     """The same of a model's JSON. What its schema does not know is masked too: nobody can say what it is."""
-    members = _members(model)
+    members = members_of(model)
     return {
-        name: _masked_json(value, *members[name]) if name in members else _mask_of(value)
+        name: _masked_json(value, members[name].is_personal, members[name].model)
+        if name in members
+        else _mask_of(value)
         for name, value in document.items()
     }
 
@@ -53,11 +55,11 @@ def is_personal_path(model: type[CanonicalModel], path: str) -> bool:
     for name in _INDEX.sub("", path).split("."):
         if name.isdecimal() or not name:
             continue
-        is_personal, member = _members(now).get(name, (False, None)) if now is not None else (False, None)
-        if is_personal:
+        member = members_of(now).get(name) if now is not None else None
+        if member is not None and member.is_personal:
             return True
-        now = member
-    return now is not None and now is not model and _is_wholly_personal(now)
+        now = member.model if member is not None else None
+    return now is not None and now is not model and is_wholly_personal(now)
 
 
 def is_personal_name(name: str) -> bool:
@@ -128,7 +130,7 @@ def without_values(text: str, values: Iterable[str]) -> str:
 
 def personal_values(shown: CanonicalModel) -> Iterator[str]:
     """Every personal text in it."""
-    for name, (is_personal, _) in _members(type(shown)).items():
+    for name, (is_personal, _, _) in members_of(type(shown)).items():
         yield from _texts(getattr(shown, name), is_personal)
 
 
@@ -168,33 +170,13 @@ def _mask_of(value: Any) -> Any:
     return value if value in (None, "") else MASK
 
 
-@cache
-def _members(model: type[CanonicalModel]) -> dict[str, tuple[bool, type[CanonicalModel] | None]]:
-    """Of each attribute whether it is personal, and the model of what it holds, if it holds one."""
-    found = {}
-    for name, field in model.model_fields.items():
-        extra = field.json_schema_extra
-        own = extra.get("classification") if isinstance(extra, dict) else None
-        found[name] = ((own or model.classification) == PERSONAL, _model_in(field.annotation))
-    return found
-
-
-def _model_in(annotation: Any) -> type[CanonicalModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, CanonicalModel):
-        return annotation
-    return next((one for one in map(_model_in, get_args(annotation)) if one is not None), None)
-
-
 def _model_at(model: type[CanonicalModel], path: str) -> type[CanonicalModel] | None:
     now: type[CanonicalModel] | None = model
     for name in _INDEX.sub("", path).split("."):
         if name and not name.isdecimal() and now is not None:
-            now = _members(now).get(name, (False, None))[1]
+            member = members_of(now).get(name)
+            now = member.model if member is not None else None
     return now
-
-
-def _is_wholly_personal(model: type[CanonicalModel]) -> bool:
-    return all(is_personal for is_personal, _ in _members(model).values())
 
 
 @cache
@@ -207,8 +189,8 @@ def _personal_names() -> frozenset[str]:
         if model in seen:
             continue
         seen.add(model)
-        for name, (is_personal, member) in _members(model).items():
-            if is_personal or (member is not None and _is_wholly_personal(member)):
+        for name, (is_personal, member, _) in members_of(model).items():
+            if is_personal or (member is not None and is_wholly_personal(member)):
                 found.add(name)
             if member is not None:
                 pending.append(member)

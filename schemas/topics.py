@@ -17,6 +17,19 @@ LARGEST_RECORD_BYTES = 8 * 1024 * 1024
 """Of every topic but the captured ones, which keep Kafka's 1 MiB: what follows from an event holds it and more."""
 
 
+KEY_SEGMENT_MILLISECONDS = 60 * 1000
+"""A segment of keys takes no record that is younger than its first by so much: what was destroyed is removed then."""
+_SOON_DESTROYED = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.0",
+    "segment.ms": str(KEY_SEGMENT_MILLISECONDS),
+    "max.compaction.lag.ms": str(60 * 60 * 1000),
+    "delete.retention.ms": str(7 * DAY_MILLISECONDS),
+    "file.delete.delay.ms": "1000",
+}
+"""Of keys: what a tombstone replaces is off the disk as soon as Kafka can do that."""
+
+
 class Retention(Enum):
     """How long a topic keeps its records."""
 
@@ -61,6 +74,10 @@ class Topic:
                 common["min.compaction.lag.ms"] = str(HISTORY_MILLISECONDS)
             if self.name == MISMATCHES:
                 common["min.compaction.lag.ms"] = str(FINDINGS_MILLISECONDS)
+            if self.name == PUBLISHED:
+                common["min.compaction.lag.ms"] = str(HISTORY_MILLISECONDS)
+            if self.name == SUBJECT_KEYS:
+                return common | _SOON_DESTROYED
             return common | {
                 "cleanup.policy": "compact",
                 "min.cleanable.dirty.ratio": "0.1",
@@ -95,6 +112,9 @@ VENDOR_UPDATES = "vendors.updates"
 VENDOR_ACKNOWLEDGEMENTS = "vendors.acknowledgements"
 VENDOR_ANSWERS = "vendors.answers"
 VENDOR_STOCK = "vendors.stock"
+PUBLISHED = "orders.published"
+SUBJECT_KEYS = "privacy.keys"
+SUBJECT_ERASURES = "privacy.erasures"
 
 CAPTURED_TOPICS = (ORDERS_CAPTURED, FULFILMENT_CAPTURED, PAYMENTS_CAPTURED, VENDOR_ANSWERS)
 MASTER_TOPICS = (CUSTOMERS, PRODUCTS, VENDORS, FX_RATES)
@@ -183,7 +203,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             _STREAMS,
-            ("erp", "backup", "vendors", "api", "documents", "console"),
+            ("erp", "backup", "vendors", "publisher", "api", "documents", "console"),
         ),
         Topic(
             ORDER_STATE,
@@ -212,7 +232,7 @@ CATALOGUE: dict[str, Topic] = {
             "Refused events: the original bytes and every reason",
             Retention.FOREVER,
             Partitioning.ORDER,
-            (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "deliveries", "documents", "write-back"),
+            (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "publisher", "deliveries", "documents", "write-back"),
             ("backup", "reconcile", "api", "documents", "console", "write-back"),
         ),
         Topic(
@@ -314,6 +334,37 @@ CATALOGUE: dict[str, Topic] = {
             Partitioning.SINGLE,
             ("api", "documents"),
             ("api", "documents", "cli", "console"),
+        ),
+        Topic(
+            PUBLISHED,
+            models.PublishedOrder,
+            "order_id",
+            "Every version of every order of the last 30 days, then the latest, for other departments: personal "
+            "attributes are sealed",
+            Retention.COMPACTED,
+            Partitioning.ORDER,
+            ("publisher",),
+            ("publisher", "subscriber", "subscriber-personal"),
+        ),
+        Topic(
+            SUBJECT_KEYS,
+            models.SubjectKey,
+            "subject/key_id",
+            "Encrypted keys of what is sealed; a tombstone when destroyed",
+            Retention.COMPACTED,
+            Partitioning.SINGLE,
+            ("publisher", "cli"),
+            ("publisher", "subscriber-personal", "cli"),
+        ),
+        Topic(
+            SUBJECT_ERASURES,
+            models.SubjectErasure,
+            "subject",
+            "For whom nothing is sealed any more; outlives the keys",
+            Retention.COMPACTED,
+            Partitioning.SINGLE,
+            ("cli",),
+            ("publisher", "subscriber-personal", "cli"),
         ),
     )
 }

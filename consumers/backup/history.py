@@ -12,8 +12,6 @@ from schemas.codec import TopicCodec
 from schemas.errors import Fatal
 from schemas.models import BackupRecord
 
-_FIRST_STEP = 8
-
 
 class BackupHistory(TopicHistory):
     """Reads the backup topic and the group's committed offsets, seeing whole transactions only."""
@@ -28,18 +26,8 @@ class BackupHistory(TopicHistory):
         Raises:
             Transient: the brokers are away, or a killed worker's transaction has not been aborted yet.
         """
-        low, end = self.settled_range(number)
-        step = _FIRST_STEP
-        while end > low:
-            start = max(low, end - step)
-            last = None
-            for last in self._links(number, start, end):  # noqa: B007  only the last one counts
-                pass
-            if last is not None or start == low:
-                return last
-            # Nothing but markers and aborted records: look further back.
-            step *= 8
-        return None
+        last = self.last_record(number)
+        return None if last is None else self._codec.decode(last.value() or b"")
 
     def copied_through(self, number: int) -> dict[Partition, int]:
         """Offset after the last copied record of each topic, found by reading the whole chain of the partition."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from confluent_kafka import Message, TopicPartition
 
-from consumers.reading import value_of
-from consumers.sink import Batch, Partition, Reading, Refusal
+from consumers.reading import read_with_records
+from consumers.sink import Batch, Partition, Reading
 from consumers.topic_history import TopicHistory
 from consumers.transactions import TransactionWriter
 from consumers.vendors.settings import VendorsSettings
@@ -17,7 +17,6 @@ from consumers.vendors.views import key_of, updates_of
 from schemas.attributes import OrderId, VendorId
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
-from schemas.errors import InvalidMessage
 from schemas.models import OrderEvent, VendorUpdate
 from schemas.topics import ORDER_EVENTS, VENDOR_UPDATES
 
@@ -73,13 +72,8 @@ class VendorsSink:
 
     def read(self, messages: Sequence[Message]) -> Reading[PlacedEvent]:
         """Every version, in order."""
-        values: list[PlacedEvent] = []
-        refused: list[Refusal] = []
-        for message in messages:
-            try:
-                values.append(PlacedEvent(message.partition() or 0, self._events.decode(value_of(message))))
-            except InvalidMessage as exc:
-                refused.append(Refusal(message, exc))
+        found, refused = read_with_records(self._events, messages)
+        values = [PlacedEvent(message.partition() or 0, event) for message, event in found]
         return Reading(values, refused, [one.event.state.committed_at for one in values])
 
     def write(self, batch: Batch[PlacedEvent]) -> None:

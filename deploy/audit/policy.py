@@ -28,6 +28,7 @@ class Kind(StrEnum):
     REPAIR = "repair"
     EDITED_REPLAY = "edited-replay"
     PROMOTION = "promotion"
+    ERASURE = "erasure"
 
 
 class Terms(SettingsPart):

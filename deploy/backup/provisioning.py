@@ -20,7 +20,7 @@ from consumers.backup.vault.layout import root_path
 from consumers.backup.vault.trust import OFFICERS, RootPlan, default_expiry, draft_root, new_signer, write_secret
 from consumers.backup.vault.trust import write_signer as write_key
 from deploy.backup.options import copies_of, read_file
-from schemas.topics import CAPTURE_SIGNALS, CATALOGUE, MISMATCHES
+from schemas.topics import CAPTURE_SIGNALS, CATALOGUE, MISMATCHES, PUBLISHED, SUBJECT_KEYS
 
 DIRECTORY = "backup"
 """Below the home."""
@@ -28,6 +28,8 @@ DIRECTORY = "backup"
 _COPIES = ("first", "second")
 _HOLDERS = ("restorer", "escrow")
 _LEFT_OUT = {
+    PUBLISHED: "Written anew from orders.events by the publisher",
+    SUBJECT_KEYS: "A copy would outlive the destruction of a key; without keys the publisher publishes all orders anew",
     MISMATCHES: "The next reconciliation finds them anew",
     CAPTURE_SIGNALS: "Requests that have been carried out; asking again does no harm",
     "erp": "Its order tables are written anew from orders.events by the sink",

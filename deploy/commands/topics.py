@@ -69,6 +69,6 @@ def list_topics(as_json: bool) -> None:
         return
     table = Table("Topic", "Key", "Holds", "Kept", "Written by", "Read by", box=None, header_style="bold")
     for topic in CATALOGUE.values():
-        readers = ", ".join(topic.readers) or "subscribers"
+        readers = ", ".join(topic.readers) or "-"
         table.add_row(topic.name, topic.key, topic.purpose, topic.retention.value, ", ".join(topic.writers), readers)
     Console(highlight=False).print(table)

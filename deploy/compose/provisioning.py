@@ -1,7 +1,7 @@
 """`python -m deploy.compose.provisioning databases|cluster`: prepares the servers of the compose file, once or again.
 
 `databases` makes roles, databases and the tables of the demonstration's sources; the registry needs that to start.
-`cluster` makes the brokers' users, topics, schemas and rights, and the keys of the backup.
+`cluster` makes the brokers' users, topics, schemas and rights, and the keys of backup and publisher.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class ProvisioningSettings(WorkerSettings):
     order_partitions: int = Field(12, gt=0, description="Partitions of each order-keyed topic")
     replication_factor: int = Field(3, gt=0, description="Copies of each partition")
     vault: Path | None = Field(None, description="Where policy, keys and copies of the backup lie; null makes none")
+    privacy_keys: Path | None = Field(None, description="Below it the keys of the publisher lie; null makes none")
 
 
 def prepare_database_server(settings: ProvisioningSettings) -> None:
@@ -68,7 +69,7 @@ def prepare_database_server(settings: ProvisioningSettings) -> None:
 
 
 def prepare_cluster(settings: ProvisioningSettings) -> list[TopicChange]:
-    """Users, topics, schemas and rights of the brokers, and the backup's keys; gives what was changed.
+    """Users, topics, schemas and rights of the brokers, and keys of backup and publisher; gives what was changed.
 
     Raises:
         ConfigurationError: a password cannot be read, or a topic cannot be as declared.
@@ -89,6 +90,8 @@ def prepare_cluster(settings: ProvisioningSettings) -> list[TopicChange]:
         registry.close()
     if settings.vault is not None:
         provision(settings.vault)
+    if settings.privacy_keys is not None:
+        SecurityFiles(settings.privacy_keys).ensure_privacy_keys()
     return changes
 
 

@@ -23,9 +23,10 @@ from deploy.local.stack import SECURED, EmbeddedStack
 from deploy.local.supervisor import Supervisor
 from deploy.local.watch import ProcessStatus, WorkerCommand
 from deploy.prometheus.scraping import write_scrape_files
+from deploy.security.files import SecurityFiles
 from deploy.security.preparation import prepare_databases
 from deploy.topics import TopicLayout, apply_grants, apply_topics
-from deploy.worker_kinds import AUDITOR, FIGURES, LAG, RECONCILE
+from deploy.worker_kinds import AUDITOR, FIGURES, LAG, PUBLISHER, RECONCILE
 from schemas.database_roles import VENDORS
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings
@@ -54,8 +55,8 @@ BACKUP_WORKERS = {"archive": "creator", "keeper": "keeper"}
 CARRIERS = (*(f"capture-{system}" for system in System), "streams", *SINKS)
 """The workers that each order passes through; no other is started before they are ready."""
 
-WATCHERS = (*BACKUP_WORKERS, LAG, RECONCILE, FIGURES, AUDITOR)
-"""The workers that copy, compare and measure what the carriers did."""
+WATCHERS = (*BACKUP_WORKERS, LAG, RECONCILE, FIGURES, AUDITOR, PUBLISHER)
+"""The workers that copy, compare, measure and publish what the carriers did."""
 
 WORKERS = (*CARRIERS, *WATCHERS)
 """Every worker of this machine, in the order in which they start."""
@@ -79,6 +80,7 @@ def worker_plan(
     own |= {RECONCILE: _compared_systems(endpoints), FIGURES: _database(endpoints, LEDGER, FIGURES)}
     backup = local_backup(home)
     own |= {worker: backup.environment(role) for worker, role in BACKUP_WORKERS.items()}
+    own |= {PUBLISHER: privacy_files(home).ensure_privacy_keys()}
     ports = Ports(home / "worker-ports.json")
     workers = []
     for name in WORKERS:
@@ -91,6 +93,11 @@ def worker_plan(
         reached = _inherited() | endpoints.environment(name)
         workers.append(LocalWorker(name, port, reached | shared | own.get(name, {})))
     return workers
+
+
+def privacy_files(home: Path) -> SecurityFiles:
+    """Where the keys of this machine's publisher lie, secured or not."""
+    return SecurityFiles(home.absolute() / "security")
 
 
 def reconcile_settings(endpoints: Endpoints, role: str | None = None) -> ReconcileSettings:

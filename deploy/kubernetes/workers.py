@@ -107,6 +107,16 @@ WORKERS = (
     DeployedWorker("backup", "backup", replicas=2),
     DeployedWorker("vendors", "vendors", replicas=2),
     DeployedWorker(
+        "publisher",
+        "publisher",
+        {
+            "PRIVACY__ENCRYPTION_KEY_FILE": f"{SECRETS}/privacy/encryption.keys",
+            "PRIVACY__PSEUDONYM_KEY_FILE": f"{SECRETS}/privacy/pseudonym.key",
+        },
+        replicas=2,
+        mounts={"privacy": "privacy-keys"},
+    ),
+    DeployedWorker(
         "deliveries",
         "deliveries",
         _own(VENDORS, "deliveries") | _PROFILES,

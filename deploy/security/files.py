@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from consumers.privacy.key_files import add_key
 from schemas.errors import ConfigurationError
 
 _PASSWORD_BYTES = 32
@@ -46,6 +47,26 @@ class SecurityFiles:
     def password_file(self, principal: str) -> Path:
         """The password of one principal; a worker is told of its own file only."""
         return self.directory / "passwords" / principal
+
+    @property
+    def encryption_keys(self) -> Path:
+        """The key-encryption keys of what is published for other departments."""
+        return self.directory / "privacy" / "encryption.keys"
+
+    @property
+    def pseudonym_key(self) -> Path:
+        """The key by which people become pseudonyms there."""
+        return self.directory / "privacy" / "pseudonym.key"
+
+    def ensure_privacy_keys(self) -> dict[str, str]:
+        """Both, made at the first start, as variables of the environment. Raises ConfigurationError as `add_key`."""
+        for path in (self.encryption_keys, self.pseudonym_key):
+            if not path.exists():
+                add_key(path)
+        return {
+            "ORDERSYNC_PRIVACY__ENCRYPTION_KEY_FILE": str(self.encryption_keys),
+            "ORDERSYNC_PRIVACY__PSEUDONYM_KEY_FILE": str(self.pseudonym_key),
+        }
 
     def partner_secrets(self, name: str) -> Path:
         """The secrets of a partner that signs its requests to the API. Raises ConfigurationError for another name."""

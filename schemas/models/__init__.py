@@ -25,6 +25,7 @@ from schemas.models.ledger import JournalEntry, JournalLine
 from schemas.models.master import Customer, FxRate, MasterRecord, Product, Vendor
 from schemas.models.order import Address, OrderCaptured, OrderLine, SalesOrder
 from schemas.models.partners import VendorAcknowledgement, VendorLine, VendorUpdate
+from schemas.models.published import PublishedOrder, SealedPart, SubjectErasure, SubjectKey
 from schemas.models.reconciliation import Mismatch
 from schemas.models.settlement import Invoice, Payment, PaymentsCaptured, Settlement
 from schemas.models.source import CapturedEvent, SourcePosition, event_id_of
@@ -64,13 +65,17 @@ __all__ = [
     "Payment",
     "PaymentsCaptured",
     "Product",
+    "PublishedOrder",
     "Rejection",
     "Return",
     "RuleWarning",
     "SalesOrder",
+    "SealedPart",
     "Settlement",
     "Shipment",
     "SourcePosition",
+    "SubjectErasure",
+    "SubjectKey",
     "Vendor",
     "VendorAcknowledgement",
     "VendorAnswer",

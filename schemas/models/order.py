@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.attributes import (
+    STAFF,
     Amount,
     CanonicalModel,
     CustomerId,
@@ -57,10 +58,12 @@ class SalesOrder(CanonicalModel, owner="crm", classification="confidential"):
     delivery_name: str | None = attribute("Who receives the goods", default=None, classification="personal")
     delivery_address: Address | None = attribute("Where the goods go", default=None)
     sales_channel: str | None = attribute("Channel: direct, web, partner ...", default=None)
-    salesperson_id: str | None = attribute("Who sold", default=None, classification="personal")
-    created_by: str | None = attribute("Who entered the order", default=None, classification="personal")
+    salesperson_id: str | None = attribute("Who sold", default=None, classification="personal", data_subject=STAFF)
+    created_by: str | None = attribute(
+        "Who entered the order", default=None, classification="personal", data_subject=STAFF
+    )
     approved_by: str | None = attribute(
-        "Who approved it, where approval is needed", default=None, classification="personal"
+        "Who approved it, where approval is needed", default=None, classification="personal", data_subject=STAFF
     )
     payment_terms_code: str | None = attribute("Agreed terms of payment", default=None)
     note: str | None = attribute("Free text", default=None)

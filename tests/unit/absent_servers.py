@@ -30,6 +30,7 @@ key_sha256 = ["0000000000000000000000000000000000000000000000000000000000000000"
 scopes = ["orders:write"]
 systems = ["shop"]
 """
+_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 _FILES = {"CLIENTS": _CLIENT, "VENDORS": "[vendors.V1]", "USERS": '{"users": []}'}
 
 
@@ -50,6 +51,9 @@ def environment(directory: Path, port: int) -> dict[str, str]:
     for name, path in files.items():
         path.write_text(_FILES[name])
         path.chmod(0o600)
+    key = directory / "key"
+    key.touch(0o600)
+    key.write_text(_KEY)
     database = json.dumps({"host": "127.0.0.1", "port": port, "dbname": "away", "password": "none"})
     told = {name: str(path) for name, path in files.items()} | {
         "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
@@ -58,6 +62,8 @@ def environment(directory: Path, port: int) -> dict[str, str]:
         "DATABASE": database,
         "ERP": database,
         "LEDGER": database,
+        "PRIVACY__ENCRYPTION_KEY_FILE": str(key),
+        "PRIVACY__PSEUDONYM_KEY_FILE": str(key),
         "MAPPING": "crm",
         "SOURCES": json.dumps([{"mapping": "crm", "database": json.loads(database)}]),
         "METRICS_HOST": "127.0.0.1",

@@ -17,6 +17,7 @@ KINDS = [
     "deliveries",
     "erp",
     "figures",
+    "publisher",
     "reconcile",
     "streams",
     "vendor-files",
