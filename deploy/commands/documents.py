@@ -14,6 +14,7 @@ from deploy.commands.options import json_option, print_json
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from producers.documents.answers import ReadAnswer
     from producers.documents.order import ReadOrder
     from producers.documents.register import Register
     from producers.documents.source import Source
@@ -151,10 +152,13 @@ def read(sources: Path | None, as_json: bool, name: str | None, file: Path) -> N
     readings = Reader(source, Limits()).read_any(file.read_bytes())
     if as_json:
         problems = [[str(reason) for reason in problem.reasons] for problem in readings.problems]
-        print_json({"media": readings.media, "orders": readings.orders, "problems": problems})
+        told = {"media": readings.media, "orders": readings.orders, "answers": readings.answers}
+        print_json(told | {"problems": problems})
     else:
         for order in readings.orders:
             _tell(order)
+        for answer in readings.answers:
+            _tell_answer(answer)
         for problem in readings.problems:
             for reason in problem.reasons:
                 click.echo(f"refused: {reason}")
@@ -172,6 +176,16 @@ def _source(sources: Path | None, name: str) -> Source:
     if name not in known:
         raise ConfigurationError(f"{sources} has no source {name}; there are {', '.join(known)}")
     return known[name]
+
+
+def _tell_answer(answer: ReadAnswer) -> None:
+    about = f" of {answer.order_number}" if answer.order_number else ""
+    click.echo(f"{answer.kind.value} {answer.message_id}{about} at {answer.issued_at} ({answer.format})")
+    click.echo(f"from: {', '.join(answer.senders)}")
+    for line in answer.lines:
+        said = [line.status or answer.status, line.quantity, line.unit_code, line.promised_date, line.reason]
+        which = line.line_id or line.buyer_code or line.vendor_code
+        click.echo(f"  line {which}: {', '.join(str(one) for one in said if one is not None)}")
 
 
 def _tell(order: ReadOrder) -> None:

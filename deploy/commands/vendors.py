@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.instants import INSTANT
-from deploy.commands.options import json_option, print_json
+from deploy.commands.options import cluster_of, home_option, json_option, print_json
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def vendor_option(function: F) -> F:
 def command() -> None:
     """How each vendor is told, what is open for it, and delivering again.
 
-    Reads the settings of the worker `deliveries` from the environment (ORDERSYNC_DATABASE__..., ORDERSYNC_VENDORS).
+    Reads the settings of the worker `deliveries` from the environment (ORDERSYNC_DATABASE__..., ORDERSYNC_VENDORS);
+    `stock` reads a topic instead.
     """
 
 
@@ -81,6 +82,25 @@ def dead_letters(vendor: str | None, as_json: bool) -> None:
     with closing(_queues()) as queues:
         rows = queues.dead_letters(vendor)
     _show(rows, as_json, "No update was given up.")
+
+
+@command.command("stock")
+@home_option
+@click.option("--vendor", default=None, help="Only of this vendor.")
+@json_option
+def stock(home: Path, vendor: str | None, as_json: bool) -> None:
+    """What vendors said last of their stock, by vendor and product; reads the topic `vendors.stock`."""
+    # Only here: they need the Kafka client.
+    from deploy.topic_reading import read_topic
+    from schemas.models import VendorStock
+    from schemas.topics import VENDOR_STOCK
+
+    latest: dict[tuple[str, str], VendorStock] = {}
+    for report in sorted(read_topic(cluster_of(home), VENDOR_STOCK, VendorStock), key=lambda one: one.as_of):
+        if vendor in (None, report.vendor_id):
+            latest[report.vendor_id, report.product_id] = report
+    rows = [latest[key].model_dump(mode="json") for key in sorted(latest)]
+    _show(rows, as_json, "No vendor has told of its stock.")
 
 
 @command.command("unacknowledged")

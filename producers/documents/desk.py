@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from producers.api.answering import AnswerIntake
 from producers.api.documents import ChangedOrder, NewOrder
 from producers.api.intake import Asked, Intake, Unchanged
 from producers.api.intake import Taken as Accepted
@@ -9,8 +12,10 @@ from producers.api.orders import Orders
 from producers.api.problems import Problem
 from producers.api.requests import request_id_of
 from producers.documents.processing import KnownOrder, OrderExists, OrderRefused, Taken
-from schemas.attributes import OrderId
+from producers.documents.reasons import Reason, RefusedDocument
+from schemas.attributes import OrderId, VendorId
 from schemas.errors import Transient
+from schemas.models import OrderState, VendorAnswer, VendorStock
 
 CLIENT = "documents"
 
@@ -58,6 +63,42 @@ class ApiDesk:
             return _taken(await self._intake.cancel(_asked(key), order_id, version))
         except Problem as exc:
             raise _explained(exc) from exc
+
+
+class ApiVendorDesk:
+    """A `VendorDesk` on the API's intake.
+
+    Delivery: what it returns is durable in Kafka; under the same key it is written once.
+    """
+
+    def __init__(self, intake: AnswerIntake) -> None:
+        self._intake = intake
+
+    async def order(self, order_id: OrderId, vendor_id: VendorId) -> OrderState | None:
+        """The order, if the vendor supplies any of its lines. Raises Transient."""
+        try:
+            return await self._intake.order_of(order_id, vendor_id)
+        except Problem:
+            return None
+
+    async def answer(self, key: str, order_id: OrderId, answer: VendorAnswer) -> str:
+        """Raises RefusedDocument, Transient."""
+        try:
+            return (await self._intake.answer(_asked(key), order_id, answer)).request.request_id
+        except Problem as exc:
+            raise _refused(exc) from exc
+
+    async def stock(self, reports: Sequence[VendorStock]) -> None:
+        """Raises RefusedDocument, Transient."""
+        try:
+            await self._intake.stock(reports)
+        except Problem as exc:
+            raise _refused(exc) from exc
+
+
+def _refused(problem: Problem) -> RefusedDocument:
+    found = [Reason(one.rule, one.message, one.field or "message") for one in problem.errors]
+    return RefusedDocument(found or [Reason(problem.code, problem.detail, "message")])
 
 
 def _asked(key: str) -> Asked:

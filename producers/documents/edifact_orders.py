@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from producers.documents import edifact_answers
+from producers.documents.answers import ReadAnswer
 from producers.documents.edi import Message, Segment
 from producers.documents.edifact import Service, messages
 from producers.documents.limits import Limits
@@ -35,8 +37,10 @@ _FORMS = {"102": 8, "203": 8, "204": 8, "303": 8, "718": 8, "101": 6, "201": 6, 
 _ZERO = Decimal(0)
 
 
-def read(content: bytes, limits: Limits) -> tuple[list[ReadOrder], list[RefusedDocument]]:
-    """The orders of an interchange, and why others of it are none.
+def read(
+    content: bytes, limits: Limits, answers: list[ReadAnswer] | None = None
+) -> tuple[list[ReadOrder], list[RefusedDocument]]:
+    """The orders of an interchange, and why others of it are none; messages of vendors are put into `answers`.
 
     Raises:
         RefusedDocument: the interchange as a whole cannot be read.
@@ -46,7 +50,10 @@ def read(content: bytes, limits: Limits) -> tuple[list[ReadOrder], list[RefusedD
     problems = [RefusedDocument([reason]) for reason in reasons]
     for message in whole[: limits.orders]:
         try:
-            orders.append(_Reading(message, service, limits).read())
+            if answers is not None and message.kind in edifact_answers.KINDS:
+                answers.append(edifact_answers.read(message, service, limits))
+            else:
+                orders.append(_Reading(message, service, limits).read())
         except RefusedDocument as exc:
             problems.append(exc)
     if len(whole) > limits.orders:

@@ -10,6 +10,8 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from producers.api.documents import ChangedOrder, NewOrder
 from producers.documents import mail
+from producers.documents.answering import Answering, VendorDesk
+from producers.documents.answers import ReadAnswer
 from producers.documents.changes import whole_order
 from producers.documents.corrections import corrected
 from producers.documents.doubts import Doubt
@@ -110,6 +112,7 @@ class Places:
     letters: DeadLetters
     heard: Callable[[str, str], None]
     """Called with source and outcome, for the metrics."""
+    vendors: VendorDesk
 
 
 class Processing:
@@ -123,6 +126,7 @@ class Processing:
         self._source = source
         self._places = places
         self._reader = Reader(source, places.limits)
+        self._answering = Answering(source, places.vendors)
 
     async def take(self, delivered: Delivered) -> DocumentId:
         """Deal with a document; return when all of it is decided."""
@@ -225,6 +229,19 @@ class Processing:
         for place, problem in enumerate(readings.problems, len(readings.orders)):
             if place not in known:
                 await self._refuse(document_id, content, problem, place)
+        first = len(readings.orders) + len(readings.problems)
+        for place, answer in enumerate(readings.answers, first):
+            if place not in known:
+                await self._answer(document_id, content, answer, place)
+
+    async def _answer(self, document_id: DocumentId, content: bytes, answer: ReadAnswer, part: int) -> None:
+        try:
+            outcome = await self._answering.take(f"{document_id}/{part}", part, answer)
+        except RefusedDocument as exc:
+            await self._refuse(document_id, content, exc, part)
+        else:
+            self._places.register.decide(document_id, outcome)
+            self._places.heard(self._source.name, outcome.outcome)
 
     def _queue(self, document_id: DocumentId, outcome: Outcome, read: ReadOrder, doubts: list[Doubt]) -> None:
         customer_id = self._draft(read).customer_id

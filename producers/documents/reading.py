@@ -6,7 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
-from producers.documents import cii, edifact, edifact_orders, mail, tables, ubl, x12, x12_orders, xml_tree
+from producers.documents import (
+    cii,
+    edifact,
+    edifact_orders,
+    mail,
+    tables,
+    ubl,
+    ubl_answers,
+    x12,
+    x12_orders,
+    xml_tree,
+)
+from producers.documents.answers import ReadAnswer
 from producers.documents.limits import Limits
 from producers.documents.order import ReadOrder
 from producers.documents.pdf import embedded, pages
@@ -14,6 +26,7 @@ from producers.documents.reasons import RefusedDocument, refused
 from producers.documents.source import Source
 from producers.documents.text import free_text
 
+InterchangeReader = Callable[[bytes, Limits, list[ReadAnswer] | None], tuple[list[ReadOrder], list[RefusedDocument]]]
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 _OFFICE = b"PK\x03\x04"
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -27,6 +40,8 @@ class Readings:
     orders: list[ReadOrder] = field(default_factory=list)
     problems: list[RefusedDocument] = field(default_factory=list)
     """Of parts that could not be read, while others could."""
+    answers: list[ReadAnswer] = field(default_factory=list)
+    """What vendors say of their lines, and of their stock."""
 
 
 def media_of(content: bytes) -> str:
@@ -76,9 +91,9 @@ class Reader:
             "pdf": self._pdf,
             "xlsx": self._xlsx,
             "image": self._image,
-            "edifact": lambda content: Readings("edifact", *edifact_orders.read(content, limits)),
-            "x12": lambda content: Readings("x12", *x12_orders.read(content, limits)),
-            "xml": lambda content: Readings("xml", read_xml(content, limits)),
+            "edifact": lambda content: self._interchange("edifact", edifact_orders.read, content),
+            "x12": lambda content: self._interchange("x12", x12_orders.read, content),
+            "xml": self._xml,
             "text": self._text,
         }
 
@@ -94,7 +109,8 @@ class Reader:
             inner = self.read_any(attachment.content)
             found.orders += inner.orders
             found.problems += inner.problems
-        if not found.orders:
+            found.answers += inner.answers
+        if not found.orders and not found.answers:
             try:
                 found.orders += self.read_text(message.body, message.subject, message.sender, message.sent_on).orders
             except RefusedDocument as exc:
@@ -120,6 +136,17 @@ class Reader:
         if not self._source.free_text:
             raise refused("document.free_text", "free text is not read from this source", "document")
         return Readings("text", [free_text.read(text, subject, sender, self._source.date_order, sent_on)])
+
+    def _interchange(self, media: str, read: InterchangeReader, content: bytes) -> Readings:
+        answers: list[ReadAnswer] = []
+        orders, problems = read(content, self._limits, answers if self._source.vendors else None)
+        return Readings(media, orders, problems, answers)
+
+    def _xml(self, content: bytes) -> Readings:
+        root = xml_tree.parse(content, self._limits)
+        if self._source.vendors and ubl_answers.is_answer(root):
+            return Readings("xml", answers=[ubl_answers.read(root, self._limits)])
+        return Readings("xml", read_tree(root, self._limits))
 
     def _text(self, content: bytes) -> Readings:
         if self._mapping is not None:
@@ -151,7 +178,11 @@ class Reader:
 
 def read_xml(content: bytes, limits: Limits) -> list[ReadOrder]:
     """The order of an XML document. Raises RefusedDocument."""
-    root = xml_tree.parse(content, limits)
+    return read_tree(xml_tree.parse(content, limits), limits)
+
+
+def read_tree(root: xml_tree.Node, limits: Limits) -> list[ReadOrder]:
+    """The order below a root element. Raises RefusedDocument."""
     if root.name == cii.ROOT:
         return cii.read(root, limits)
     if root.namespace.startswith(ubl.NAMESPACE):

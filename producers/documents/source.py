@@ -50,6 +50,13 @@ class ImapFile(_Part):
     timeout_seconds: float = Field(30.0, gt=0)
 
 
+class SendingVendor(_Part):
+    """Whom messages with one identification of their sender come from."""
+
+    vendor: str = Field(min_length=1, description="vendor_id, as in master.vendors")
+    items: dict[str, str] = Field(default_factory=dict, description="The vendor's product number = yours")
+
+
 class Source(_Part):
     """One entry of the file."""
 
@@ -69,6 +76,10 @@ class Source(_Part):
     price_tolerance_percent: Decimal = Field(Decimal(25), ge=0, description="From the list price, where text is read")
     mapping: Path | None = Field(None, description="Mapping file of CSV and XLSX order forms")
     sales_channel: str | None = None
+    vendors: dict[str, SendingVendor] = Field(
+        default_factory=dict,
+        description="Identification in UNB, ISA or a party = the vendor that sends under it; none answers without",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -9,12 +9,13 @@ from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from producers.api.answering import AnswerIntake
 from producers.api.feed import OrderFeed
 from producers.api.intake import Intake
 from producers.api.orders import Orders
 from producers.api.outlet import Outlet, OutletOptions
 from producers.api.store import OrderStore
-from producers.documents.desk import ApiDesk
+from producers.documents.desk import ApiDesk, ApiVendorDesk
 from producers.documents.folder import WatchedFolder
 from producers.documents.imap import Mailbox
 from producers.documents.letters import LetterWriter
@@ -70,6 +71,7 @@ class DocumentsWorker:
             ApiDesk(intake, self._orders),
             LetterWriter(settings.kafka, schemas, settings.delivery_timeout_seconds),
             lambda source, outcome: self._documents.labels(source, outcome).inc(),
+            ApiVendorDesk(AnswerIntake(self._outlet, self._orders, schemas)),
         )
         self._processing = {name: Processing(source, places) for name, source in self._sources.items()}
         self._folders = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from producers.documents import x12_answers
+from producers.documents.answers import ReadAnswer
 from producers.documents.edi import Message, Segment
 from producers.documents.limits import Limits
 from producers.documents.order import Kind, LineAction, ReadLine, ReadOrder, ReadParty
@@ -57,8 +59,10 @@ _DELIVERY = ("002", "074", "106", "063", "010", "038", "037")
 _ZERO, _HUNDRED = Decimal(0), Decimal(100)
 
 
-def read(content: bytes, limits: Limits) -> tuple[list[ReadOrder], list[RefusedDocument]]:
-    """The orders of an interchange, and why others of it are none.
+def read(
+    content: bytes, limits: Limits, answers: list[ReadAnswer] | None = None
+) -> tuple[list[ReadOrder], list[RefusedDocument]]:
+    """The orders of an interchange, and why others of it are none; messages of vendors are put into `answers`.
 
     Raises:
         RefusedDocument: the interchange as a whole cannot be read.
@@ -68,7 +72,10 @@ def read(content: bytes, limits: Limits) -> tuple[list[ReadOrder], list[RefusedD
     problems = [RefusedDocument([reason]) for reason in reasons]
     for message in whole[: limits.orders]:
         try:
-            orders.append(_Reading(message, limits).read())
+            if answers is not None and message.kind in x12_answers.KINDS:
+                answers.append(x12_answers.read(message, limits))
+            else:
+                orders.append(_Reading(message, limits).read())
         except RefusedDocument as exc:
             problems.append(exc)
     if len(whole) > limits.orders:

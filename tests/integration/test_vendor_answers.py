@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from deploy.local.endpoints import Endpoints
 from producers.api.vendor_documents import CONFIRMATION_EXAMPLE, DESPATCH_EXAMPLE, STOCK_EXAMPLE
 from schemas.attributes import VendorId
+from schemas.topics import REJECTED
 from tests.integration.api_harness import WAIT, Api, draft
-from tests.integration.streams_harness import Scene
+from tests.integration.streams_harness import Scene, wait_until
 from tests.unit.order_lives import customer, product
+from tests.unit.test_documents_answers import DESADV, ubl_despatch, ubl_response
 
+DOCUMENTS = (sys.executable, "-m", "deploy.cli", "worker", "documents")
 TWO = [
     {"product_id": "P1", "quantity": "3", "price_amount": "9.95", "tax_percent": "19"},
     {"product_id": "P2", "quantity": "10", "price_amount": "5", "tax_percent": "19"},
@@ -159,6 +163,46 @@ def test_what_does_not_fit_names_its_field(
     answer = vendor.post(f"/v1/orders/shop:any/{path}", json=body)
     assert answer.status_code == 422
     assert [one["field"] for one in problem(answer)["errors"]] == [field]
+
+
+def test_vendors_answer_by_files_and_the_orders_follow(shop: httpx.Client, scene: Scene) -> None:
+    order = placed(shop, "files")
+    home, folder = scene.directory / "post", scene.directory / "post" / "in"
+    folder.mkdir(parents=True)
+    sources = home / "sources.toml"
+    sources.write_text(
+        f'[[sources]]\nname = "edi"\nkind = "folder"\nsystem = "shop"\npath = "{folder}"\n'
+        '[sources.vendors.ACME]\nvendor = "V1"\n[sources.vendors.BOLT]\nvendor = "V2"\n'
+    )
+    told = {"sources": str(sources), "documents_dir": str(home), "data_dir": str(home / "data")}
+    worker = scene.work(DOCUMENTS, **(told | {"settle_seconds": "0", "poll_seconds": "0.05"}))
+    files = {
+        "response.xml": ubl_response("AP", lines="<cac:Note/>", order="files"),
+        "despatch.xml": ubl_despatch().replace(">4711<", ">files<"),
+        "desadv.edi": DESADV.replace("4711", "files").replace("ACME", "BOLT").replace("files:1'", "files:2'"),
+        "stranger.edi": DESADV.replace("4711", "files").replace("ACME", "EVE"),
+    }
+    for name, content in files.items():
+        (folder / f".{name}").write_text(content)
+        (folder / f".{name}").rename(folder / name)
+
+    def is_taken() -> bool:
+        worker.assert_alive()
+        return not any(path.is_file() for path in folder.iterdir())
+
+    wait_until(is_taken, 60, lambda: f"every file is taken: {worker.log()[-2000:]}")
+
+    def shipped() -> list[str]:
+        fulfilment = shop.get(order).json()["fulfilment"] or {"shipments": []}
+        return sorted(one["shipment_id"] for one in fulfilment["shipments"])
+
+    wait_until(lambda: shipped() == ["V1/DA-1", "V2/DA-1"], 60, lambda: f"both dispatches count: {shipped()}")
+    state = shop.get(order).json()
+    assert state["fulfilment_status"] == "partially_fulfilled"
+    assert {one["vendor_id"] for one in state["fulfilment"]["vendor_answers"]} == {"V1", "V2"}
+    letters = [letter for _, letter in scene.subscribe(REJECTED).read_to_end() if letter.stage == "documents"]
+    assert [[violation.rule for violation in letter.violations] for letter in letters] == [["answer.sender"]]
+    assert worker.terminated() == 0
 
 
 def test_stock_is_kept_and_an_older_report_takes_nothing_back(vendor: httpx.Client) -> None:

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from producers.api.answering import AnswerIntake
 from producers.api.intake import Intake
 from producers.api.orders import Orders
 from producers.api.store import Changes, OrderStore
-from producers.documents.desk import ApiDesk
+from producers.documents.desk import ApiDesk, ApiVendorDesk
 from producers.documents.limits import Limits
 from producers.documents.originals import DocumentId, Originals
 from producers.documents.processing import Delivered, Places, Processing
@@ -21,7 +22,7 @@ from producers.documents.register import DocumentRecord, Outcome, Register
 from producers.documents.source import Source
 from tests.unit import document_samples as samples
 from tests.unit.order_samples import order_state
-from tests.unit.test_api_intake import CAPTURED, STATES, FollowedTopics, WrittenLog
+from tests.unit.test_api_intake import CAPTURED, SCHEMAS, STATES, FollowedTopics, WrittenLog
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ class DocumentDesk:
                 ApiDesk(intake, orders),
                 self.letters,
                 lambda source, outcome: self.heard.append((source, outcome)),
+                ApiVendorDesk(AnswerIntake(self.log, orders, SCHEMAS)),
             ),
         )
 
