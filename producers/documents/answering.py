@@ -17,6 +17,7 @@ from schemas.attributes import OrderId, ProductId, VendorId
 from schemas.fulfilment_parts import CONFIRMATION, DESPATCH, lines_of_vendor
 from schemas.models import ConfirmedLine, Despatch, DespatchedLine, OrderLine, OrderState, VendorAnswer, VendorStock
 
+_LONGEST_NUMBER = 255
 _ONE = frozenset({"C62", "EA", "H87", "NAR", "PCE"})
 """Units that all mean one of what is counted."""
 
@@ -68,6 +69,8 @@ class Answering:
             raise refused("document.test", "the document says that it is a test; see `accept_tests`", read.place)
         if read.message_id is None or read.issued_at is None:
             raise refused("answer.identity", "the message has no number or no date", read.place)
+        if max(len(read.message_id), len(read.despatch_id or "")) > _LONGEST_NUMBER:
+            raise refused("answer.identity", f"a number is longer than {_LONGEST_NUMBER} characters", read.place)
         told = _Told(read, self._vendor(read), read.message_id, read.issued_at)
         if read.is_mere_receipt:
             return Outcome(part, read.kind.value, "unchanged")
@@ -113,6 +116,7 @@ class Answering:
         if read.kind is AnswerKind.DESPATCH:
             answer = VendorAnswer(**values, answer_type=DESPATCH, despatch=_despatch(read, pairs, findings))
         else:
+            _check_once(pairs, findings)
             confirmed = [_confirmed(read, line, found) for line, found in pairs]
             confirmed = confirmed or ([] if lines else _all_lines(read, known, findings))
             answer = VendorAnswer(**values, answer_type=CONFIRMATION, lines=confirmed)
@@ -165,6 +169,15 @@ def _confirmed(read: ReadAnswer, line: ReadAnswerLine, ordered: OrderLine) -> Co
     )
 
 
+def _check_once(pairs: Sequence[tuple[ReadAnswerLine, OrderLine]], findings: Findings) -> None:
+    seen: set[str] = set()
+    for line, found in pairs:
+        if found.line_id in seen:
+            told = f"line {found.line_id} is there twice; say once what becomes of it"
+            findings.add("answer.line_ids_unique", told, line.place)
+        seen.add(found.line_id)
+
+
 def _all_lines(read: ReadAnswer, known: _Lines, findings: Findings) -> list[ConfirmedLine]:
     """What is said of the whole order, said of each of the vendor's lines."""
     if read.status is None:
@@ -174,9 +187,12 @@ def _all_lines(read: ReadAnswer, known: _Lines, findings: Findings) -> list[Conf
 
 
 def _despatch(read: ReadAnswer, pairs: Sequence[tuple[ReadAnswerLine, OrderLine]], findings: Findings) -> Despatch:
-    for line, _ in pairs:
-        if line.quantity is None:
-            findings.add("answer.quantity", "the line says no quantity", line.place)
+    # Packages may hold parts of one line.
+    quantities: dict[str, Decimal] = {}
+    for line, found in pairs:
+        if line.quantity is None or line.quantity <= 0:
+            findings.add("answer.quantity", "the line says no quantity of more than zero", line.place)
+        quantities[found.line_id] = quantities.get(found.line_id, Decimal(0)) + (line.quantity or Decimal(0))
     assert read.despatch_id is not None and read.shipped_at is not None
     return Despatch(
         despatch_id=read.despatch_id,
@@ -184,7 +200,7 @@ def _despatch(read: ReadAnswer, pairs: Sequence[tuple[ReadAnswerLine, OrderLine]
         carrier_party_id=(read.carrier or None) and read.carrier[:255],
         tracking_id=(read.tracking_id or None) and read.tracking_id[:255],
         is_withdrawn=read.is_withdrawn,
-        lines=[DespatchedLine(line_id=found.line_id, quantity=line.quantity or Decimal(0)) for line, found in pairs],
+        lines=[DespatchedLine(line_id=line_id, quantity=quantity) for line_id, quantity in quantities.items()],
     )
 
 

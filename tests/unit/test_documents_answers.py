@@ -284,6 +284,15 @@ def test_a_dispatch_becomes_one_event_of_the_order(desk: AnswerDesk, content: st
     assert [(line.line_id, line.quantity) for line in event.answer.despatch.lines] == [("1", Decimal(3))]
 
 
+def test_parts_of_one_line_in_several_packages_are_added_up(desk: AnswerDesk) -> None:
+    line = "LIN+1'QTY+12:3:PCE'RFF+ON:4711:1'"
+    content = DESADV.replace(line, line + line.replace("12:3", "12:1")).replace("CNT+2:1'UNT+13", "CNT+2:2'UNT+16")
+    assert desk.outcome(content).outcome == "accepted"
+    [event] = desk.answers()
+    assert event.answer is not None and event.answer.despatch is not None
+    assert [(line.line_id, line.quantity) for line in event.answer.despatch.lines] == [("1", Decimal(4))]
+
+
 def test_a_word_about_the_whole_order_is_said_of_the_vendors_own_lines(desk: AnswerDesk) -> None:
     assert desk.outcome(ubl_response("AP", lines="<cac:Note/>")).outcome == "accepted"
     [event] = desk.answers()
@@ -323,6 +332,10 @@ def test_stock_is_told_by_the_vendors_own_number_of_the_product(desk: AnswerDesk
         (X856.replace("LIN*1*", "LIN*77*"), "answer.vendor_lines"),
         (X856.replace("LIN*1*BP*shop:P1", "LIN*1*BP*shop:P2"), "answer.product"),
         (X856.replace("3*EA", "3*CA"), "answer.unit"),
+        (DESADV.replace("QTY+12:3", "QTY+12:0"), "answer.quantity"),
+        (DESADV.replace("QTY+12:3", "QTY+12:-3"), "answer.quantity"),
+        (ubl_despatch().replace("DA-1", "D" * 100_000), "answer.identity"),
+        (ORDRSP.replace("RFF+LI:2'", "RFF+LI:1'"), "answer.line_ids_unique"),
         (ubl_inventory(code="A-99"), "answer.product"),
         (ubl_inventory(quantity="-1"), "answer.quantity"),
         (ubl_inventory(unit="??"), "answer.unit"),
