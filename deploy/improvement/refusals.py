@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from deploy.improvement.findings import Cause, Finding, Kind, Money, worth_of
 from deploy.record_reading import RecordReader
-from schemas.attributes import CanonicalModel
+from schemas.attributes import CanonicalModel, OrderId
 from schemas.codec import TopicCodec
 from schemas.codec.topic import SchemaIds
 from schemas.errors import InvalidMessage
@@ -30,6 +30,15 @@ class _Origin(NamedTuple):
     money: Money | None = None
 
 
+class _Letter(NamedTuple):
+    """What counts of a dead letter; the event that it carries, which may be large, is not kept."""
+
+    order_id: OrderId | None
+    rejected_at: datetime
+    rules: tuple[str, ...]
+    origin: _Origin
+
+
 class RefusalReader:
     """Reads dead letters, and of `orders.state` only the orders of those whose event names no amount."""
 
@@ -49,19 +58,23 @@ class RefusalReader:
             Transient: the cluster or the registry does not answer.
             UndecodableMessage: a record is no dead letter.
         """
-        letters: dict[str, Rejection] = {}
+        letters: dict[str, _Letter] = {}
         for record in self._reader.read(self._reader.spans(REJECTED, since=since)):
             if record.value is not None:
                 letter = self._letters.decode(record.value)
-                letters.setdefault(letter.rejection_id, letter)
-        origins = {key: self._origin(letter.original) for key, letter in letters.items()}
-        worth = self._worth({one.order_id for key, one in letters.items() if one.order_id and not origins[key].money})
-        for key, letter in letters.items():
-            order_id = letter.order_id or key
-            source = origins[key].source or (order_id.partition(":")[0] if letter.order_id else "unknown")
-            money = origins[key].money or worth.get(order_id)
-            for rule in dict.fromkeys(one.rule for one in letter.violations):
-                yield Finding(Cause(Kind.REJECTION, rule, source), order_id, letter.rejected_at, money)
+                if letter.rejection_id not in letters:
+                    letters[letter.rejection_id] = self._counted(letter)
+        worth = self._worth({one.order_id for one in letters.values() if one.order_id and not one.origin.money})
+        for key, kept in letters.items():
+            order_id = kept.order_id or key
+            source = kept.origin.source or (order_id.partition(":")[0] if kept.order_id else "unknown")
+            money = kept.origin.money or worth.get(order_id)
+            for rule in kept.rules:
+                yield Finding(Cause(Kind.REJECTION, rule, source), order_id, kept.rejected_at, money)
+
+    def _counted(self, letter: Rejection) -> _Letter:
+        rules = tuple(dict.fromkeys(one.rule for one in letter.violations))
+        return _Letter(letter.order_id, letter.rejected_at, rules, self._origin(letter.original))
 
     def _origin(self, original: OriginalMessage) -> _Origin:
         codec = self._originals.get(original.topic)
