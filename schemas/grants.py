@@ -303,7 +303,7 @@ _WORKERS = (
         groups=("ordersync.reconcile.", "ordersync-cli"),
         further=tuple(
             (ResourceKind.GROUP, group, Operation.DESCRIBE)
-            for group in ("ordersync-streams", "ordersync-warehouse", "ordersync-vendors")
+            for group in ("ordersync-streams", "ordersync-warehouse", "ordersync-vendors", "ordersync-backup")
         ),
     ),
 )

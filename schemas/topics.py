@@ -263,7 +263,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             ("backup",),
-            (),
+            ("reconcile",),
         ),
         Topic(
             AUDIT,

@@ -60,7 +60,7 @@ def verify_chain(records: Iterable[BackupRecord], head: ChainHead = GENESIS) -> 
     with one that was noted elsewhere. Source: B3 (snapshots preserved for audit).
     """
     for record in records:
-        reason = _fault(record, head)
+        reason = fault_of(record, head)
         if reason is not None:
             return Verification(head, BrokenLink(head.sequence, reason, record))
         head = ChainHead(record.sequence + 1, record.hash)
@@ -85,7 +85,15 @@ def link_hash(previous_hash: bytes, original: OriginalMessage) -> bytes:
     return sha256(b"".join(parts)).digest()
 
 
-def _fault(record: BackupRecord, head: ChainHead) -> str | None:
+def head_behind(record: BackupRecord, head: ChainHead) -> ChainHead:
+    """Where a reader goes on behind a record: also behind a wrong one, if its content is what was hashed."""
+    if record.hash == head.hash or record.hash != link_hash(record.previous_hash, record.original):
+        return head
+    return ChainHead(record.sequence + 1, record.hash)
+
+
+def fault_of(record: BackupRecord, head: ChainHead) -> str | None:
+    """Why a record is not the next link of the chain; None where it is."""
     if record.sequence != head.sequence:
         return f"it is numbered {record.sequence}: a link was removed, repeated or moved"
     if record.previous_hash != head.hash:

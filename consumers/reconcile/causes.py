@@ -69,6 +69,8 @@ def _cause(mismatch: Mismatch, evidence: Evidence) -> tuple[str, str, str | None
     if system == "vendors":
         told = "the workers are past this version and told nothing: set the offsets of their group back before it"
         return Cause.LOST_EVENT, told, None
+    if system == "backup":
+        return (*_of_backup(mismatch), None)
     return (
         (*_of_erp(mismatch, evidence), Remedy.RESTORE) if system == "erp" else (*_of_ledger(mismatch), Remedy.RESTORE)
     )
@@ -81,6 +83,18 @@ def _of_erp(mismatch: Mismatch, evidence: Evidence) -> tuple[str, str]:
     if mismatch.kind == "missing" or held < (evidence.state_version or 0):
         return Cause.LOST_EVENT, f"erp is past this version by its position, and holds version {held or 'none'}"
     return Cause.MANUAL_CHANGE, f"erp holds version {held} with other values than were sent to it"
+
+
+def _of_backup(mismatch: Mismatch) -> tuple[str, str]:
+    if mismatch.kind == "missing":
+        return Cause.LOST_EVENT, (
+            "the chained backup is past this version by its group's offsets and does not hold it: the archive copies "
+            "orders.events by itself (`ordersync backup order`); find out who moved the group's offsets"
+        )
+    return Cause.MANUAL_CHANGE, (
+        "backup.orders or orders.state was written past its own worker: keep both as they are, compare with "
+        "`ordersync backup order` and `ordersync backup verify`, and look who may write to them"
+    )
 
 
 def _of_ledger(mismatch: Mismatch) -> tuple[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from consumers.reconcile.attributes import Attributes, model_attributes, text_of
+from consumers.reconcile.backup_feed import Holding
 from consumers.reconcile.causes import Cause, Remedy
 from consumers.reconcile.cross_checks import broken_rules
 from consumers.reconcile.differing import currency_in, differing_attributes
@@ -20,7 +21,7 @@ from schemas.attributes import OrderId
 from schemas.errors import UndecodableMessage
 from schemas.models import Mismatch, OrderState, SalesOrder, Settlement, VendorUpdate
 
-SOURCE, STATE, ERP, LEDGER, VENDORS = "source", "state", "erp", "ledger", "vendors"
+SOURCE, STATE, ERP, LEDGER, VENDORS, BACKUP = "source", "state", "erp", "ledger", "vendors", "backup"
 MISSING, EXTRA, DIFFERENT, INVARIANT = "missing", "extra", "different", "invariant"
 
 
@@ -37,10 +38,16 @@ class OrderContent:
     refusals: tuple[Refused, ...] = ()
     judges_sources: bool = True
     """False where it is not known yet where the sources hold it."""
+    agreeing: Collection[Section] = ()
+    """Sections that are known to agree; then they were not read from the sources."""
     judges_sinks: bool = True
     """False where ERP and ledger are known to agree with the state; then they were not read."""
     untold: Sequence[VendorUpdate] = ()
     """News that vendors should have heard of it."""
+    backup: Holding | None = None
+    """What the chained backup holds of it; None where it is not compared."""
+    content: str | None = None
+    """The digest of the state, as the backup should have it."""
 
 
 @dataclass(slots=True)
@@ -69,6 +76,8 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
     state = content.state
     held = facts_of(state).sections if state is not None else {}
     for section in OWNED if content.judges_sources else ():
+        if section in content.agreeing:
+            continue
         refused = any(isinstance(one, RefusedFacts) and one.explains(section, state) for one in content.refusals)
         _judge(verdict, list(_facts_differences(found, content, section, held.get(section))), refused=refused)
     if content.is_parked and verdict.mismatches:
@@ -76,6 +85,7 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
         verdict.mismatches, verdict.is_parked = [], True
     found = _Differences(content, VENDORS, STATE, detected_at)
     verdict.mismatches += [found.one(MISSING, path, told, None) for path, told in _news(content.untold).items()]
+    verdict.mismatches += _backup_differences(content, state, detected_at)
     if not content.judges_sinks:
         return verdict
     erp = content.erp if content.erp is not None and ("version" in content.erp or state is None) else None
@@ -88,6 +98,25 @@ def compare(content: OrderContent, detected_at: datetime) -> Verdict:
     if state is not None and not verdict.is_rejected:
         verdict.mismatches += list(_broken(content, state, verdict.mismatches, detected_at))
     return verdict
+
+
+def _backup_differences(content: OrderContent, state: OrderState | None, detected_at: datetime) -> Iterator[Mismatch]:
+    """The latest version must be the newest in the backup, word for word, and every link about the order sound."""
+    if (held := content.backup) is None:
+        return
+    found = _Differences(content, BACKUP, STATE, detected_at)
+    for place, fault in held.broken.items():
+        yield found.one(DIFFERENT, f"chain[{place}]", "a sound link", fault)
+    if state is None:
+        return
+    newest = held.newest
+    if newest is None or newest.version < state.version:
+        holds = None if newest is None else str(newest.version)
+        yield found.one(MISSING, "version", str(state.version), holds)
+    elif newest.version > state.version:
+        yield found.one(DIFFERENT, "version", str(state.version), str(newest.version))
+    elif newest.content != content.content:
+        yield found.one(DIFFERENT, "content", content.content, newest.content)
 
 
 def _news(untold: Sequence[VendorUpdate]) -> dict[str, str]:

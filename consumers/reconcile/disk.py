@@ -24,7 +24,7 @@ from schemas.errors import ConfigurationError, Fatal
 
 T = TypeVar("T")
 _MIB: Final = 1 << 20
-_FORMAT: Final = "2"
+_FORMAT: Final = "3"
 
 
 class DamagedPicture(Fatal):
@@ -42,6 +42,8 @@ class Disk:
         """Raises ConfigurationError where the directory cannot be used, DamagedPicture where its files are broken."""
         self._files = directory / f"picture-{_FORMAT}.rocksdb"
         self._lock = _locked(directory / "picture.lock")
+        for older in set(directory.glob("picture-*.rocksdb")) - {self._files}:
+            shutil.rmtree(older, ignore_errors=True)
         self._unlogged = WriteOptions()
         # The stubs call it a method; it is a property.
         self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from consumers.backup.chain import ChainHead
+from consumers.reconcile.backup_feed import BackedUp, Holding
 from consumers.reconcile.disk import Disk
 from consumers.reconcile.hashes import BUCKETS, MODULUS, RowHash
 
@@ -19,6 +21,9 @@ _REFUSED: Final = b"r"
 _PARKED: Final = b"p"
 _POSITIONS: Final = b"x"
 _TOLD: Final = b"v"
+_BACKED_UP: Final = b"b"
+_BROKEN: Final = b"c"
+_CHAINS: Final = b"y"
 
 Part = str
 """What is hashed together: erp, ledger, or a section of a source."""
@@ -39,6 +44,8 @@ class StateMark:
     """False from the moment when it may differ until it was found out."""
     sinks_agree: bool = False
     """ERP and ledger agreed with this state when their rows had the hashes that are remembered."""
+    sections: tuple[tuple[str, str], ...] = ()
+    """Sections with the digest of what the state said of them when their places, as they are remembered, agreed."""
 
 
 class HashedPlace(NamedTuple):
@@ -62,6 +69,12 @@ class Changes:
     parked: dict[str, bool] = field(default_factory=dict)
     told: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """Order and vendor to the last update."""
+    backed_up: dict[str, bytes] = field(default_factory=dict)
+    """Order to its newest version in the backup."""
+    broken: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Order and place in a chain of the backup to what is wrong there."""
+    chains: dict[int, ChainHead] | None = None
+    """The heads of the backup's chains; those of all partitions, or None where none was read."""
     positions: Mapping[str, Mapping[int, int]] | None = None
 
 
@@ -107,6 +120,13 @@ class Picture:
             entries.append((_PARKED + order_id.encode(), b"" if waits else None))
         for (order_id, vendor_id), update in changes.told.items():
             entries.append((_told_key(order_id) + vendor_id.encode(), update))
+        for order_id, newest in changes.backed_up.items():
+            entries.append((_BACKED_UP + order_id.encode(), newest))
+        for (order_id, link), fault in changes.broken.items():
+            entries.append((_broken_key(order_id) + link.encode(), fault.encode()))
+        if changes.chains is not None:
+            heads = {str(number): [head.sequence, head.hash.hex()] for number, head in changes.chains.items()}
+            entries.append((_CHAINS, orjson.dumps(heads)))
         if changes.positions is not None:
             told = {
                 topic: {str(one): offset for one, offset in ends.items()} for topic, ends in changes.positions.items()
@@ -145,6 +165,24 @@ class Picture:
     def told(self, order_id: str) -> list[bytes]:
         """The last update of each vendor that was told of an order, as on the topic."""
         return [value for _, value in self._disk.scan(_told_key(order_id))]
+
+    @property
+    def chains(self) -> dict[int, ChainHead]:
+        """The heads of the backup's chains, by partition, as far as they were read."""
+        stored = self._disk.get(_CHAINS)
+        heads: dict[str, tuple[int, str]] = {} if stored is None else orjson.loads(stored)
+        return {int(number): ChainHead(sequence, bytes.fromhex(told)) for number, (sequence, told) in heads.items()}
+
+    def backed_up(self, order_ids: Sequence[str]) -> dict[str, Holding]:
+        """What the backup holds of each of these orders."""
+        found = self._disk.get_many([_BACKED_UP + order_id.encode() for order_id in order_ids])
+        return {
+            order_id: Holding(
+                None if packed is None else BackedUp.unpacked(packed),
+                {place.decode(): fault.decode() for place, fault in self._disk.scan(_broken_key(order_id))},
+            )
+            for order_id, packed in zip(order_ids, found, strict=True)
+        }
 
     def hashes(self, part: Part, keys: Sequence[str]) -> dict[str, int]:
         """The hash of each of these keys of a part that was there when it was compared."""
@@ -193,19 +231,23 @@ class Picture:
         """The entries that bring one place up to date: by key, to find its bucket, and by bucket."""
         by_key = self._key(place.part, place.key)
         before = known[by_key]
+        entry = value = None
+        if place.row is not None:
+            entry = self._entry(place.part, place.row.bucket, place.key)
+            value = place.row.hash.to_bytes(8, "big") + place.order_id.encode()
         if before is not None:
             bucket = int.from_bytes(before, "big")
             held = self._entry(place.part, bucket, place.key)
             stored = known[held]
             assert stored is not None
+            if held == entry and stored == value:
+                return
             self._add(place.part, bucket, -int.from_bytes(stored[:8], "big"))
             yield held, None
-        if place.row is None:
+        if place.row is None or entry is None:
             yield by_key, None
             known[by_key] = None
             return
-        entry = self._entry(place.part, place.row.bucket, place.key)
-        value = place.row.hash.to_bytes(8, "big") + place.order_id.encode()
         self._add(place.part, place.row.bucket, place.row.hash)
         known[by_key], known[entry] = place.row.bucket.to_bytes(2, "big"), value
         yield by_key, place.row.bucket.to_bytes(2, "big")
@@ -246,17 +288,25 @@ def _refusal_key(order_id: str) -> bytes:
     return _REFUSED + order_id.encode() + b"\x00"
 
 
+def _broken_key(order_id: str) -> bytes:
+    return _BROKEN + order_id.encode() + b"\x00"
+
+
 def _told_key(order_id: str) -> bytes:
     return _TOLD + order_id.encode() + b"\x00"
 
 
 def _packed(mark: StateMark) -> bytes:
-    return orjson.dumps([mark.partition, mark.written_at, mark.places, mark.is_settled, mark.sinks_agree])
+    return orjson.dumps(
+        [mark.partition, mark.written_at, mark.places, mark.is_settled, mark.sinks_agree, mark.sections]
+    )
 
 
 def _unpacked(packed: bytes) -> StateMark:
-    partition, written_at, places, is_settled, sinks_agree = orjson.loads(packed)
-    return StateMark(partition, written_at, tuple((part, key) for part, key in places), is_settled, sinks_agree)
+    partition, written_at, places, is_settled, sinks_agree, sections = orjson.loads(packed)
+    return StateMark(
+        partition, written_at, tuple(map(tuple, places)), is_settled, sinks_agree, tuple(map(tuple, sections))
+    )
 
 
 assert BUCKETS <= 1 << 16

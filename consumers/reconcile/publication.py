@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumers.kafka import kafka_error
 from consumers.reading import key_of
-from consumers.reconcile.comparison import VENDORS
+from consumers.reconcile.comparison import BACKUP, VENDORS
 from consumers.reconcile.report import Report
 from consumers.reconcile.topic import TopicReader, value_of
 from schemas.codec import TopicCodec
@@ -33,8 +33,8 @@ def publish(report: Report, kafka: KafkaSettings, schemas: SchemaIds) -> Publica
     """Bring `orders.mismatches` to what the report says; called after each reconciliation, by one process at a time.
 
     A mismatch that is there already with the same values stays, with the time of its first detection. Those of
-    orders on their way are left as they are, and those about vendors, which only the worker compares. At least once;
-    the same report again changes nothing.
+    orders on their way are left as they are, and those about vendors and the backup, which only the worker compares.
+    At least once; the same report again changes nothing.
 
     Raises:
         SchemaDrift: this version's schemas are not registered.
@@ -49,7 +49,8 @@ def publish(report: Report, kafka: KafkaSettings, schemas: SchemaIds) -> Publica
     healed = [
         key
         for key, before in known.items()
-        if key not in found and (before is None or (before.order_id not in moving and before.system != VENDORS))
+        if key not in found
+        and (before is None or (before.order_id not in moving and before.system not in (VENDORS, BACKUP)))
     ]
     records = [(mismatch.mismatch_id, codec.encode(mismatch)) for mismatch in news]
     produce(kafka, [*records, *((key, None) for key in healed)])

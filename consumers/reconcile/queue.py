@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from consumers.reconcile.comparison import ERP, LEDGER
 from consumers.reconcile.watermarks import Watermark
@@ -21,11 +22,20 @@ class Arrival:
     """The systems that it is waited for."""
 
 
+class Due(NamedTuple):
+    """Orders that are looked at together."""
+
+    order_ids: list[str]
+    of_sources: frozenset[str]
+    """Those of which nothing else can have changed than what their sources say."""
+
+
 class Queue:
     """Orders due at once, orders on their way, and orders that the next look at the sources decides about."""
 
     def __init__(self) -> None:
-        self._due: dict[str, None] = {}
+        self._due: dict[str, bool] = {}
+        """Whether only their sources are to be looked at."""
         self._arriving: dict[str, Arrival] = {}
         self._unlocated: set[str] = set()
 
@@ -35,7 +45,12 @@ class Queue:
 
     def add(self, order_ids: Iterable[str]) -> None:
         """These are to be looked at in the next round."""
-        self._due.update(dict.fromkeys(order_ids))
+        self._due.update(dict.fromkeys(order_ids, False))
+
+    def add_of_sources(self, order_ids: Iterable[str]) -> None:
+        """These are to be held against their sources, which may have changed, in the next round."""
+        for order_id in order_ids:
+            self._due.setdefault(order_id, True)
 
     def expect(self, order_id: str, arrival: Arrival) -> None:
         """This one is to be looked at when every sink must have it."""
@@ -47,7 +62,7 @@ class Queue:
 
     def sources_seen(self) -> None:
         """All that waited for it is due."""
-        self.add(self._unlocated)
+        self.add_of_sources(self._unlocated)
         self._unlocated = set()
 
     def arrived(self, watermarks: Mapping[str, Watermark], now: float, late_seconds: float) -> dict[str, int]:
@@ -63,17 +78,16 @@ class Queue:
                 on_the_way[system] += 1
             if not behind:
                 del self._arriving[order_id]
-                self._due[order_id] = None
+                self._due[order_id] = False
             elif not arrival.is_late and now - arrival.written_at > late_seconds:
                 self._arriving[order_id] = replace(arrival, is_late=True)
-                self._due[order_id] = None
+                self._due[order_id] = False
         return on_the_way
 
-    def take(self, at_once: int) -> Iterator[list[str]]:
+    def take(self, at_once: int) -> Iterator[Due]:
         """What is due now, in batches; what becomes due meanwhile stays for the next time."""
         waiting = list(self._due)
         for first in range(0, len(waiting), at_once):
             batch = waiting[first : first + at_once]
-            for order_id in batch:
-                self._due.pop(order_id, None)
-            yield batch
+            of_sources = frozenset(order_id for order_id in batch if self._due.pop(order_id, False))
+            yield Due(batch, of_sources)

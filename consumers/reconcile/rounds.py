@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic, time
 
 from consumers.reconcile.abreast import asking_abreast
 from consumers.reconcile.causes import Cause, Remedy
-from consumers.reconcile.comparison import STATE, VENDORS
+from consumers.reconcile.collection import collection_paused
+from consumers.reconcile.comparison import BACKUP, STATE, VENDORS
 from consumers.reconcile.examiner import Examiner, Finding, Surroundings
 from consumers.reconcile.following import Following
 from consumers.reconcile.metrics import ReconcileMetrics
 from consumers.reconcile.notes import Note
 from consumers.reconcile.open_mismatches import OpenMismatches
 from consumers.reconcile.picture import Changes, Picture, StateMark, with_place
-from consumers.reconcile.queue import Arrival, Queue
+from consumers.reconcile.queue import Arrival, Due, Queue
 from consumers.reconcile.settings import ContinuousSettings
 from consumers.reconcile.sources_pass import SourceChanges, SourcesPass, differing
 from consumers.reconcile.watched import Watched
@@ -117,8 +118,8 @@ class Rounds:
         What does not depend on a system that is away is done before `Transient` tells of it.
         """
         company, now = self.company, self._now
-        # Asked before what vendors were told is read: all that they were told up to then is in the picture.
-        vendors = company.watched.vendors.watermark()
+        # Asked before what vendors were told and what was backed up is read: all of it up to then is in the picture.
+        groups = {system: group.watermark() for system, group in company.watched.groups.items()}
         for news in company.following.advance():
             marks = company.picture.marks([one.order_id for one in news])
             for order_id, mark in marks.items():
@@ -127,7 +128,7 @@ class Rounds:
         self._read_notes()
         for system, positions in company.watched.positions.items():
             self._watermarks[system] = positions.watermark()
-        self._take_vendors(vendors)
+        self._take_groups(groups)
         for system, watermark in self._watermarks.items():
             company.metrics.complete_through(system, watermark.complete_through)
         self._queue.add(self._arrived_in_state())
@@ -179,23 +180,29 @@ class Rounds:
     def _take_places(self, found: SourceChanges) -> None:
         marks = self.company.picture.marks(list(found.by_order))
         for order_id, places in found.by_order.items():
-            mark = replace(marks[order_id], is_settled=False)
+            touched = {self.company.sources.parts[place.part].section.value for place in places}
+            # Without a place it is at another order's now, and which section that was is not known.
+            kept = tuple(one for one in marks[order_id].sections if places and one[0] not in touched)
+            mark = replace(marks[order_id], is_settled=False, sections=kept)
             for place in places:
                 if place.row is not None:
                     mark = with_place(mark, place.part, place.key)
             marks[order_id] = mark
         places = [place for several in found.by_order.values() for place in several]
         self.company.picture.write(Changes(places=places + found.of_no_order, marks=marks))
-        self._queue.add(found.by_order)
+        self._queue.add_of_sources(found.by_order)
 
-    def _take_vendors(self, watermark: Watermark | None) -> None:
-        """How far vendors are told; what stands open about them may have healed."""
-        if watermark is None:
-            self._watermarks.pop(VENDORS, None)
-        else:
-            self._watermarks[VENDORS] = watermark
-        told = self.company.following.told()
-        self._queue.add(one for one in told if any(each.system == VENDORS for each in self.company.open.of(one)))
+    def _take_groups(self, watermarks: Mapping[str, Watermark | None]) -> None:
+        """How far vendors are told and orders backed up; what stands open about that may have healed."""
+        for system, watermark in watermarks.items():
+            if watermark is None:
+                self._watermarks.pop(system, None)
+            else:
+                self._watermarks[system] = watermark
+        following, stands = self.company.following, self.company.open
+        for system, news in ((VENDORS, following.told()), (BACKUP, following.copied())):
+            self._queue.add(one for one in news if any(each.system == system for each in stands.of(one)))
+        self._queue.add(following.broken())
 
     def _settled(self) -> list[str]:
         """Orders whose difference has lasted long enough, if it still does."""
@@ -211,16 +218,17 @@ class Rounds:
         away: Transient | None = None
         for batch in self._queue.take(self._settings.examined_at_once):
             try:
-                away = self._examine(batch, judges_sources=away is None) or away
+                with collection_paused():
+                    away = self._examine(batch, judges_sources=away is None) or away
             except Transient:
-                self._queue.add(batch)
+                self._queue.add(batch.order_ids)
                 raise
             if monotonic() >= until:
                 break
         return away
 
-    def _examine(self, order_ids: list[str], *, judges_sources: bool) -> Transient | None:
-        now = self._now()
+    def _examine(self, due: Due, *, judges_sources: bool) -> Transient | None:
+        now, order_ids = self._now(), due.order_ids
         noted: dict[tuple[str, str], list[str]] = defaultdict(list)
         for system, notes in self._notes.items():
             for note in notes.values():
@@ -228,7 +236,7 @@ class Rounds:
                     noted[note.order_id, system].append(note.told())
         differing = {order_id for order_id in order_ids if self.company.open.of(order_id)}
         seen_at = self._sources_seen_at if judges_sources else _NEVER
-        around = Surroundings(now, self._watermarks, seen_at, noted, differing)
+        around = Surroundings(now, self._watermarks, seen_at, noted, differing, due.of_sources)
         examined = self.company.examiner.examine(order_ids, around)
         changes = examined.changes
         self._unsettled_notes -= examined.unchanged
@@ -244,6 +252,7 @@ class Rounds:
                 is_settled=is_settled and finding.judges_sources,
                 # Without a difference of any kind: otherwise all is compared the next time, too.
                 sinks_agree=not finding.mismatches,
+                sections=finding.sections,
             )
         self.company.open.bring(decided)
         self.company.picture.write(changes)

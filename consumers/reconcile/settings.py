@@ -62,6 +62,10 @@ class ContinuousSettings(ReconcileSettings):
         "ordersync-vendors",
         description="Consumer group of the workers that tell vendors; where it never ran, nothing is told",
     )
+    backup_group: str = Field(
+        "ordersync-backup",
+        description="Consumer group of the worker that keeps backup.orders; where it never ran, nothing is backed up",
+    )
     full_seconds: float = Field(60.0, gt=0, description="Least pause between two looks at all rows of ERP and ledger")
     source_seconds: float = Field(30.0, gt=0, description="Least pause between two looks at all rows of the sources")
     full_share: float = Field(

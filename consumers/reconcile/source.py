@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 from consumers.reconcile.facts import Facts, says_something
 from consumers.reconcile.fingerprint import Section
@@ -45,6 +46,7 @@ class SourceReader:
         """Raises ConfigurationError if the mapping is wrong, or writes no section of orders."""
         self._database, self._snapshots = settings.database, snapshots
         self._mapping = load(settings.mapping_path)
+        self.mapping_digest = sha256(settings.mapping_path.read_bytes()).digest()
         self.system = self._mapping.system
         self._aggregates = [
             (_SECTIONS[aggregate.section], aggregate, AggregateReader(self._mapping, aggregate))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from consumers.reconcile.comparison import ERP, LEDGER
+from consumers.reconcile.comparison import BACKUP, ERP, LEDGER, VENDORS
 from consumers.reconcile.erp import ErpReader
 from consumers.reconcile.hashed_tables import erp_tables, ledger_tables
 from consumers.reconcile.hashes import RowHashes
@@ -48,7 +48,11 @@ class Watched:
             LEDGER: SinkPositions("warehouse", POSTINGS, settings.ledger, settings.kafka, self.snapshots),
         }
 
-        self.vendors = GroupPositions(settings.vendors_group, ORDER_EVENTS, settings.kafka)
+        self.groups = {
+            VENDORS: GroupPositions(settings.vendors_group, ORDER_EVENTS, settings.kafka),
+            BACKUP: GroupPositions(settings.backup_group, ORDER_EVENTS, settings.kafka),
+        }
+        """What is compared where such a group ever ran."""
 
     @property
     def hashes(self) -> dict[str, RowHashes]:
@@ -69,7 +73,8 @@ class Watched:
         for book in self.notes.values():
             book.close()
         self.intake.close()
-        self.vendors.close()
+        for group in self.groups.values():
+            group.close()
         for position in self.positions.values():
             position.close()
         self._sessions.close()

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry
 
+from consumers.reconcile.backup_feed import BackupFeed
 from consumers.reconcile.comparison import ERP, LEDGER
 from consumers.reconcile.disk import Disk
 from consumers.reconcile.examiner import Examiner
@@ -73,7 +74,9 @@ def open_rounds(
     parts = [part_name(reader, section) for reader in watched.sources for section, _ in reader.aggregates]
     with (
         closing(Picture(Disk(settings.data_dir), [ERP, LEDGER, *parts])) as picture,
-        closing(Following(settings.kafka, picture, feed := VendorFeed(picture, schemas))) as following,
+        closing(
+            Following(settings.kafka, picture, feed := VendorFeed(picture, schemas), BackupFeed(schemas))
+        ) as following,
     ):
         sources = SourcesPass(watched.sources, picture, watched.snapshots)
         examiner = Examiner(watched, picture, sources, feed, schemas)

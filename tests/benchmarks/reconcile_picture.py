@@ -16,6 +16,7 @@ from consumers.reconcile.comparison import ERP, LEDGER
 from consumers.reconcile.hashes import BUCKETS, RowHash, RowHashes
 from consumers.reconcile.metrics import ReconcileMetrics
 from consumers.reconcile.picture import Changes, HashedPlace, Part, Picture
+from consumers.reconcile.sections import SectionedState
 from consumers.reconcile.settings import ContinuousSettings
 from consumers.reconcile.watched import Watched
 from consumers.reconcile.worker import open_rounds
@@ -46,7 +47,8 @@ def _take(settings: ContinuousSettings) -> None:
         hashes = {name: part.hashes for name, part in company.sources.parts.items()} | watched.hashes
         with asking_abreast() as ask:
             asked = {name: ask(partial(_by_order, name, one)) for name, one in hashes.items()}
-        _remember(company.picture, {name: answer.result() for name, answer in asked.items()})
+        states = SectionedState(watched.sources, registry)
+        _remember(company.picture, states, {name: answer.result() for name, answer in asked.items()})
         rounds.flush()
 
 
@@ -55,15 +57,18 @@ def _by_order(part: Part, hashes: RowHashes) -> dict[str, RowHash]:
     return {prefix + row.key: row for row in hashes.of_buckets(range(BUCKETS))}
 
 
-def _remember(picture: Picture, rows: dict[Part, dict[str, RowHash]]) -> None:
+def _remember(picture: Picture, states: SectionedState, rows: dict[Part, dict[str, RowHash]]) -> None:
     """All that is known of an order at once: its mark is written again with each place otherwise."""
     order_ids = iter(rows[ERP])
     while several := list(islice(order_ids, _AT_ONCE)):
         changes = Changes(marks=picture.marks(several))
+        values = picture.states(several)
         for order_id in several:
             own = [HashedPlace(part, found[order_id].key, found[order_id], order_id) for part, found in rows.items()]
             places = tuple((place.part, place.key) for place in own if place.part not in (ERP, LEDGER))
-            mark = replace(changes.marks[order_id], is_settled=True, sinks_agree=True, places=places)
-            changes.marks[order_id] = mark
+            _, sections = states.decode(values[order_id] or b"")
+            changes.marks[order_id] = replace(
+                changes.marks[order_id], is_settled=True, sinks_agree=True, places=places, sections=sections
+            )
             changes.places += own
         picture.write(changes)

@@ -423,6 +423,39 @@ def test_what_is_as_it_was_compared_is_not_compared_again(watch: Watch) -> None:
         assert rounds.company.examiner.examine([first], differing).unchanged == frozenset()
 
 
+def test_a_section_is_read_again_only_where_its_source_or_the_state_changed_it(watch: Watch) -> None:
+    state = next(one for one in paid(watch.world) if one.fulfilment is not None and one.fulfilment.shipments)
+    assert state.fulfilment is not None
+    order_id, inventory = state.order_id, watch.world.settings.sources[1].database
+    with watch.running() as rounds:
+        assert watch.look(source=True, full=True) == []
+        watch.world.produce_states([state])
+        assert sum(len(news) for news in rounds.company.following.advance()) == 1
+        with psycopg.connect(inventory.conninfo()) as connection:
+            connection.execute("ALTER TABLE shipment RENAME TO shipment_away")
+        try:
+            examined = rounds.company.examiner.examine([order_id], Surroundings(time(), {}, time()))
+            assert [(one.judges_sources, list(one.mismatches)) for one in examined.findings] == [(True, [])]
+            with pytest.raises(ConfigurationError, match="shipment"):
+                rounds.company.examiner.examine([order_id], Surroundings(time(), {}, time(), differing=[order_id]))
+        finally:
+            with psycopg.connect(inventory.conninfo()) as connection:
+                connection.execute("ALTER TABLE shipment_away RENAME TO shipment")
+        # The sources say what they said; the state does not.
+        fewer = state.fulfilment.model_copy(update={"shipments": state.fulfilment.shipments[:-1]})
+        watch.world.produce_states([state.model_copy(update={"fulfilment": fewer})])
+        section = f"{order_id}/state/fulfilment"
+        assert await_condition(lambda: any(one.startswith(section) for one in watch.look(source=True)), 60)
+        watch.world.produce_states([state])
+        assert await_condition(lambda: watch.look(source=True) == [], 60)
+        # The state says what it said; a source does not.
+        number = order_id.removeprefix("crm:")
+        watch.world.execute(inventory, f"UPDATE shipment SET carrier = 'Pigeon' WHERE order_number = {number}")
+        found = watch.look(source=True)
+        assert found != []
+        assert all(one.startswith(f"{section}.shipments[") for one in found)
+
+
 def test_a_difference_that_healed_is_closed_by_a_picture_from_before_it(watch: Watch, tmp_path: Path) -> None:
     order_id = paid(watch.world)[0].order_id
     with watch.running():
