@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "audit": "Who did what: list it, and verify that nobody changed it.",
     "approvals": "What waits for a second person: list, approve, reject; the policy.",
     "backup": "Policy and keys of the backup; list, verify, compare and restore it.",
+    "webhooks": "Which clients hear what becomes of their orders, what is open for them, delivering again.",
     "vendors": "How each vendor is told, what is open for it, and delivering again.",
     "privacy": "Erase persons from what other departments read; the keys that seal them.",
     "security": "Show and check who may do what; change passwords and certificates.",

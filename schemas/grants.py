@@ -238,10 +238,10 @@ _WORKERS = (
     ),
     catalogue_principal(
         "deliveries",
-        "vendors.updates -> queues of the vendors",
+        "what vendors are told, and what becomes of orders -> queues of vendors and clients",
         groups=("ordersync-deliveries",),
     ),
-    Principal("webhooks", "queues of the vendors -> signed requests to their servers; reads no topic"),
+    Principal("webhooks", "queues of vendors and clients -> signed requests to their servers; reads no topic"),
     Principal("vendor-files", "queues of the vendors -> UBL, EDIFACT and X12 files; reads no topic"),
     write_back_principal("crm"),
     catalogue_principal(

@@ -203,7 +203,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             _STREAMS,
-            ("erp", "backup", "vendors", "publisher", "api", "documents", "console"),
+            ("erp", "backup", "vendors", "publisher", "deliveries", "api", "documents", "console"),
         ),
         Topic(
             ORDER_STATE,
@@ -223,7 +223,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.COMPACTED,
             Partitioning.ORDER,
             _STREAMS,
-            ("streams", "reconcile", "api", "documents", "console", "write-back"),
+            ("streams", "deliveries", "reconcile", "api", "documents", "console", "write-back"),
         ),
         Topic(
             REJECTED,
@@ -233,7 +233,7 @@ CATALOGUE: dict[str, Topic] = {
             Retention.FOREVER,
             Partitioning.ORDER,
             (*_CAPTURE, "streams", "erp", "warehouse", "vendors", "publisher", "deliveries", "documents", "write-back"),
-            ("backup", "reconcile", "api", "documents", "console", "write-back"),
+            ("backup", "deliveries", "reconcile", "api", "documents", "console", "write-back"),
         ),
         Topic(
             POSTINGS,

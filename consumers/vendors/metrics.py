@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -26,18 +27,26 @@ class DeliveryMetrics:
         """A request, or a file, was tried."""
         self._attempts.labels(subscriber, outcome).inc()
 
-    def stands(self, names: Iterable[str], standing: Iterable[Standing], missing: Iterable[Unacknowledged]) -> None:
-        """What is open now, for every subscriber."""
+    def stands(
+        self, labels: Mapping[str, str], standing: Iterable[Standing], missing: Iterable[Unacknowledged]
+    ) -> None:
+        """What is open now, for every subscriber, each under its label."""
         known = {one.subscriber: one for one in standing}
         late: dict[str, int] = {}
         for one in missing:
             late[one.subscriber] = late.get(one.subscriber, 0) + 1
-        for name in names:
+        for name, label in labels.items():
             found = known.get(name, Standing(name, 0, 0, 0.0))
-            self._waiting.labels(name).set(found.waiting)
-            self._oldest.labels(name).set(found.oldest_seconds)
-            self._dead.labels(name).set(found.dead)
-            self._unacknowledged.labels(name).set(late.get(name, 0))
+            self._waiting.labels(label).set(found.waiting)
+            self._oldest.labels(label).set(found.oldest_seconds)
+            self._dead.labels(label).set(found.dead)
+            self._unacknowledged.labels(label).set(late.get(name, 0))
+
+    def forget(self, label: str) -> None:
+        """A subscriber is gone: its last numbers must not stand on."""
+        for gauge in (self._waiting, self._oldest, self._dead, self._unacknowledged):
+            with suppress(KeyError):
+                gauge.remove(label)
 
 
 def _gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:

@@ -41,11 +41,9 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
-class Webhook(SettingsPart):
-    """Where signed requests go (Standard Webhooks)."""
+class Sending(SettingsPart):
+    """How signed requests are sent (Standard Webhooks)."""
 
-    url: Annotated[str, AfterValidator(_web_address)] = Field(description="Address; https unless allow_http")
-    secret_file: Path = Field(description="Secrets whsec_..., one a line: the first signs, and so do the others")
     allow_http: bool = Field(False, description="Send unencrypted, in a network that is yours alone")
     private_networks: tuple[Network, ...] = Field(
         (), description="Networks that may be reached though they are not public"
@@ -56,6 +54,12 @@ class Webhook(SettingsPart):
     retry_limit_seconds: float = Field(3600.0, gt=0, description="Longest pause between two attempts")
     give_up_seconds: float = Field(72 * 3600.0, gt=0, description="So long after its first attempt it is given up")
 
+
+class Endpoint(Sending):
+    """Where signed requests go."""
+
+    url: Annotated[str, AfterValidator(_web_address)] = Field(description="Address; https unless allow_http")
+
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
         if urlsplit(self.url).scheme == "http" and not self.allow_http:
@@ -63,6 +67,12 @@ class Webhook(SettingsPart):
                 "url: http is not encrypted; use https, or set allow_http in a network that is yours alone"
             )
         return self
+
+
+class Webhook(Endpoint):
+    """A vendor's address, and where its secrets lie."""
+
+    secret_file: Path = Field(description="Secrets whsec_..., one a line: the first signs, and so do the others")
 
 
 class Files(SettingsPart):

@@ -71,7 +71,7 @@ def status(as_json: bool) -> None:
     """What is waiting, given up and closed, vendor by vendor."""
     with closing(_queues()) as queues:
         rows = queues.status()
-    _show(rows, as_json, "Nothing is queued for any vendor.")
+    show_rows(rows, as_json, "Nothing is queued for any vendor.")
 
 
 @command.command("dead-letters")
@@ -81,7 +81,7 @@ def dead_letters(vendor: str | None, as_json: bool) -> None:
     """Updates that were given up, and why; `retry` delivers them again."""
     with closing(_queues()) as queues:
         rows = queues.dead_letters(vendor)
-    _show(rows, as_json, "No update was given up.")
+    show_rows(rows, as_json, "No update was given up.")
 
 
 @command.command("stock")
@@ -109,7 +109,7 @@ def unacknowledged(as_json: bool) -> None:
     """Updates that vendors have not acknowledged within the time that their profile allows, oldest first."""
     with closing(_queues()) as queues:
         rows = queues.unacknowledged()
-    _show(rows, as_json, "Every update was acknowledged in time.")
+    show_rows(rows, as_json, "Every update was acknowledged in time.")
 
 
 @command.command("acknowledge")
@@ -157,7 +157,8 @@ def _queues() -> VendorQueues:
     return VendorQueues()
 
 
-def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
+def show_rows(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
+    """Print rows as a table, or as JSON, one a line."""
     if as_json:
         for row in rows:
             print_json(row)

@@ -9,7 +9,7 @@ import pytest
 from consumers.registry import PARTNER_SINKS
 from consumers.settings import SinkSettings
 from schemas.settings import DatabaseSettings
-from schemas.topics import VENDOR_ACKNOWLEDGEMENTS, VENDOR_UPDATES
+from schemas.topics import ORDER_EVENTS, PARKED, REJECTED, VENDOR_ACKNOWLEDGEMENTS, VENDOR_UPDATES
 from tests.contract.sink_conformance import DatabaseSinkConformance
 from tests.contract.sink_workbench import Cluster
 from tests.unit.vendor_lives import ACME, profiles_file, update
@@ -17,9 +17,9 @@ from tests.unit.vendor_lives import ACME, profiles_file, update
 
 class TestDeliveriesSink(DatabaseSinkConformance):
     definition = PARTNER_SINKS["deliveries"]
-    topics = (VENDOR_UPDATES, VENDOR_ACKNOWLEDGEMENTS)
+    topics = (VENDOR_UPDATES, VENDOR_ACKNOWLEDGEMENTS, ORDER_EVENTS, PARKED, REJECTED)
     topic = VENDOR_UPDATES
-    last_table = "acknowledgement"
+    last_table = "subscription"
 
     @pytest.fixture
     def settings(self, cluster: Cluster, database: DatabaseSettings, tmp_path: Path) -> SinkSettings:

@@ -18,7 +18,7 @@ from deploy.cli import run
 from deploy.local.endpoints import Endpoints
 from schemas.models import VendorAcknowledgement
 from schemas.settings import DatabaseSettings
-from schemas.topics import ORDER_EVENTS, REJECTED, VENDOR_ACKNOWLEDGEMENTS, VENDOR_UPDATES
+from schemas.topics import ORDER_EVENTS, PARKED, REJECTED, VENDOR_ACKNOWLEDGEMENTS, VENDOR_UPDATES
 from tests.conftest import DatabaseFactory
 from tests.contract.sink_workbench import Cluster, Sent, working
 from tests.integration.test_vendor_webhooks import LOOPBACK, QUICK, settings_of, states, worker
@@ -31,7 +31,7 @@ LATER = [line(1, ACME, 9), line(2, BOLT)]
 
 @pytest.fixture
 def cluster(stack: Endpoints, topic_prefix: str) -> Iterator[Cluster]:
-    topics = {ORDER_EVENTS, VENDOR_UPDATES, VENDOR_ACKNOWLEDGEMENTS, REJECTED}
+    topics = {ORDER_EVENTS, VENDOR_UPDATES, VENDOR_ACKNOWLEDGEMENTS, PARKED, REJECTED}
     with closing(Cluster(stack, topic_prefix, topics)) as cluster:
         yield cluster
 

@@ -22,7 +22,7 @@ from consumers.postgres.text import copied
 from consumers.vendors.deliveries.book import DeliveryBook
 from consumers.vendors.deliveries.queue import DELIVERY, QUEUE, rows_of
 from consumers.vendors.deliveries.settings import DispatchSettings
-from consumers.vendors.profiles import VendorProfiles
+from consumers.vendors.profiles import Sending, VendorProfiles
 from consumers.vendors.webhooks.worker import WebhooksWorker
 from deploy.local.endpoints import Endpoints
 from deploy.local.server import await_condition
@@ -53,7 +53,8 @@ def prepared(database: DatabaseSettings) -> DatabaseSettings:
 
 
 def settings_of(database: DatabaseSettings, vendors: Path, **more: Any) -> DispatchSettings:
-    return DispatchSettings(database=database, vendors=vendors, lease_seconds=4, poll_seconds=0.05, **more)
+    told = {"subscribers": Sending.model_validate(QUICK | LOOPBACK)} | more
+    return DispatchSettings(database=database, vendors=vendors, lease_seconds=4, poll_seconds=0.05, **told)
 
 
 def queue(database: DatabaseSettings, vendors: Path, updates: Iterable[VendorUpdate]) -> None:
@@ -238,6 +239,7 @@ def environment_of(settings: DispatchSettings, directory: Path) -> dict[str, str
         "ORDERSYNC_VENDORS": str(settings.vendors),
         "ORDERSYNC_LEASE_SECONDS": str(settings.lease_seconds),
         "ORDERSYNC_POLL_SECONDS": str(settings.poll_seconds),
+        "ORDERSYNC_SUBSCRIBERS": settings.subscribers.model_dump_json(),
         "ORDERSYNC_DATA_DIR": str(directory),
     }
     if database.password is not None:

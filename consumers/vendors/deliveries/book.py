@@ -70,6 +70,7 @@ WITH heard AS (
 UPDATE delivery SET acknowledged_at = clock_timestamp()
 WHERE subscriber = %(name)s AND message_id = ANY (%(messages)s) AND acknowledged_at IS NULL
 """
+_SUBSCRIPTIONS = "SELECT subscription_id, client, url, secrets FROM subscription ORDER BY subscription_id"
 _CLOSE = "UPDATE subscriber SET closed_at = now(), closed_because = %s WHERE name = %s AND channel = %s AND owner = %s"
 _TIDY = """
 DELETE FROM delivery WHERE delivery_id IN (
@@ -125,6 +126,15 @@ class Standing(NamedTuple):
     oldest_seconds: float
 
 
+class Subscription(NamedTuple):
+    """A client that hears of its orders, as far as requests to it need."""
+
+    subscription_id: str
+    client: str
+    url: str
+    secrets: list[str]
+
+
 class Unacknowledged(NamedTuple):
     """A message whose receiver has not said that it took it in."""
 
@@ -146,7 +156,7 @@ class DeliveryBook:
 
     def prepare(self) -> None:
         """Create the queues where they are missing, or see that their owner did it where this role may not."""
-        if self.database.may_define("delivery"):
+        if self.database.may_define("subscription"):
             self.database.migrate(files("consumers.vendors.deliveries") / "tables.sql")
 
     def own(self, names: Iterable[str], seconds: float) -> dict[str, bool]:
@@ -154,6 +164,17 @@ class DeliveryBook:
         with self.database.transaction("taking over subscribers") as cursor:
             values = {"channel": self._channel, "owner": self._owner, "seconds": seconds, "names": sorted(names)}
             return dict(cursor.execute(_OWN, values).fetchall())
+
+    def subscriptions(self) -> list[Subscription]:
+        """All that there are now."""
+        with self.database.transaction("looking for subscriptions") as cursor:
+            return [Subscription(*row) for row in cursor.execute(_SUBSCRIPTIONS)]
+
+    def shut(self, closed: Mapping[str, str]) -> None:
+        """Send no more to these, for the reasons given, until somebody opens them again."""
+        with self.database.transaction("closing subscribers") as cursor:
+            for name, reason in closed.items():
+                cursor.execute(_CLOSE, (reason, name, self._channel, self._owner))
 
     def release(self) -> None:
         """Leave them to others at once."""

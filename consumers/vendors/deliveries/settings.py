@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from consumers.settings import SinkSettings
+from consumers.vendors.profiles import Sending
 from schemas.settings import DatabaseSettings, WorkerSettings
 
 
@@ -26,5 +27,8 @@ class DispatchSettings(WorkerSettings):
     poll_seconds: float = Field(0.25, gt=0, le=60, description="How often an idle worker looks for new updates")
     lease_seconds: float = Field(
         30.0, ge=2, description="When another worker takes over from one that died; more than each vendor's timeout"
+    )
+    subscribers: Sending = Field(
+        default_factory=Sending, description="How clients of the API are told; of the worker webhooks only"
     )
     keep_days: float = Field(30.0, gt=0, description="How long what was delivered can be looked up")

@@ -50,6 +50,20 @@ CREATE TABLE IF NOT EXISTS subscriber (
     PRIMARY KEY (name, channel)
 );
 
+-- Clients that hear what becomes of the orders of their systems; `secrets` all sign, the newest first.
+CREATE TABLE IF NOT EXISTS subscription (
+    subscription_id text PRIMARY KEY,
+    client text NOT NULL,
+    url text NOT NULL,
+    -- '*' stands for every system, and for every type.
+    systems text[] NOT NULL CHECK (cardinality(systems) > 0),
+    message_types text[] NOT NULL CHECK (cardinality(message_types) > 0),
+    secrets text[] NOT NULL CHECK (cardinality(secrets) > 0),
+    -- What was decided before is told by a replay only.
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS subscription_of_client ON subscription (client);
+
 -- The last control number of each partner's interchanges, and the files that carry them.
 CREATE TABLE IF NOT EXISTS control_number (
     subscriber text PRIMARY KEY,

@@ -185,7 +185,8 @@ class VendorFilesWorker:
     def _look_after(self) -> None:
         now = monotonic()
         if now >= self._count_at:
-            self._metrics.stands(self._partners, self._book.standing(), self._book.unacknowledged(self._patience))
+            labels = {name: name for name in self._partners}
+            self._metrics.stands(labels, self._book.standing(), self._book.unacknowledged(self._patience))
             self._count_at = now + _COUNT_SECONDS
         if now >= self._tidy_at:
             keep = self._settings.keep_days * 86_400

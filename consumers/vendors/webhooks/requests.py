@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -12,9 +13,9 @@ from importlib.metadata import version
 
 import httpcore
 
-from consumers.vendors.profiles import Webhook
+from consumers.vendors.profiles import Endpoint
 from consumers.vendors.webhooks.addresses import ForbiddenAddress, GuardedNetwork
-from consumers.vendors.webhooks.signing import read_secrets, signed_headers
+from consumers.vendors.webhooks.signing import signed_headers
 from schemas.errors import ConfigurationError
 
 _MOST_ANSWER_BYTES = 65_536
@@ -22,6 +23,8 @@ _LONGEST_REST_SECONDS = 86_400.0
 ACKNOWLEDGED = b"webhook-acknowledged"
 """Header of an answer: `true` where the receiver has the message in its system."""
 _GONE = 410
+Keys = Callable[[], Sequence[bytes]]
+"""Gives the keys that sign, or raises ConfigurationError."""
 _TOO_MANY = 429
 
 
@@ -51,8 +54,10 @@ class Attempt:
 class WebhookClient:
     """The connections to one subscriber; nobody else's requests wait for them."""
 
-    def __init__(self, webhook: Webhook, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, webhook: Endpoint, keys: Keys, tls: ssl.SSLContext | None = None) -> None:
+        """`keys` are asked for at each attempt, so that a secret is replaced while the worker runs."""
         self._webhook = webhook
+        self._keys = keys
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls or ssl.create_default_context(),
             max_connections=webhook.connections,
@@ -71,8 +76,7 @@ class WebhookClient:
         Called by the dispatcher, again with the same id until it is delivered. Source: Standard Webhooks 1.0.0.
         """
         try:
-            keys = read_secrets(self._webhook.secret_file)
-            headers = self._headers | signed_headers(keys, message_id, int(time.time()), body)
+            headers = self._headers | signed_headers(self._keys(), message_id, int(time.time()), body)
             async with asyncio.timeout(self._webhook.timeout_seconds):
                 return await self._answer(headers, body)
         except ConfigurationError as exc:

@@ -33,7 +33,7 @@ def read_secrets(path: Path) -> list[bytes]:
         lines = [line.strip() for line in path.read_text(encoding="ascii").splitlines()]
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"the webhook's secret in {path} cannot be read ({type(exc).__name__})") from exc
-    found = [_key(line, path, number) for number, line in enumerate(lines, 1) if line]
+    found = [key_of(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line]
     if not found:
         raise ConfigurationError(f"{path} is empty; `ordersync vendors secret` makes a secret")
     return found
@@ -53,11 +53,12 @@ def signed_headers(keys: Sequence[bytes], message_id: str, timestamp: int, body:
     }
 
 
-def _key(line: str, path: Path, number: int) -> bytes:
+def key_of(line: str, place: str) -> bytes:
+    """The key of a secret. Raises ConfigurationError that names its place and never shows it."""
     try:
         key = base64.b64decode(line.removeprefix(_PREFIX), validate=True)
     except binascii.Error as exc:
-        raise ConfigurationError(f"{path}, line {number}: after {_PREFIX} comes base64") from exc
+        raise ConfigurationError(f"{place}: after {_PREFIX} comes base64") from exc
     if not _SHORTEST <= len(key) <= _LONGEST:
-        raise ConfigurationError(f"{path}, line {number}: a secret has {_SHORTEST} to {_LONGEST} bytes, not {len(key)}")
+        raise ConfigurationError(f"{place}: a secret has {_SHORTEST} to {_LONGEST} bytes, not {len(key)}")
     return key

@@ -8,6 +8,7 @@ import random
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from time import monotonic
 from typing import TypeVar
@@ -18,9 +19,10 @@ from prometheus_client import CollectorRegistry
 from consumers.vendors.deliveries.book import DeliveryBook, Settled, Waiting
 from consumers.vendors.deliveries.settings import DispatchSettings
 from consumers.vendors.metrics import DeliveryMetrics
-from consumers.vendors.profiles import WEBHOOK, VendorProfiles, Webhook
+from consumers.vendors.profiles import WEBHOOK, Endpoint, VendorProfiles
 from consumers.vendors.webhooks.pace import LONGEST_REST_SECONDS, Rest, pause_seconds
-from consumers.vendors.webhooks.requests import Attempt, Outcome, WebhookClient
+from consumers.vendors.webhooks.requests import Attempt, Keys, Outcome, WebhookClient
+from consumers.vendors.webhooks.signing import key_of, read_secrets
 from schemas.errors import ConfigurationError, Transient
 
 NAME = "webhooks"
@@ -35,17 +37,21 @@ _MARGIN_SECONDS = 1.0
 class _Subscriber:
     """One subscriber's connections, and how it does."""
 
-    webhook: Webhook
+    webhook: Endpoint
     client: WebhookClient
     rest: Rest
+    label: str
+    """By which metrics and logs name it."""
+    is_client: bool = False
+    """Whether it is a client of the API that subscribed, and no vendor of the file."""
     busy: int = 0
 
     @classmethod
-    def of(cls, webhook: Webhook) -> _Subscriber:
+    def of(cls, webhook: Endpoint, keys: Keys, label: str, *, is_client: bool = False) -> _Subscriber:
         """Nothing is known of it yet."""
         limit = min(LONGEST_REST_SECONDS, webhook.retry_limit_seconds)
         rest = Rest(first_seconds=min(1.0, webhook.retry_first_seconds), limit_seconds=limit)
-        return cls(webhook, WebhookClient(webhook), rest)
+        return cls(webhook, WebhookClient(webhook, keys), rest, label, is_client)
 
 
 class WebhooksWorker:
@@ -59,10 +65,11 @@ class WebhooksWorker:
     def __init__(self, settings: DispatchSettings, registry: CollectorRegistry) -> None:
         profiles = VendorProfiles.load(settings.vendors).vendors
         hooks = {name: one.webhook for name, one in profiles.items() if one.webhook is not None}
-        longest = max((hook.timeout_seconds for hook in hooks.values()), default=0.0) + 2 * _MARGIN_SECONDS
+        timeouts = [settings.subscribers.timeout_seconds, *(hook.timeout_seconds for hook in hooks.values())]
+        longest = max(timeouts) + 2 * _MARGIN_SECONDS
         if settings.lease_seconds < longest:
             raise ConfigurationError(
-                f"ORDERSYNC_LEASE_SECONDS is {settings.lease_seconds:g}: with these timeouts of vendors it has to be "
+                f"ORDERSYNC_LEASE_SECONDS is {settings.lease_seconds:g}: with these timeouts of receivers it has to be "
                 f"{longest:g} or more"
             )
         self._hooks = hooks
@@ -75,6 +82,7 @@ class WebhooksWorker:
         self._book = DeliveryBook(settings.database, WEBHOOK, f"{socket.gethostname()}/{uuid4()}")
         self._metrics = DeliveryMetrics(registry)
         self._subscribers: dict[str, _Subscriber] = {}
+        self._secrets: dict[str, list[str]] = {}
         self._open: set[str] = set()
         self._owned_until = self._renew_at = self._count_at = self._tidy_at = 0.0
         self._in_hand: dict[int, Waiting] = {}
@@ -96,7 +104,10 @@ class WebhooksWorker:
         asyncio.run(self._run(stop))
 
     async def _run(self, stop: Event) -> None:
-        self._subscribers = {name: _Subscriber.of(hook) for name, hook in self._hooks.items()}
+        self._subscribers = {
+            name: _Subscriber.of(hook, partial(read_secrets, hook.secret_file), name)
+            for name, hook in self._hooks.items()
+        }
         woken = asyncio.Event()
         try:
             await self._patiently(stop, lambda: asyncio.to_thread(self._book.prepare))
@@ -137,6 +148,7 @@ class WebhooksWorker:
         await self._settle()
         now = monotonic()
         if now >= self._renew_at:
+            await self._follow_subscriptions()
             owned = await asyncio.to_thread(self._book.own, self._subscribers, self._settings.lease_seconds)
             self._open = {name for name, is_open in owned.items() if is_open}
             # Counted from before the question: the database's lease ends later.
@@ -149,6 +161,27 @@ class WebhooksWorker:
             for waiting in await asyncio.to_thread(self._book.due, asked, list(self._in_hand)):
                 self._start(waiting, woken)
         await self._look_after(now)
+
+    async def _follow_subscriptions(self) -> None:
+        """Take up clients that have subscribed, and their new secrets, and leave those that have not any more."""
+        found = {one.subscription_id: one for one in await asyncio.to_thread(self._book.subscriptions)}
+        for name, one in found.items():
+            self._secrets[name] = one.secrets
+            if name not in self._subscribers:
+                endpoint = Endpoint.model_validate(self._settings.subscribers.model_dump() | {"url": one.url})
+                label = f"client/{one.client}/{name[:8]}"
+                keys = partial(self._keys_of, name, label)
+                self._subscribers[name] = _Subscriber.of(endpoint, keys, label, is_client=True)
+        in_hand = {waiting.subscriber for waiting in self._in_hand.values()}
+        for name, known in list(self._subscribers.items()):
+            if known.is_client and name not in found and name not in in_hand:
+                del self._subscribers[name], self._secrets[name]
+                self._open.discard(name)
+                self._metrics.forget(known.label)
+                await known.client.close()
+
+    def _keys_of(self, name: str, label: str) -> list[bytes]:
+        return [key_of(secret, f"the secret of {label}") for secret in self._secrets[name]]
 
     def _start(self, waiting: Waiting, woken: asyncio.Event) -> None:
         subscriber = self._subscribers[waiting.subscriber]
@@ -174,7 +207,7 @@ class WebhooksWorker:
             subscriber.rest.missed(monotonic(), attempt.rest_seconds, random.random())
         else:
             subscriber.rest.reached()
-        self._metrics.attempted(waiting.subscriber, attempt.outcome.value)
+        self._metrics.attempted(subscriber.label, attempt.outcome.value)
         self._done.append((waiting, attempt))
         woken.set()
 
@@ -194,9 +227,20 @@ class WebhooksWorker:
         for waiting, _ in done:
             del self._in_hand[waiting.delivery_id]
         for name, reason in closed.items():
-            _log.warning("%s: %s; nothing more is sent until `ordersync vendors open`", name, reason)
-        for name in {name for name, state in noted if state == "dead"}:
-            _log.error("%s: updates were given up; see `ordersync vendors dead-letters`", name)
+            known = self._subscribers[name]
+            _log.warning("%s: %s; nothing more is sent until `%s open`", known.label, reason, _verb(known))
+        await self._give_up({name for name, state in noted if state == "dead"})
+
+    async def _give_up(self, dead: set[str]) -> None:
+        """Tell of them; a client that took nothing for days is sent no more: what it misses can be replayed."""
+        for name in dead:
+            known = self._subscribers[name]
+            _log.error("%s: messages were given up; see `%s dead-letters`", known.label, _verb(known))
+        away = {name for name in dead if self._subscribers[name].is_client}
+        if away:
+            days = self._settings.subscribers.give_up_seconds / 86_400
+            await asyncio.to_thread(self._book.shut, dict.fromkeys(away, f"a message was given up after {days:g} days"))
+            self._open -= away
 
     def _settled(self, waiting: Waiting, attempt: Attempt) -> Settled:
         if attempt.outcome is Outcome.DELIVERED:
@@ -215,7 +259,9 @@ class WebhooksWorker:
         if now >= self._count_at:
             standing = await asyncio.to_thread(self._book.standing)
             missing = await asyncio.to_thread(self._book.unacknowledged, self._patience)
-            self._metrics.stands({*self._subscribers, *self._patience}, standing, missing)
+            labels = {name: name for name in self._patience}
+            labels |= {name: one.label for name, one in self._subscribers.items()}
+            self._metrics.stands(labels, standing, missing)
             self._count_at = now + _COUNT_SECONDS
         if now >= self._tidy_at:
             await asyncio.to_thread(self._book.tidy, self._settings.keep_days * 86_400)
@@ -227,6 +273,10 @@ class WebhooksWorker:
             await asyncio.to_thread(self._book.release)
         except Transient as exc:
             _log.warning("%s; what was delivered last is sent once more, with the same id", exc)
+
+
+def _verb(subscriber: _Subscriber) -> str:
+    return "ordersync webhooks" if subscriber.is_client else "ordersync vendors"
 
 
 async def _wait(woken: asyncio.Event, seconds: float) -> None:

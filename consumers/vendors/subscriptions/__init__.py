@@ -1,0 +1,1 @@
+"""What clients of the API hear of their orders: subscriptions, and the news that they bring."""
