@@ -15,6 +15,8 @@ from schemas.masking import masked_changes
 from schemas.models import CapturedEvent, Rejection
 from schemas.topics import CAPTURED_TOPICS
 
+SHOPS = "shops"
+"""Stage of what a shop sent and no mapping read."""
 IDENTITY = ("event_id", "order_id", "source")
 """What says which event of which order it is; merging by owner goes by it, so it is not for mending."""
 
@@ -26,11 +28,20 @@ class MendedEvent:
     key: bytes
     value: bytes
     changes: list[str]
+    topic: str | None = None
+    """Where it goes; None to where its original came from."""
+    headers: tuple[tuple[str, bytes], ...] = ()
+    """What belongs to it besides those of its original."""
 
 
 def check_replayable(letter: Rejection) -> None:
     """Raise `ConfigurationError` where the letter's original cannot be put back into its place."""
     original = letter.original
+    if letter.stage == SHOPS:
+        raise ConfigurationError(
+            f"dead letter {letter.rejection_id} is a webhook of a shop: mend the shop's mapping, then `ordersync "
+            f"dead-letters replay {letter.rejection_id} --shops FILE` maps it again"
+        )
     if original.topic not in CAPTURED_TOPICS or original.partition < 0:
         raise ConfigurationError(
             f"dead letter {letter.rejection_id} is of {original.topic}, not of a captured event: correct it there, and "

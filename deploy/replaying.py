@@ -45,6 +45,11 @@ class Replay:
         digest = hashlib.sha256(self.event.value).hexdigest()
         return str(uuid5(EVENT_NAMESPACE, f"replay/{self.letter.rejection_id}/{digest}"))
 
+    @property
+    def topic(self) -> str:
+        """Where the event goes."""
+        return self.event.topic or self.letter.original.topic
+
     def deed(self) -> Deed:
         """The deed as it is told in `audit.events`."""
         return Deed(
@@ -67,7 +72,7 @@ class Replay:
             REPLAY_REASON: self.reason,
         }
         kept = [(header.key, header.value) for header in self.letter.original.headers if header.key not in told]
-        return [*kept, *((name, value.encode()) for name, value in told.items())]
+        return [*kept, *self.event.headers, *((name, value.encode()) for name, value in told.items())]
 
 
 def perform(replay: Replay, cluster: Cluster, clearance: Clearance) -> AuditEvent | None:
@@ -93,7 +98,7 @@ def perform(replay: Replay, cluster: Cluster, clearance: Clearance) -> AuditEven
         replay = _cleared(replay, clearance)
         audit, _ = next_event(begin_chain(writer_of(cluster.kafka)), replay.deed(), datetime.now(UTC))
         producer.begin_transaction()
-        producer.produce(replay.letter.original.topic, replay.event.value, replay.event.key, headers=replay.headers())
+        producer.produce(replay.topic, replay.event.value, replay.event.key, headers=replay.headers())
         producer.produce(AUDIT, _encoded(audit, cluster), audit.subject.encode())
         producer.commit_transaction(_TIMEOUT_SECONDS)
     except KafkaException as exc:

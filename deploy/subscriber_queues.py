@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from psycopg.rows import dict_row
 from pydantic import ValidationError
 
 from consumers.postgres.database import Database, Rows
@@ -22,6 +21,7 @@ from consumers.vendors.subscriptions.news import News, in_sequence, news_of_even
 from consumers.vendors.subscriptions.queue import NEWS, create_staged, fan_out_again, news_rows
 from consumers.vendors.webhooks.signing import new_secret
 from deploy.record_reading import RecordReader, Span
+from deploy.vendor_queues import NEXT_REPLAY, REOPEN, RETRY, listed
 from schemas.codec import TopicCodec
 from schemas.errors import ConfigurationError
 from schemas.models import OrderEvent, ParkedOrder, Rejection
@@ -57,13 +57,7 @@ SELECT subscriber AS subscription_id, order_id, message_type, order_version, mes
 FROM delivery JOIN subscription ON subscription_id = subscriber
 WHERE state = 'dead' AND coalesce(subscriber = %s, true) ORDER BY delivery_id
 """
-_RETRY = """
-UPDATE delivery SET state = 'waiting', due_at = clock_timestamp(), first_attempted_at = NULL
-WHERE subscriber = %s AND (state = 'dead' OR state = 'waiting' AND due_at > clock_timestamp())
-"""
-_OPEN = "UPDATE subscriber SET closed_at = NULL, closed_because = NULL WHERE name = %s AND closed_at IS NOT NULL"
 _REACHED = "SELECT topic, partition, next_offset FROM sink_position WHERE sink = %s"
-_NEXT_REPLAY = "SELECT coalesce(max(replay), 0) + 1 FROM delivery WHERE subscriber = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +83,7 @@ class SubscriberQueues:
 
     def listed(self, client: str | None = None) -> list[dict[str, Any]]:
         """Every subscription, what waits for it, and why nothing is sent to it any more; no secret."""
-        return self._rows("listing subscriptions", _LIST, (WEBHOOK, client))
+        return listed(self._database, "listing subscriptions", _LIST, (WEBHOOK, client))
 
     def add(self, wanted: Wanted, *, allow_http: bool = False) -> tuple[str, str]:
         """Subscribe a client; gives the id, and the secret, which is shown nowhere again.
@@ -140,19 +134,19 @@ class SubscriberQueues:
 
     def dead_letters(self, subscription_id: str | None) -> list[dict[str, Any]]:
         """What was given up."""
-        return self._rows("listing what was given up", _DEAD, (subscription_id,))
+        return listed(self._database, "listing what was given up", _DEAD, (subscription_id,))
 
     def retry(self, subscription_id: str) -> int:
         """Try at once what was given up or waits for its next attempt; gives how many."""
         with self._database.transaction("queueing again what was given up") as cursor:
             _require(cursor, subscription_id)
-            return cursor.execute(_RETRY, (subscription_id,)).rowcount
+            return cursor.execute(RETRY, (subscription_id,)).rowcount
 
     def reopen(self, subscription_id: str) -> bool:
         """Whether it was closed, and is open now; what was decided meanwhile is brought by `replay`."""
         with self._database.transaction("opening a subscription") as cursor:
             _require(cursor, subscription_id)
-            return cursor.execute(_OPEN, (subscription_id,)).rowcount > 0
+            return cursor.execute(REOPEN, (subscription_id,)).rowcount > 0
 
     def replay(self, subscription_id: str, since: datetime, order: str | None) -> int:
         """Queue again what was decided since a time; gives how many messages.
@@ -175,7 +169,7 @@ class SubscriberQueues:
             told = in_sequence(
                 [one for one in read if one.order_version > 0], [one for one in read if one.order_version == 0]
             )
-            row = cursor.execute(_NEXT_REPLAY, (subscription_id,)).fetchone()
+            row = cursor.execute(NEXT_REPLAY, (subscription_id,)).fetchone()
             create_staged(cursor)
             NEWS.stage(cursor, copied(news_rows(one for one in told if order in (None, one.order_id))))
             again = fan_out_again(subscription_id, 1 if row is None else int(row[0]))
@@ -209,13 +203,6 @@ class SubscriberQueues:
                         yield news_of_parked(waits.decode(record.value))
                     elif (news := news_of_rejection(refusals.decode(record.value))) is not None:
                         yield news
-
-    def _rows(self, doing: str, query: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
-        with (
-            self._database.transaction(doing) as cursor,
-            cursor.connection.cursor(row_factory=dict_row) as named,
-        ):
-            return named.execute(query, values).fetchall()
 
 
 def _one(cursor: Rows, statement: str, *values: object) -> None:

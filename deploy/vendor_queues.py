@@ -38,14 +38,14 @@ _DEAD = """
 SELECT subscriber AS vendor, channel, order_id, message_type, message_id, attempts, created_at, settled_at, problem
 FROM delivery WHERE state = 'dead' AND coalesce(subscriber = %s, true) ORDER BY delivery_id
 """
-_RETRY = """
+RETRY = """
 UPDATE delivery SET state = 'waiting', due_at = clock_timestamp(), first_attempted_at = NULL
 WHERE subscriber = %s AND (state = 'dead' OR state = 'waiting' AND due_at > clock_timestamp())
 """
-_REOPEN = "UPDATE subscriber SET closed_at = NULL, closed_because = NULL WHERE name = %s AND closed_at IS NOT NULL"
+REOPEN = "UPDATE subscriber SET closed_at = NULL, closed_because = NULL WHERE name = %s AND closed_at IS NOT NULL"
 # Where this is locked, the sink waits with its next batch: that comes to the queue after the replay.
 _REACHED = "SELECT partition, next_offset FROM sink_position WHERE sink = %s AND topic = %s"
-_NEXT_REPLAY = "SELECT coalesce(max(replay), 0) + 1 FROM delivery WHERE subscriber = %s"
+NEXT_REPLAY = "SELECT coalesce(max(replay), 0) + 1 FROM delivery WHERE subscriber = %s"
 
 
 class VendorQueues:
@@ -87,12 +87,12 @@ class VendorQueues:
         """Try at once what was given up or waits for its next attempt; gives how many."""
         self._profiles.of(vendor)
         with self._database.transaction("queueing again what was given up") as cursor:
-            return cursor.execute(_RETRY, (vendor,)).rowcount
+            return cursor.execute(RETRY, (vendor,)).rowcount
 
     def reopen(self, vendor: str) -> bool:
         """Whether the vendor was closed, and is open now."""
         with self._database.transaction("opening a vendor") as cursor:
-            return cursor.execute(_REOPEN, (vendor,)).rowcount > 0
+            return cursor.execute(REOPEN, (vendor,)).rowcount > 0
 
     def replay(self, vendor: str, since: datetime, order: str | None, channel: str | None) -> int:
         """Queue again what `vendors.updates` has of a vendor since a time; gives how many deliveries.
@@ -114,7 +114,7 @@ class VendorQueues:
             reached = _reached(cursor, self._topic, lock=True)
             rest = [one._replace(start=one.end, end=reached.get(one.partition, one.end)) for one in spans]
             updates += self._updates(rest, wanted)
-            row = cursor.execute(_NEXT_REPLAY, (vendor,)).fetchone()
+            row = cursor.execute(NEXT_REPLAY, (vendor,)).fetchone()
             number = 1 if row is None else int(row[0])
             rows = [row for one in updates for row in rows_of(one, self._profiles, replay=number)]
             DELIVERY.create_staged(cursor)
@@ -147,11 +147,13 @@ class VendorQueues:
             registry.close()
 
     def _listed(self, doing: str, query: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
-        with (
-            self._database.transaction(doing) as cursor,
-            cursor.connection.cursor(row_factory=dict_row) as named,
-        ):
-            return named.execute(query, values).fetchall()
+        return listed(self._database, doing, query, values)
+
+
+def listed(database: Database, doing: str, query: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+    """What a question finds, row by row, by the names of its columns."""
+    with database.transaction(doing) as cursor, cursor.connection.cursor(row_factory=dict_row) as named:
+        return named.execute(query, values).fetchall()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,6 @@ PUBLISHER = "publisher"
 _OF_A_SYSTEM = (CAPTURE, WRITE_BACK)
 """Kinds of which an installation has one for each of its systems, named `KIND-SYSTEM`."""
 
-NOT_DEPLOYED = {WRITE_BACK: "writes to a source's own records, in columns and with rights that its owner gives first"}
-"""Kinds that neither the compose file nor the manifests start by themselves, with the reason."""
-
 
 def worker_kinds() -> dict[str, WorkerKind]:
     """By name: what captures, the streams, one for each sink of the registry, and what backs up and watches."""

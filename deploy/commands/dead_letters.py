@@ -160,16 +160,28 @@ def edit(
 @home_option
 @json_option
 @deed_options
+@click.option(
+    "--shops",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    envvar="ORDERSYNC_SHOPS",
+    show_envvar=True,
+    help="The API's file of shops, for a webhook that no mapping could read.",
+)
 @click.argument("rejection_id")
-def replay(home: Path, as_json: bool, reason: str, actor: str | None, dry_run: bool, rejection_id: str) -> None:
-    """Replay a refused event as it came, for example when its customer or product is known now."""
+def replay(
+    home: Path, as_json: bool, reason: str, actor: str | None, dry_run: bool, shops: Path | None, rejection_id: str
+) -> None:
+    """Replay a refused event as it came, for example when its customer or product is known now.
+
+    A shop's webhook that no mapping could read is mapped anew, by the mapping as it is now.
+    """
 
     def keep(letter: Rejection, _codec: TopicCodec[Any]) -> MendedEvent:
         from deploy.mending import unchanged
 
         return unchanged(letter)
 
-    _put_back(home, rejection_id, keep, _Deed(reason, actor, dry_run, as_json))
+    _put_back(home, rejection_id, keep, _Deed(reason, actor, dry_run, as_json, shops))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +192,7 @@ class _Deed:
     actor: str | None
     is_dry_run: bool
     as_json: bool
+    shops: Path | None = None
 
 
 def _put_back(
@@ -187,18 +200,22 @@ def _put_back(
 ) -> None:
     # Only here: they need the Kafka client.
     from deploy.audit.desk import clearance_of
-    from deploy.mending import check_replayable
+    from deploy.mending import SHOPS, check_replayable
     from deploy.replaying import Replay, perform
+    from deploy.shop_mending import mapped_again
     from schemas.codec import TopicCodec
     from schemas.registry import SchemaRegistry
     from schemas.topics import CATALOGUE
 
     cluster = cluster_of(home)
     letter = _letter(cluster, rejection_id)
-    check_replayable(letter)
     with closing(SchemaRegistry(cluster.registry)) as registry:
-        topic = letter.original.topic
-        event = make(letter, TopicCodec(topic, CATALOGUE[topic].model, registry))
+        if letter.stage == SHOPS and deed.shops is not None:
+            event = mapped_again(letter, deed.shops, registry)
+        else:
+            check_replayable(letter)
+            topic = letter.original.topic
+            event = make(letter, TopicCodec(topic, CATALOGUE[topic].model, registry))
     actor = actor_of(deed.actor)
     planned = Replay(letter, event, actor, deed.reason)
     done = None if deed.is_dry_run else perform(planned, cluster, clearance_of(home, cluster, actor))
@@ -208,7 +225,7 @@ def _put_back(
         return
     for change in event.changes:
         click.echo(f"  {change}")
-    click.echo(f"{letter.order_id or rejection_id} {outcome} on {topic}")
+    click.echo(f"{letter.order_id or rejection_id} {outcome} on {planned.topic}")
 
 
 def _parsed(text: str | bytes) -> Any:

@@ -17,6 +17,9 @@ REPAIR_SECRETS = f"{SECRETS}/repair"
 REPAIRER = "operator"
 """The role by which the console restores an order for a person who may have that done."""
 
+TOLD = ("crm",)
+"""Sources whose mapping file has a section [write_back]: their own records tell how their orders stand."""
+
 
 class Kept(Enum):
     """What becomes of a worker's local files when its pod is replaced."""
@@ -100,6 +103,17 @@ WORKERS = (
             reaches_database=True,
         )
         for system in SOURCES
+    ),
+    *(
+        DeployedWorker(
+            f"write-back-{system}",
+            f"write-back-{system}",
+            {"MAPPING": system}
+            | _database("DATABASE", f"{system}-database", system, f"write-back-{system}", _source(system)),
+            mounts={f"source-{system}": f"write-back-{system}-database"},
+            reaches_database=True,
+        )
+        for system in TOLD
     ),
     DeployedWorker("streams", "streams", kept=Kept.REBUILT, replicas=2, cpu="1", storage="20Gi"),
     DeployedWorker("erp", "erp", _own(ERP, "erp"), replicas=2, reaches_database=True),

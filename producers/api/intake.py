@@ -138,9 +138,7 @@ class Intake:
             Problem: 422 where the order cannot be written.
             Transient: as `create`.
         """
-        late = datetime.now(UTC) - told.changed_at
-        sequence = min(max(late // timedelta(milliseconds=1), 0), _LATEST)
-        fact = _Fact(told.order, (told.changed_at - _EPOCH) // timedelta(microseconds=1), sequence)
+        fact = _Fact(told.order, *_place_of(told, datetime.now(UTC)))
         taken = await self._once(asked, Kind.TELL, told.order_id, request_id_of(asked.client, asked.key), lambda: fact)
         assert isinstance(taken, Taken)
         return taken
@@ -208,6 +206,9 @@ class Intake:
         self._orders.remember(request)
         return Taken(request)
 
+    def _encoded(self, request: AcceptedRequest, order: SalesOrder | None) -> bytes:
+        return encoded(self._codec, request, order)
+
     def _known_request(self, request_id: RequestId, fingerprint: str) -> Taken | None:
         known = self._orders.request(request_id)
         if known is None:
@@ -228,20 +229,37 @@ class Intake:
             )
         return state
 
-    def _encoded(self, request: AcceptedRequest, order: SalesOrder | None) -> bytes:
-        event = OrderCaptured.trusted(
-            event_id=request.event_id,
-            order_id=request.order_id,
-            operation="deleted" if order is None else "upserted",
-            source=request.source,
-            committed_at=request.accepted_at,
-            captured_at=request.accepted_at,
-            order=order,
-        )
-        try:
-            return self._codec.encode(event)
-        except InvalidValue as exc:
-            raise _unfit(exc) from exc
+
+def told_request(asked: Asked, told: Told, arrived_at: datetime) -> AcceptedRequest:
+    """The request that `Intake.tell` would accept for what arrived then; for what is told again by people."""
+    request_id = request_id_of(asked.client, asked.key)
+    fingerprint = fingerprint_of(Kind.TELL, told.order_id, asked.body)
+    place = _place_of(told, arrived_at)
+    return AcceptedRequest(request_id, Kind.TELL, asked.client, told.order_id, fingerprint, *place, arrived_at)
+
+
+def encoded(codec: TopicCodec[OrderCaptured], request: AcceptedRequest, order: SalesOrder | None) -> bytes:
+    """The captured event of a request. Raises Problem 422 where the order has a value that no event can have."""
+    event = OrderCaptured.trusted(
+        event_id=request.event_id,
+        order_id=request.order_id,
+        operation="deleted" if order is None else "upserted",
+        source=request.source,
+        committed_at=request.accepted_at,
+        captured_at=request.accepted_at,
+        order=order,
+    )
+    try:
+        return codec.encode(event)
+    except InvalidValue as exc:
+        raise _unfit(exc) from exc
+
+
+def _place_of(told: Told, arrived_at: datetime) -> tuple[int, int]:
+    """Position and sequence of what a shop tells: by its own clock, and of one moment by when it arrived."""
+    late = arrived_at - told.changed_at
+    sequence = min(max(late // timedelta(milliseconds=1), 0), _LATEST)
+    return (told.changed_at - _EPOCH) // timedelta(microseconds=1), sequence
 
 
 @dataclass(frozen=True, slots=True)

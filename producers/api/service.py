@@ -14,6 +14,7 @@ from producers.api.clients import Clients
 from producers.api.guard import BodyLimits
 from producers.api.intake import Intake, Taken, Unchanged
 from producers.api.orders import Orders, Progress, RequestStatus
+from producers.api.shop_letters import Letters
 from producers.api.shops import Shops
 from producers.upload_spool import UploadSpool
 
@@ -33,6 +34,8 @@ class Service:
     access: Access
     vendor_answers: AnswerIntake
     shops: Shops = field(default_factory=Shops)
+    letters: Letters | None = None
+    """Where the webhooks of shops are kept that no mapping reads; None refuses them."""
     uploads: UploadSpool | None = None
     """Where documents are handed over; None where none are taken."""
 

@@ -25,6 +25,7 @@ from producers.api.shops import Shops
 from producers.api.store import OrderStore
 from producers.api.tokens import Tokens
 from producers.auditing import AuditWriter
+from producers.rejections import RejectionWriter
 from producers.serving import HttpServer
 from producers.sightings import Sightings
 from producers.upload_spool import UploadSpool
@@ -75,6 +76,7 @@ class ApiWorker:
             access,
             AnswerIntake(self._outlet, self._orders, schemas),
             Shops() if settings.shops is None else Shops.read(settings.shops),
+            RejectionWriter(settings.kafka, schemas, settings.delivery_timeout_seconds),
             None if settings.uploads_dir is None else UploadSpool(settings.uploads_dir),
         )
         self._metrics = ApiMetrics(registry)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
@@ -16,6 +18,7 @@ from deploy.local.endpoints import Endpoints
 from deploy.replaying import REPLAY_OF, REPLAY_REASON
 from schemas.attributes import OrderId
 from schemas.topics import AUDIT, ORDER_EVENTS, ORDERS_CAPTURED, REJECTED
+from tests.integration.api_harness import Api, webhook
 from tests.integration.conftest import LAYOUT
 from tests.integration.streams_harness import Scene, Subscriber, wait_until
 from tests.unit.order_lives import Item, Life, customer, order, product
@@ -203,3 +206,27 @@ def test_replay_as_it_came_is_refused_again_until_what_it_needs_is_there(
     assert json.loads(capsys.readouterr().out)["outcome"] == "was replayed before"
     assert run(["dead-letters", "replay", "none", "--reason", "x"]) == 2
     assert run(["dead-letters", "replay", letter]) == 2, "without a reason"
+
+
+def test_a_webhook_that_no_mapping_read_becomes_an_order_once_the_mapping_is_mended(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rejected, events = scene.subscribe(REJECTED), scene.subscribe(ORDER_EVENTS)
+    api = Api(scene, tmp_path / "api")
+    body, headers = webhook("orders/create", id=77, financial_status="odd")
+    answer = httpx.post(f"{api.url}/v1/shops/outlet/orders", content=body, headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()["status"]) == (200, "kept"), answer.text
+    letter = answer.json()["rejection_id"]
+    # It was durable before the answer.
+    rejected.read_to_end()
+    [kept] = [one for _, one in rejected.seen if one.rejection_id == letter]
+    assert kept.original.value == body
+    shops, replay = tmp_path / "api" / "shops.toml", ["dead-letters", "replay", letter, "--reason", "mapping mended"]
+    assert run(replay) == 2 and "--shops FILE" in capsys.readouterr().err
+    assert run([*replay, "--shops", str(shops)]) == 2 and "still cannot read" in capsys.readouterr().err
+    built_in = Path(str(files("schemas.mapping") / "shops" / "shopify.toml")).read_text()
+    (shops.parent / "mended.toml").write_text(built_in.replace("\npaid = ", '\nodd = "placed"\npaid = ', 1))
+    shops.write_text(shops.read_text() + 'mapping = "mended.toml"\n')
+    assert run([*replay, "--shops", str(shops)]) == 0
+    wait_until(lambda: len(events.of(OrderId("outlet:77"))) == 1, 60, lambda: "the order is placed")
+    assert run([*replay, "--shops", str(shops)]) == 0 and "was replayed before" in capsys.readouterr().out

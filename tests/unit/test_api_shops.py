@@ -9,14 +9,16 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from deploy.shop_mending import mapped_again
 from producers.api.access import Access
 from producers.api.answering import AnswerIntake
 from producers.api.app import asgi_app
@@ -29,8 +31,10 @@ from producers.api.shop_rows import row_of
 from producers.api.shops import Shops
 from producers.api.store import OrderStore
 from producers.sightings import Sightings
-from schemas.errors import ConfigurationError, InvalidValue
-from schemas.models import OrderCaptured
+from schemas.errors import ConfigurationError, InvalidValue, Transient
+from schemas.models import OrderCaptured, Rejection
+from schemas.registry import InMemorySchemas
+from schemas.topics import ORDERS_CAPTURED
 from tests.unit.test_api_intake import CAPTURED, SCHEMAS, STATES, FollowedTopics, WrittenLog
 from tests.unit.test_sightings import KeptAudit
 
@@ -269,6 +273,59 @@ def test_a_body_without_an_order_is_refused_with_its_reason(desk: Desk, body: by
     answer = desk.tell(body)
     assert answer.status_code == 422 and told in answer.json()["detail"], answer.text
     assert desk.events == []
+
+
+@dataclass
+class KeptLetters:
+    """Dead letters, in memory; away where `problem` says so."""
+
+    kept: list[Rejection] = field(default_factory=list)
+    problem: Transient | None = None
+
+    async def write(self, key: bytes, rejection: Rejection) -> None:
+        await asyncio.sleep(0)
+        if self.problem is not None:
+            raise self.problem
+        self.kept.append(rejection)
+
+
+def test_a_body_that_no_mapping_reads_is_kept_and_becomes_its_order_once_one_does(desk: Desk, tmp_path: Path) -> None:
+    letters = KeptLetters()
+    desk.service = replace(desk.service, letters=letters)
+    odd = changed(SHOPIFY, financial_status="odd")
+    answers = [desk.tell(odd, x_shopify_webhook_id="a").json() for _ in range(2)]
+    letter, again = letters.kept
+    assert answers[0] == answers[1] == {"status": "kept", "rejection_id": letter.rejection_id}
+    assert (again.rejection_id, desk.events) == (letter.rejection_id, [])
+    assert letter.original.value == json.dumps(odd).encode()
+    assert "has no entry 'odd'" in letter.violations[0].message
+    shops = tmp_path / "shops.toml"
+    with pytest.raises(ConfigurationError, match="still cannot read"):
+        mapped_again(letter, shops, InMemorySchemas())
+    built_in = Path(str(files("schemas.mapping") / "shops" / "shopify.toml")).read_text()
+    (tmp_path / "mended.toml").write_text(built_in.replace("\npaid = ", '\nodd = "placed"\npaid = ', 1))
+    shops.write_text(shops.read_text().replace('"shopify"', '"shopify"\nmapping = "mended.toml"'))
+    mended = mapped_again(letter, shops, InMemorySchemas())
+    # Had the mapping been so at once, the API had written the same event at the same place.
+    desk.service = replace(desk.service, shops=Shops.read(shops))
+    desk.tell(odd, x_shopify_webhook_id="a")
+    [event] = desk.events
+    made = CAPTURED.decode(mended.value)
+    assert (made.event_id, made.order_id, made.order) == (event.event_id, event.order_id, event.order)
+    assert made.source.position == event.source.position
+    assert (mended.key, mended.topic) == (event.order_id.encode(), ORDERS_CAPTURED)
+
+
+def test_a_shop_is_told_to_come_again_while_letters_cannot_be_kept_and_who_did_not_sign_leaves_none(desk: Desk) -> None:
+    letters = KeptLetters(problem=Transient("Kafka is away"))
+    desk.service = replace(desk.service, letters=letters)
+    assert desk.tell(b"no json").status_code == 503
+    letters.problem = None
+    assert desk.tell(b"no json", secret="another-secret-of-20").status_code == 401
+    assert desk.tell(b" " * 50_000).status_code == 413
+    assert letters.kept == []
+    assert desk.tell(b"\xff\x00").json()["status"] == "kept"
+    assert letters.kept[0].original.value == b"\xff\x00"
 
 
 def test_members_are_found_by_their_path_and_lists_are_added_up() -> None:

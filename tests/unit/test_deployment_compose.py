@@ -19,7 +19,7 @@ from deploy import settings_reference
 from deploy.compose import provisioning
 from deploy.local.registry import writers
 from deploy.security.files import SecurityFiles, write_private
-from deploy.worker_kinds import NOT_DEPLOYED, kind_of, worker_kinds
+from deploy.worker_kinds import kind_of, worker_kinds
 from producers.api.clients import Clients
 from schemas.database_roles import ROLES
 from schemas.grants import ADMINISTRATOR, DEPLOYER, PRINCIPALS
@@ -43,7 +43,7 @@ def test_the_file_is_valid_by_the_compose_specification() -> None:
 def test_every_kind_of_worker_is_there() -> None:
     core = {"capture", "streams", "erp", "warehouse", "backup"}
     assert {kind(name) for name in WORKERS if is_small(name)} == core
-    assert {kind(name) for name in WORKERS} == set(worker_kinds()) - set(NOT_DEPLOYED)
+    assert {kind(name) for name in WORKERS} == set(worker_kinds())
     assert {name for name, one in WORKERS.items() if "full" not in one["profiles"]} == set()
 
 

@@ -17,13 +17,14 @@ import pytest
 import yaml
 
 from deploy.kubernetes.generation import BASE, written
-from deploy.kubernetes.workers import POSTGRES, REPAIRER, WORKERS
+from deploy.kubernetes.workers import POSTGRES, REPAIRER, TOLD, WORKERS
 from deploy.local.registry import writers
 from deploy.security.files import SecurityFiles, write_private
 from deploy.security.preparation import PreparationSettings
-from deploy.worker_kinds import NOT_DEPLOYED, kind_of, worker_kinds
-from schemas.database_roles import REGISTRY, ROLES
+from deploy.worker_kinds import kind_of, worker_kinds
+from schemas.database_roles import REGISTRY, ROLES, SOURCES
 from schemas.grants import DEPLOYER, PRINCIPALS
+from schemas.mapping import built_in_or_path, load
 from schemas.settings import WorkerSettings
 from schemas.topics import CATALOGUE
 from tests.unit.kustomization import Manifest, rendered
@@ -101,7 +102,8 @@ def test_what_is_written_from_the_tables_is_as_they_say() -> None:
 
 
 def test_every_kind_of_worker_is_there() -> None:
-    assert {kind_of(worker.name).name for worker in WORKERS} == set(worker_kinds()) - set(NOT_DEPLOYED)
+    assert {kind_of(worker.name).name for worker in WORKERS} == set(worker_kinds())
+    assert set(TOLD) == {system for system in SOURCES if load(built_in_or_path(system)).write_back}
 
 
 def test_every_manifest_is_valid_by_its_published_schema() -> None:
