@@ -100,7 +100,7 @@ def stock(home: Path, vendor: str | None, as_json: bool) -> None:
         if vendor in (None, report.vendor_id):
             latest[report.vendor_id, report.product_id] = report
     rows = [latest[key].model_dump(mode="json") for key in sorted(latest)]
-    _show(rows, as_json, "No vendor has told of its stock.")
+    show_rows(rows, as_json, "No vendor has told of its stock.")
 
 
 @command.command("unacknowledged")

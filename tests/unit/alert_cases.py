@@ -202,6 +202,27 @@ CASES = [
             stuck("ordersync_parked_oldest_timestamp_seconds"),
         ),
     ),
+    Case(
+        "OrdersyncReceiverUnreachable",
+        120,
+        {'ordersync_vendor_attempts_total{vendor="v",outcome="unreachable"}': "0+1x200"},
+        (
+            {
+                'ordersync_vendor_attempts_total{vendor="v",outcome="unreachable"}': "0+1x200",
+                'ordersync_vendor_attempts_total{vendor="v",outcome="delivered"}': "0+1x200",
+            },
+            {'ordersync_vendor_attempts_total{vendor="v",outcome="failed"}': "0 1x5 1x200"},
+        ),
+    ),
+    Case(
+        "OrdersyncReceiverGivenUp",
+        10,
+        {'ordersync_vendor_dead_letters{vendor="v"}': "0x5 1x20"},
+        (
+            {'ordersync_vendor_dead_letters{vendor="v"}': "0x20"},
+            {'ordersync_vendor_dead_letters{vendor="v"}': "1x5 0x20"},
+        ),
+    ),
     Case("OrdersyncSlotAbsent", 9, {PRESENT: "1x3 0x9"}, ({PRESENT: "1x20"}, {PRESENT: "1x8 0 1x9"})),
     Case(
         "OrdersyncSlotAbsent",
