@@ -59,17 +59,18 @@ class StoredRecord(NamedTuple):
 
 
 class RecordReader:
-    """A `read_committed` reader that belongs to no group; use it as a context.
+    """A `read_committed` reader that joins no group and commits nothing; use it as a context.
 
+    The brokers ask for the right to a `group` all the same: a worker, which has none to that of people, names its own.
     Every method raises `Transient` while the brokers do not answer, and `ConfigurationError` for a missing topic.
     """
 
-    def __init__(self, kafka: KafkaSettings, progress: Progress = say_nothing) -> None:
+    def __init__(self, kafka: KafkaSettings, progress: Progress = say_nothing, *, group: str = "ordersync-cli") -> None:
         self._progress = progress
         self._consumer = Consumer(
             kafka.client_config(
                 **{
-                    "group.id": "ordersync-cli",
+                    "group.id": group,
                     "enable.auto.commit": False,
                     "enable.partition.eof": True,
                     "isolation.level": "read_committed",

@@ -57,8 +57,8 @@ class Work:
     starts: Mapping[Place, int]
 
     @classmethod
-    def of(cls, kafka: KafkaSettings, topics: Sequence[str]) -> Work:
-        """What the topics hold now.
+    def of(cls, kafka: KafkaSettings, topics: Sequence[str], group: str) -> Work:
+        """What the topics hold now, looked up in the name of a group that may read them.
 
         Raises:
             ConfigurationError: one does not exist.
@@ -66,7 +66,7 @@ class Work:
         """
         ends: dict[Place, int] = {}
         starts: dict[Place, int] = {}
-        with RecordReader(kafka) as reader:
+        with RecordReader(kafka, group=group) as reader:
             for topic in topics:
                 spans = reader.spans(topic)
                 starts |= {(span.topic, span.partition): span.start for span in spans}
@@ -122,7 +122,7 @@ def _watch(worker: Finishes, kafka: KafkaSettings, stop: threading.Event, watch:
 
 
 def _wait_done(worker: Finishes, kafka: KafkaSettings, stop: threading.Event, watch: Watch) -> None:
-    work = _patiently(lambda: Work.of(kafka, worker.topics), watch)
+    work = _patiently(lambda: Work.of(kafka, worker.topics, worker.group), watch)
     if work is None:
         return
     offsets, told = GroupOffsets(kafka), monotonic()

@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from deploy.local.endpoints import Endpoints
+from deploy.topics import apply_grants
 from schemas.attributes import OrderId
 from schemas.topics import CAPTURED_TOPICS, ORDER_EVENTS, PARKED, REJECTED
 from tests.conftest import DatabaseFactory
@@ -100,10 +101,13 @@ def test_sink_ends_when_the_erp_has_everything(scene: Scene, database_factory: D
     erp = database_factory("erp")
     scene.capture(*(event for number in range(20, 30) for event in life(number)))
     assert scene.work(UNTIL_DONE).ended(60) == 0
+    # With the rights that the worker has where it is deployed.
+    apply_grants(scene.stack.kafka())
+    group = f"ordersync-erp-{scene.group}"
     environment = {
         **os.environ,
-        **scene.stack.environment(),
-        "ORDERSYNC_GROUP_ID": f"{scene.group}-erp",
+        **scene.stack.environment("erp"),
+        "ORDERSYNC_GROUP_ID": group,
         "ORDERSYNC_DATABASE__HOST": erp.host,
         "ORDERSYNC_DATABASE__PORT": str(erp.port),
         "ORDERSYNC_DATABASE__DBNAME": erp.dbname,
@@ -123,7 +127,7 @@ def test_sink_ends_when_the_erp_has_everything(scene: Scene, database_factory: D
             )
         assert held == (10,)
         # The group may have been forgotten since; the position is in the database.
-        observer = Consumer(scene.stack.kafka().client_config(**{"group.id": f"{scene.group}-erp"}))
+        observer = Consumer(scene.stack.kafka().client_config(**{"group.id": group}))
         places = [TopicPartition(ORDER_EVENTS, number, 0) for number in range(LAYOUT.order_partitions)]
         observer.commit(offsets=places, asynchronous=False)
         observer.close()
