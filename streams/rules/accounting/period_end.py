@@ -119,10 +119,12 @@ def returns_estimated(sales: Sales, percent: Decimal, day: date) -> list[Journal
     """
     net = sales.sold - sales.returned
     expected = min(max(sales.sold * percent / 100 - sales.returned, ZERO), max(net, ZERO))
-    part = expected / net if net else ZERO
     refund = rounded(expected, sales.currency)
-    functional_refund = rounded(sales.functional_net * part, sales.functional_currency)
-    recovery = rounded(sales.net_cost * part, sales.functional_currency)
+    functional_refund, recovery = (
+        # Multiplied first: a share has no end, and what is rounded would come to lie beside half a coin.
+        rounded(whole * expected / net if net else ZERO, sales.functional_currency)
+        for whole in (sales.functional_net, sales.net_cost)
+    )
     order_id = OrderId(f"{PORTFOLIO}{sales.product_category}:{sales.currency}")
     found = []
     if refund != sales.refund_liability or functional_refund != sales.functional_refund_liability:
