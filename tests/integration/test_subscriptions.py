@@ -145,6 +145,23 @@ def test_what_was_decided_before_somebody_subscribed_is_not_told_and_nothing_twi
         assert in_order(server) == {"crm:2": [1, 2, 3]}
 
 
+def test_an_address_that_the_worker_must_not_send_to_stops_nobody_else(office: Office) -> None:
+    with VendorServer(lambda *_: "ok") as server:
+        wrong, _ = office.subscribe("wrong", server.url)
+        office.subscribe("shop", server.url)
+        with (
+            closing(DeliveryBook(office.database, "webhook", "test")) as book,
+            book.database.transaction("an address of before") as cursor,
+        ):
+            cursor.execute("UPDATE subscription SET url = 'ftp://127.0.0.1/' WHERE subscription_id = %s", (wrong,))
+        office.queue(*news(1))
+        with worker(settings_of(office.database, office.vendors)) as until:
+            until(lambda: states(office.database) == {"delivered": 3, "waiting": 3}, "the other's are delivered")
+            office.said("delete", wrong)
+            office.queue(*news(2))
+            until(lambda: states(office.database) == {"delivered": 6}, "the worker goes on")
+
+
 def test_a_client_that_hangs_delays_nobody(office: Office) -> None:
     with VendorServer(lambda *_: "hang") as dead, VendorServer(lambda *_: "ok") as alive:
         office.subscribe("dead", dead.url)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
 
 from consumers.vendors.deliveries.book import DeliveryBook, Settled, Waiting
 from consumers.vendors.deliveries.settings import DispatchSettings
@@ -83,6 +84,8 @@ class WebhooksWorker:
         self._metrics = DeliveryMetrics(registry)
         self._subscribers: dict[str, _Subscriber] = {}
         self._secrets: dict[str, list[str]] = {}
+        self._unreachable: dict[str, str] = {}
+        """Labels of clients whose address this worker must not send to."""
         self._open: set[str] = set()
         self._owned_until = self._renew_at = self._count_at = self._tidy_at = 0.0
         self._in_hand: dict[int, Waiting] = {}
@@ -167,11 +170,11 @@ class WebhooksWorker:
         found = {one.subscription_id: one for one in await asyncio.to_thread(self._book.subscriptions)}
         for name, one in found.items():
             self._secrets[name] = one.secrets
-            if name not in self._subscribers:
-                endpoint = Endpoint.model_validate(self._settings.subscribers.model_dump() | {"url": one.url})
-                label = f"client/{one.client}/{name[:8]}"
-                keys = partial(self._keys_of, name, label)
-                self._subscribers[name] = _Subscriber.of(endpoint, keys, label, is_client=True)
+            if name not in self._subscribers and name not in self._unreachable:
+                self._take_up(name, f"client/{one.client}/{name[:8]}", one.url)
+        for name in self._unreachable.keys() - found.keys():
+            self._metrics.forget(self._unreachable.pop(name))
+            del self._secrets[name]
         in_hand = {waiting.subscriber for waiting in self._in_hand.values()}
         for name, known in list(self._subscribers.items()):
             if known.is_client and name not in found and name not in in_hand:
@@ -179,6 +182,18 @@ class WebhooksWorker:
                 self._open.discard(name)
                 self._metrics.forget(known.label)
                 await known.client.close()
+
+    def _take_up(self, name: str, label: str, url: str) -> None:
+        try:
+            endpoint = Endpoint.model_validate(self._settings.subscribers.model_dump() | {"url": url})
+        except ValidationError as exc:
+            # Nobody else waits for it; what it is to hear waits, and shows in the metrics.
+            told = "; ".join(str(one["msg"]) for one in exc.errors())
+            _log.error("%s: nothing is sent to %s: %s. See `ordersync webhooks list`", label, url, told)
+            self._unreachable[name] = label
+            return
+        keys = partial(self._keys_of, name, label)
+        self._subscribers[name] = _Subscriber.of(endpoint, keys, label, is_client=True)
 
     def _keys_of(self, name: str, label: str) -> list[bytes]:
         return [key_of(secret, f"the secret of {label}") for secret in self._secrets[name]]
@@ -260,7 +275,7 @@ class WebhooksWorker:
             standing = await asyncio.to_thread(self._book.standing)
             missing = await asyncio.to_thread(self._book.unacknowledged, self._patience)
             labels = {name: name for name in self._patience}
-            labels |= {name: one.label for name, one in self._subscribers.items()}
+            labels |= self._unreachable | {name: one.label for name, one in self._subscribers.items()}
             self._metrics.stands(labels, standing, missing)
             self._count_at = now + _COUNT_SECONDS
         if now >= self._tidy_at:
