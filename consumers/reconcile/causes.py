@@ -55,6 +55,8 @@ def _cause(mismatch: Mismatch, evidence: Evidence) -> tuple[str, str, str | None
     if mismatch.kind == "invariant":
         return Cause.UNKNOWN, "both systems say what they were told; a rule of the business does not hold", None
     if system == "state":
+        if system in evidence.behind:
+            return Cause.LAG, "captures and streams have not come to what the source says now", Remedy.WAIT
         return (
             Cause.LOST_EVENT,
             f"the source says something else than the last event that arrived; nothing was refused, nothing waits "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
-from consumers.reconcile.causes import with_cause
+from consumers.reconcile.causes import Cause, with_cause
 from consumers.reconcile.comparison import OrderContent, Verdict, compare
 from consumers.reconcile.evidence import evidence_of
 from consumers.reconcile.facts import OrderFacts
@@ -41,10 +41,11 @@ class Findings:
     explained: list[Mismatch] = field(default_factory=list)
 
 
-def examine(systems: Systems, suspects: Suspects, patience: Patience) -> Findings:
+def examine(systems: Systems, suspects: Suspects, patience: Patience, behind: Callable[[], frozenset[str]]) -> Findings:
     """Read each suspect in every system, again and again while it differs; what differs to the end is a mismatch.
 
-    An order that differs to the end, but not in the same way in the last two looks, is on its way.
+    An order that differs to the end, but not in the same way in the last two looks, is on its way; so is one that
+    differs in a system that is `behind`, which is asked before the last look, for then it can only have come further.
 
     Raises:
         ConfigurationError: a system lacks what is read, or refuses.
@@ -56,10 +57,11 @@ def examine(systems: Systems, suspects: Suspects, patience: Patience) -> Finding
     differing = dict.fromkeys(suspects.order_ids, b"")
     while True:
         is_last = patience.elapsed() >= patience.deadline
+        late = behind() if is_last else frozenset[str]()
         looked: dict[str, bytes] = {}
         for content in _contents(systems, suspects.locators, list(differing)):
             verdict = compare(content, patience.now())
-            evidence = evidence_of(content)
+            evidence = evidence_of(content, behind=late)
             verdict.mismatches = [with_cause(one, evidence) for one in verdict.mismatches]
             mark = mark_of(verdict)
             is_moving[content.order_id] = differing[content.order_id] not in (b"", mark)
@@ -74,11 +76,13 @@ def examine(systems: Systems, suspects: Suspects, patience: Patience) -> Finding
 
 
 def _take(findings: Findings, order_id: str, verdict: Verdict, *, is_moving: bool) -> None:
-    if verdict.mismatches and is_moving:
+    still = [one for one in verdict.mismatches if one.cause != Cause.LAG]
+    late = [one for one in verdict.mismatches if one.cause == Cause.LAG]
+    if late or (still and is_moving):
         findings.on_the_way.append(order_id)
-    else:
-        findings.mismatches += verdict.mismatches
-    findings.explained += verdict.explained
+    if not is_moving:
+        findings.mismatches += still
+    findings.explained += [*verdict.explained, *late]
     if verdict.is_parked:
         findings.parked.append(order_id)
     if verdict.is_rejected:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from consumers.group_offsets import GroupOffsets
 from consumers.reconcile.rows import Snapshots, snapshot
-from consumers.reconcile.settings import ContinuousSettings
+from consumers.reconcile.settings import ReconcileSettings
 from consumers.reconcile.source import SourceReader
 from consumers.reconcile.topic import TopicReader
 from schemas.settings import KafkaSettings
@@ -109,7 +109,7 @@ class Intake:
     def __init__(
         self,
         readers: Sequence[SourceReader],
-        settings: ContinuousSettings,
+        settings: ReconcileSettings,
         snapshots: Snapshots = snapshot,
         now: Callable[[], float] = time,
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from time import monotonic, sleep
 
+from consumers.reconcile.arrivals import Arrivals
 from consumers.reconcile.comparison import LEDGER
 from consumers.reconcile.examination import Findings, Patience, examine
 from consumers.reconcile.report import Report, Total
@@ -22,7 +23,8 @@ def reconcile(settings: ReconcileSettings, schemas: SchemaIds) -> Report:
 
     Called by `ordersync reconcile` and at the end of the demonstration. Changes nothing. Each system is read once
     when all agree, and once more for the orders of buckets whose checksums differ; only orders that really differ
-    are read whole, and again until they agree or `settle_seconds` have passed. Source: S5, S7, I10.
+    are read whole, and again until they agree or `settle_seconds` have passed. What differs only in a system that has
+    not come by then to what was committed when it began is on its way, and no mismatch. Source: S5, S7, I10.
 
     Raises:
         ConfigurationError: a mapping is wrong, or a system lacks what is read or refuses.
@@ -30,7 +32,7 @@ def reconcile(settings: ReconcileSettings, schemas: SchemaIds) -> Report:
         Transient: a system is away; nothing is known then.
     """
     started_at, start = datetime.now(UTC), monotonic()
-    with Systems(settings, schemas) as systems:
+    with Systems(settings, schemas) as systems, Arrivals(settings, systems.sources) as arrivals:
         seen = survey(systems)
         patience = Patience(
             deadline=monotonic() + settings.settle_seconds,
@@ -38,7 +40,7 @@ def reconcile(settings: ReconcileSettings, schemas: SchemaIds) -> Report:
             pause=lambda: sleep(settings.round_seconds),
             now=lambda: datetime.now(UTC),
         )
-        findings = _examined(systems, seen, settings.examined_at_once, patience)
+        findings = _examined(systems, seen, settings.examined_at_once, patience, arrivals)
         systems.rejected.watch(())
         systems.rejected.advance()
         document, functional = systems.ledger.imbalances()
@@ -58,13 +60,13 @@ def reconcile(settings: ReconcileSettings, schemas: SchemaIds) -> Report:
         )
 
 
-def _examined(systems: Systems, seen: Survey, at_once: int, patience: Patience) -> Findings:
+def _examined(systems: Systems, seen: Survey, at_once: int, patience: Patience, arrivals: Arrivals) -> Findings:
     findings = Findings()
     for suspects in suspects_of(systems, seen, at_once * _DIGESTS_FOR_EACH_CONTENT):
         for first in range(0, len(suspects.order_ids), at_once):
             order_ids = suspects.order_ids[first : first + at_once]
             part = Suspects(order_ids, {order_id: suspects.locators[order_id] for order_id in order_ids})
-            found = examine(systems, part, patience)
+            found = examine(systems, part, patience, arrivals.behind)
             findings.mismatches += found.mismatches
             findings.parked += found.parked
             findings.rejected += found.rejected

@@ -45,6 +45,7 @@ class ReconcileSettings(WorkerSettings):
     examined_at_once: int = Field(
         20_000, gt=0, description="Most differing orders whose whole content is held in memory at once"
     )
+    streams_group: str = Field("ordersync-streams", description="Consumer group of the stream workers")
 
 
 class ContinuousSettings(ReconcileSettings):
@@ -57,7 +58,6 @@ class ContinuousSettings(ReconcileSettings):
     late_seconds: float = Field(
         900.0, gt=0, description="How long an order may be on its way to a sink before that is a mismatch of cause lag"
     )
-    streams_group: str = Field("ordersync-streams", description="Consumer group of the stream workers")
     vendors_group: str = Field(
         "ordersync-vendors",
         description="Consumer group of the workers that tell vendors; where it never ran, nothing is told",

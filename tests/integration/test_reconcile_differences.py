@@ -335,7 +335,7 @@ def test_a_state_that_cannot_be_read_is_a_difference(world: World) -> None:
 def examined(world: World, patience: Patience) -> Findings:
     with Systems(world.settings, world.registry) as systems:
         (suspects,) = suspects_of(systems, survey(systems), 10_000)
-        return examine(systems, suspects, patience)
+        return examine(systems, suspects, patience, frozenset)
 
 
 def test_an_order_on_its_way_is_no_mismatch_once_it_has_arrived(world: World) -> None:
