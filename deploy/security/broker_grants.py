@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -18,11 +19,12 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from schemas.errors import ConfigurationError, Fatal, OrdersyncError
+from schemas.errors import ConfigurationError, Fatal, OrdersyncError, Transient
 from schemas.grants import CLUSTER_NAME, Grant, Operation, ResourceKind
 from schemas.kafka_codes import error_of_code
 
 _TIMEOUT_SECONDS = 30.0
+_LOOK_SECONDS = 0.05
 _ANY_HOST = "*"
 _KINDS = {
     ResourceKind.TOPIC: ResourceType.TOPIC,
@@ -85,13 +87,15 @@ class BrokerGrants:
     def apply(self, declared: Iterable[Grant]) -> GrantDrift | None:
         """Give what is missing and withdraw what is not declared; what was done, or None without an authorizer.
 
-        Doing it twice changes nothing. New rights are given before old ones are taken, so no worker stands without.
+        Doing it twice changes nothing. New rights are given before old ones are taken, so no worker stands without;
+        on return the broker that answers goes by them.
 
         Raises:
             ConfigurationError: this user may not change rights.
-            Transient: the brokers are away.
+            Transient: the brokers are away, or do not hear of the change.
         """
-        drift = self.drift(declared)
+        wanted = frozenset(declared)
+        drift = self.drift(wanted)
         if not drift:
             return drift
         if drift.missing:
@@ -106,7 +110,20 @@ class BrokerGrants:
             _wait(
                 self._admin.delete_acls(list(drift._withdrawn), request_timeout=_TIMEOUT_SECONDS), "withdrawing a right"
             )
+        self._await_known(wanted)
         return drift
+
+    def _await_known(self, wanted: frozenset[Grant]) -> None:
+        """Return when the brokers go by it: the controller answers before they have heard of a change."""
+        until = monotonic() + _TIMEOUT_SECONDS
+        while left := self.drift(wanted):
+            if monotonic() > until:
+                differing = len(left.missing) + len(left.undeclared)
+                raise Transient(
+                    f"{differing} rights are not as declared {_TIMEOUT_SECONDS:.0f} s after they were changed: do the "
+                    "brokers follow their controller, and does nobody else change rights? Apply again"
+                )
+            sleep(_LOOK_SECONDS)
 
     def _bindings(self) -> list[AclBinding] | None:
         try:
