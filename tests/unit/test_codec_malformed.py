@@ -131,8 +131,8 @@ def test_malformed(model: type[CanonicalModel], data: bytes, name: str) -> None:
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_lists_in_several_blocks_with_and_without_their_size(name: str) -> None:
-    item = TEXT + varint(0) + ABSENT + ABSENT + ABSENT + b"\x00"
-    data = TEXT + varint(1) + item + varint(-2) + varint(2 * len(item)) + item * 2 + b"\x00" + b"\x00"
+    item = TEXT + varint(0) + ABSENT + ABSENT + ABSENT + b"\x00" + ABSENT
+    data = TEXT + varint(1) + item + varint(-2) + varint(2 * len(item)) + item * 2 + b"\x00" * 3
     assert len(engine(name, Fulfilment).decode(data, 0).shipments) == 3
 
 
