@@ -27,7 +27,6 @@ class Arrivals:
             Transient: one of them is away.
         """
         self._began = time()
-        self._opened = ExitStack()
         with ExitStack() as opened:
             self._intake = Intake(sources, settings)
             opened.callback(self._intake.close)

@@ -65,7 +65,6 @@ class Auditor:
         self._reading: AuditReading | None = None
         self._coming: AuditReading | None = None
         """A look at the whole topic that has begun; the servers may be away before it ends."""
-        self._heads: dict[str, AuditHead] = {}
         self._whole_at = self._looked_at = 0.0
         self._faults = Gauge(metrics.AUDIT_FAULTS.name, metrics.AUDIT_FAULTS.help, registry=registry)
         self._events = Gauge(metrics.AUDIT_EVENTS.name, metrics.AUDIT_EVENTS.help, registry=registry)
@@ -120,7 +119,6 @@ class Auditor:
             self._tell(reading.faults[told:])
             self._faults.set(len(self._worst()))
         self._looked_at = monotonic()
-        self._heads = dict(reading.heads)
         self._verified.labels("new").set(began)
         if reading is self._coming:
             self._whole(reading, began)
@@ -155,7 +153,7 @@ class Auditor:
         """The ends of the last look, and those of the newest note; of one chain the later one."""
         note = newest_note(self._notes)
         noted = {} if note is None else note.by_chain()
-        for chain_id, head in self._heads.items():
+        for chain_id, head in self._reading.heads.items() if self._reading is not None else ():
             if chain_id not in noted or noted[chain_id].sequence < head.sequence:
                 noted[chain_id] = head
         return noted
