@@ -71,13 +71,13 @@ def worker_plan(
     keeps the workers: their ports are not free, and theirs.
     """
     own = {
-        f"capture-{system}": _database(endpoints, system.value, f"capture-{system}")
+        f"capture-{system}": database_variables(endpoints, system.value, f"capture-{system}")
         | {"ORDERSYNC_MAPPING": system.value}
         for system in System
     }
-    own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": _database(endpoints, ERP, "erp")}
-    own |= {"warehouse": _database(endpoints, LEDGER, "warehouse")}
-    own |= {RECONCILE: _compared_systems(endpoints), FIGURES: _database(endpoints, LEDGER, FIGURES)}
+    own |= {"streams": {"ORDERSYNC_SLOT": "0"}, "erp": database_variables(endpoints, ERP, "erp")}
+    own |= {"warehouse": database_variables(endpoints, LEDGER, "warehouse")}
+    own |= {RECONCILE: _compared_systems(endpoints), FIGURES: database_variables(endpoints, LEDGER, FIGURES)}
     backup = local_backup(home)
     own |= {worker: backup.environment(role) for worker, role in BACKUP_WORKERS.items()}
     own |= {PUBLISHER: privacy_files(home).ensure_privacy_keys()}
@@ -223,8 +223,8 @@ class Landscape:
         return WorkerCommand(worker.name, argv, worker.environment, cwd=self.home)
 
 
-def _database(endpoints: Endpoints, dbname: str, role: str) -> dict[str, str]:
-    """A database as variables; where the role has a password of its own, its file is named."""
+def database_variables(endpoints: Endpoints, dbname: str, role: str) -> dict[str, str]:
+    """A database as variables of a worker; where the role has a password of its own, its file is named."""
     database = endpoints.database(dbname, role)
     told = database.model_dump(mode="json", exclude={"password"}, exclude_none=True)
     variables = {f"ORDERSYNC_DATABASE__{name.upper()}": str(value) for name, value in told.items()}
