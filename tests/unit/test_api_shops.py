@@ -215,6 +215,27 @@ def test_an_order_of_woocommerce_is_told_to_the_cent(desk: Desk) -> None:
     assert (line.tax_percent, line.tax_amount) == (Decimal("7.5"), Decimal("1.35"))
 
 
+@pytest.mark.parametrize(
+    ("company", "second", "name", "street"),
+    [
+        (None, None, "John Doe", "969 Market"),
+        ("", "", "John Doe", "969 Market"),
+        ("ACME Inc.", " Apt 4 ", "John Doe, ACME Inc.", "969 Market, Apt 4"),
+    ],
+)
+def test_where_it_goes_is_told_whole(
+    desk: Desk, company: str | None, second: str | None, name: str, street: str
+) -> None:
+    shipping = WOO["shipping"] | {"company": company, "address_2": second}
+    desk.tell(changed(WOO, shipping=shipping), "corner")
+    address = {"name": "John Doe", "address1": "969 Market", "address2": second, "company": company}
+    desk.tell(changed(SHOPIFY, shipping_address=address | {"city": "San Francisco", "country_code": "US"}))
+    for event in desk.events:
+        assert event.order is not None and event.order.delivery_address is not None
+        assert (event.order.delivery_name, event.order.delivery_address.street_name) == (name, street)
+    assert len(desk.events) == 2
+
+
 def test_the_newest_image_counts_in_whatever_order_they_come(desk: Desk) -> None:
     paid = changed(SHOPIFY, updated_at="2026-11-21T10:00:00+01:00")
     desk.tell(paid, x_shopify_topic="orders/paid", x_shopify_webhook_id="b")
