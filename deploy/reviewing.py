@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from producers.documents.crops.bounded import Crops
     from producers.documents.order import ReadLine
     from producers.documents.register import Register, Review
 
@@ -30,6 +32,22 @@ def review_in(register: Register, review_id: str) -> Review:
     if found is None:
         raise ConfigurationError(f"there is no review {review_id}; `ordersync review list` names them")
     return found
+
+
+def original_of(directory: Path, register: Register, review: Review) -> bytes:
+    """The document of a review as it came. Raises ConfigurationError where it is not there, or not what it was."""
+    # Only here: the libraries of the documents are an extra.
+    from producers.documents.originals import Originals
+
+    return Originals(directory / "originals").get(register.content_of(review.document))
+
+
+def pictures_of(directory: Path, register: Register, review: Review) -> Crops:
+    """Pictures of where the fields of a review were read, drawn by a process of its own. Raises as `original_of`."""
+    # Only here: the libraries of the documents are an extra.
+    from producers.documents.crops.bounded import crops_of
+
+    return crops_of(original_of(directory, register, review), review.read)
 
 
 def check(review: Review, decision: Decision) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -11,10 +13,16 @@ from rich.table import Table
 
 from deploy.commands.documents import documents_dir_option, register_in
 from deploy.commands.options import json_option, print_json
-from deploy.reviewing import Decision, review_in
+from deploy.review_fields import Field, evidence_name, header_fields, line_fields, other_evidence
+from deploy.reviewing import Decision, pictures_of, review_in
 from deploy.reviewing import accept as take
 from deploy.reviewing import reject as refuse
 from schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from producers.documents.crops.bounded import Crops
+    from producers.documents.order import Evidence
+    from producers.documents.register import Review
 
 
 @click.group("review")
@@ -45,30 +53,85 @@ def list_reviews(documents_dir: Path, as_json: bool, state: str) -> None:
 @command.command("show")
 @documents_dir_option
 @json_option
+@click.option("--crop", "name", metavar="FIELD", help="Write the picture of where this field was read, to --output.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="PNG file of --crop; without it a folder of all pictures."
+)
 @click.argument("review_id")
-def show(documents_dir: Path, as_json: bool, review_id: str) -> None:
+def show(documents_dir: Path, as_json: bool, name: str | None, output: Path | None, review_id: str) -> None:
     """What was read, where in the document, how sure it is, and what each doubt is about."""
-    review = review_in(register_in(documents_dir), review_id)
-    if as_json:
-        print_json(review)
-        return
+    register = register_in(documents_dir)
+    review = review_in(register, review_id)
+    if name is not None and output is None:
+        raise ConfigurationError("--crop needs the file that the picture is written to: -o FILE.png")
+    if output is not None:
+        _write_pictures(pictures_of(documents_dir, register, review), review, name, output)
+    elif as_json:
+        print_json(asdict(review) | {"fields": _all_fields(review)})
+    else:
+        _tell(review)
+
+
+def _write_pictures(crops: Crops, review: Review, name: str | None, output: Path) -> None:
+    if name is None:
+        output.mkdir(parents=True, exist_ok=True)
+        for one, picture in crops.pictures.items():
+            (output / f"{one}.png").write_bytes(picture)
+        click.echo(f"{output}: {len(crops.pictures)} pictures")
+    else:
+        source = evidence_name(review, name)
+        if source is None or source not in crops.pictures:
+            known = ", ".join(crops.pictures) or "none"
+            why = f": {crops.problem}" if crops.problem else ""
+            raise ConfigurationError(f"there is no picture of {name}{why}; there are {known}")
+        output.write_bytes(crops.pictures[source])
+        click.echo(f"{output}: {review.read.evidence[source].text!r} at {review.read.evidence[source].place}")
+    if crops.problem:
+        click.echo(crops.problem, err=True)
+
+
+def _all_fields(review: Review) -> list[Field]:
+    return [*header_fields(review), *(field for line in line_fields(review) for field in line.fields)]
+
+
+def _tell(review: Review) -> None:
     read = review.read
-    click.echo(
-        f"{review.id}: {read.kind.value} {read.number} of {read.issue_date}, {read.currency}, from {review.source}"
-    )
-    click.echo(f"document {review.document}, {review.state} since {review.since}")
-    click.echo(f"buyer: {read.buyer.name or ''} {', '.join(read.buyer.codes)}".rstrip())
-    for place, line in enumerate(read.lines):
-        product = " / ".join([*line.codes, line.name or ""])
-        numbers = f"{line.quantity} {line.unit_code or ''} at {line.price} = {line.amount}"
-        click.echo(f"  lines.{place}: {product}: {numbers} ({line.place})")
-    click.echo(f"  net {read.net_total}, tax {read.tax_total}, payable {read.payable}")
-    for name, evidence in read.evidence.items():
-        click.echo(f"  {name}: {evidence.text!r} at {evidence.place}, confidence {evidence.confidence:.2f}")
+    _say(f"{review.id}: {read.kind.value} {read.number} of {read.issue_date}, {read.currency}, from {review.source}")
+    _say(f"document {review.document}, {review.state} since {review.since}")
+    _say(f"buyer: {read.buyer.name or ''} {', '.join(read.buyer.codes)}".rstrip())
+    for field in header_fields(review):
+        _tell_field(field)
+    for line in line_fields(review):
+        _say(f"  lines.{line.place}: {line.told} = {line.amount}")
+        for field in line.fields:
+            _tell_field(field)
+    for name, evidence in other_evidence(review).items():
+        _say(f"  {name}: {_found(evidence)}")
     for doubt in review.doubts:
-        click.echo(f"? {doubt.rule} ({doubt.where}): {doubt.message}")
+        _say(f"? {doubt.rule} ({doubt.where}): {doubt.message}")
         for target, title, likeness in doubt.candidates:
-            click.echo(f"    {target}  {title}  {likeness:.2f}")
+            _say(f"    {target}  {title}  {likeness:.2f}")
+
+
+def _tell_field(field: Field) -> None:
+    if field.read is None and field.evidence is None:
+        return
+    found = "" if field.evidence is None else f": {_found(field.evidence)}"
+    place = f" ({field.place})" if field.evidence is None and field.place else ""
+    _say(f"  {field.name} {'-' if field.read is None else field.read}{found}{place}")
+    for target, title, likeness in field.candidates:
+        _say(f"    may be {target}  {title}  {likeness:.2f}")
+
+
+def _say(text: str) -> None:
+    """A line without what a document may hold to command a terminal."""
+    click.echo("".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in text))
+
+
+def _found(evidence: Evidence) -> str:
+    box = evidence.box
+    size = "" if box is None else f", {box.right - box.left:.0f} x {box.bottom - box.top:.0f} points"
+    return f"{evidence.text!r} at {evidence.place}{size}, confidence {evidence.confidence:.2f}"
 
 
 @command.command("accept")

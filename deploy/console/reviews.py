@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from producers.documents.order import Evidence, ReadOrder
     from producers.documents.register import DocumentRecord, Register, Review
 
 MOST_LINES: Final = 150
@@ -21,30 +18,6 @@ PREFIX: Final = "set."
 """Of the names of a form's fields that correct something."""
 _SHOWN_BYTES: Final = 65_536
 _MARKS: Final = frozenset("\n\r\t")
-_HEADER: Final = ("customer", "number", "issue_date", "delivery_date", "currency", "net", "tax", "total", "note")
-_LINE: Final = ("product", "quantity", "unit", "price")
-_EVIDENCE: Final = {"customer": "buyer", "total": "totals.payable"}
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a form: how it is corrected, what was read, how sure that is, and what it may be."""
-
-    name: str
-    label: str
-    read: Any
-    evidence: Evidence | None = None
-    candidates: tuple[tuple[str, str, float], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LineFields:
-    """The fields of one line; `told` is how the document names it."""
-
-    place: int
-    told: str
-    amount: Decimal | None
-    fields: tuple[Field, ...]
 
 
 class ReviewDesk:
@@ -94,49 +67,6 @@ class ReviewDesk:
             self._register.close()
 
 
-def header_fields(review: Review) -> list[Field]:
-    """The fields of the order itself."""
-    read = review.read
-    values = {
-        "customer": read.customer_id or review.customer_id or read.buyer.name or ", ".join(read.buyer.codes) or None,
-        "net": read.net_total,
-        "tax": read.tax_total,
-        "total": read.payable,
-    }
-    found = []
-    for name in _HEADER:
-        places = (name, "buyer") if name == "customer" else (name, f"totals.{name}")
-        value = values[name] if name in values else getattr(read, name)
-        evidence = _evidence(read, name, _EVIDENCE.get(name, f"totals.{name}"))
-        found.append(Field(name, name.replace("_", " "), value, evidence, _candidates(review, *places)))
-    return found
-
-
-def line_fields(review: Review) -> list[LineFields]:
-    """The fields of each line, of the first `MOST_LINES` of them."""
-    found = []
-    for place, line in enumerate(review.read.lines[:MOST_LINES]):
-        values = {
-            "product": line.product_id or line.seller_code or line.standard_code or line.buyer_code,
-            "quantity": line.quantity,
-            "unit": line.unit_code,
-            "price": line.price,
-        }
-        fields = tuple(
-            Field(
-                f"lines.{place}.{name}",
-                f"{name} of line {place + 1}",
-                values[name],
-                _evidence(review.read, f"lines.{place}.{name}"),
-                _candidates(review, f"lines.{place}.{name}"),
-            )
-            for name in _LINE
-        )
-        told = " / ".join([*line.codes, *filter(None, (line.name, line.more_name))])
-        found.append(LineFields(place, told or line.place, line.amount, fields))
-    return found
-
-
 def corrections_in(form: Mapping[str, list[str]]) -> dict[str, str]:
     """What a form corrects: fields that somebody filled in, lines that are to go, and what the document is."""
     found = {
@@ -154,11 +84,3 @@ def shown_text(content: bytes) -> str | None:
         return None
     text = start.decode("utf-8-sig", "replace")
     return "".join(char if char.isprintable() or char in _MARKS else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def _evidence(read: ReadOrder, *names: str) -> Evidence | None:
-    return next((read.evidence[name] for name in names if name in read.evidence), None)
-
-
-def _candidates(review: Review, *places: str) -> tuple[tuple[str, str, float], ...]:
-    return tuple(one for doubt in review.doubts if doubt.where in places for one in doubt.candidates)

@@ -16,9 +16,9 @@ from producers.documents.text.dates import Order
 from producers.documents.text.words import Segment, joined
 from schemas.errors import ConfigurationError
 
-_RESOLUTION = 200
+RESOLUTION = 200
 """Dots an inch at which pages are recognised."""
-_POINTS = 72
+POINTS = 72
 _LEAST_WORDS = 5
 """A page with less text and a picture is a scan."""
 
@@ -47,7 +47,7 @@ def read_image(content: bytes, limits: Limits, told: Order | None) -> ReadOrder:
         with Image.open(BytesIO(content)) as image:
             for number, frame in enumerate(ImageSequence.Iterator(image), 1):
                 _check_page(number, frame.width, frame.height, limits)
-                scale = _POINTS / _RESOLUTION
+                scale = POINTS / RESOLUTION
                 segments += _recognised(frame.convert("RGB"), number, scale)
     except RefusedDocument:
         raise
@@ -67,10 +67,13 @@ def _text_of(content: bytes, limits: Limits) -> Iterator[Segment]:
             for number, page in enumerate(pdf.pages, 1):
                 if number > limits.pages:
                     raise refused("pdf.pages", f"more than {limits.pages} pages", f"page {number}")
+                # Sheets may be measured from elsewhere than their corner.
+                left, top = page.bbox[:2]
                 for word in page.extract_words(x_tolerance_ratio=0.15, y_tolerance=2, keep_blank_chars=False):
                     text = re.sub(r"\s+", " ", word["text"]).strip()
                     if text:
-                        yield Segment(text, number, word["x0"], word["top"], word["x1"], word["bottom"])
+                        across, down = (word["x0"] - left, word["x1"] - left), (word["top"] - top, word["bottom"] - top)
+                        yield Segment(text, number, across[0], down[0], across[1], down[1])
                 page.close()
     except RefusedDocument:
         raise
@@ -91,10 +94,10 @@ def _scanned(content: bytes, limits: Limits) -> Iterator[Segment]:
                 told = f"{len(pdf)} scanned pages; {limits.scanned_pages} are allowed"
                 raise refused("pdf.scanned_pages", told, f"page {limits.scanned_pages + 1}")
             for number, page in enumerate(pdf, 1):
-                width, height = (side * _RESOLUTION / _POINTS for side in page.get_size())
+                width, height = (side * RESOLUTION / POINTS for side in page.get_size())
                 _check_page(number, int(width), int(height), limits)
-                image = page.render(scale=_RESOLUTION / _POINTS).to_pil()
-                yield from _recognised(image, number, _POINTS / _RESOLUTION)
+                image = page.render(scale=RESOLUTION / POINTS).to_pil()
+                yield from _recognised(image, number, POINTS / RESOLUTION)
     except pypdfium2.PdfiumError as exc:
         raise refused("pdf.damaged", f"the PDF cannot be read: {exc}", "document") from exc
 

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from deploy.console.people.roles import Right
-from deploy.console.reviews import MOST_LINES, ReviewDesk, corrections_in, header_fields, line_fields, shown_text
+from deploy.console.reviews import MOST_LINES, ReviewDesk, corrections_in, shown_text
 from deploy.console.web.rendering import pages_of
 from deploy.console.web.visits import Refusal, Visit, form_of, one, reason_in, wanting
+from deploy.review_fields import header_fields, line_fields
 from deploy.reviewing import Decision, accept, check, reject
 from schemas.errors import ConfigurationError
 
@@ -51,7 +52,7 @@ def review(request: Request, visit: Seeing, review_id: str) -> Response:
         "review": found,
         "record": desk.record(found),
         "fields": header_fields(found),
-        "lines": line_fields(found),
+        "lines": line_fields(found, MOST_LINES),
         "left_out": max(len(found.read.lines) - MOST_LINES, 0),
         "kinds": _KINDS,
         "has_original": content is not None,
