@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from consumers.backup.vault.encryption import recipient_of
-from schemas.errors import ConfigurationError
 from schemas.settings import SettingsPart
+from schemas.toml_file import read_toml
 from schemas.topics import CATALOGUE
 
 DATABASES = ("erp", "warehouse")
@@ -172,14 +171,7 @@ class Policy(SettingsPart):
         Raises:
             ConfigurationError: it cannot be read; the message names every wrong entry by its path.
         """
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except FileNotFoundError as exc:
-            raise ConfigurationError(f"there is no backup policy at {path}; name one with --policy") from exc
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-            raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
-        except ValidationError as exc:
-            raise ConfigurationError(f"{path}: {_problems(exc)}") from exc
+        return read_toml(cls, path, "backup policy", "name one with --policy")
 
     @property
     def continuous_topics(self) -> tuple[str, ...]:
@@ -219,10 +211,3 @@ def _all_known(names: Iterable[str], known: Iterable[str], what: str) -> None:
     held = set(known)
     if strange := [name for name in names if name not in held]:
         raise ValueError(f"{', '.join(strange)}: no {what}; there are {', '.join(known)}")
-
-
-def _problems(exc: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, error['loc'])) or 'policy'}: {error['msg'].removeprefix('Value error, ')}"
-        for error in exc.errors()
-    )

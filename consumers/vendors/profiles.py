@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from datetime import time
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from schemas.errors import ConfigurationError
 from schemas.settings import SettingsPart
+from schemas.toml_file import read_toml
 
 WEBHOOK = "webhook"
 FILES = "files"
@@ -122,13 +122,7 @@ class VendorProfiles(SettingsPart):
         Raises:
             ConfigurationError: it cannot be read, or says what cannot work; the message names every place.
         """
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-            raise ConfigurationError(f"the vendors' file {path} cannot be read: {exc}") from exc
-        except ValidationError as exc:
-            problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
-            raise ConfigurationError(f"the vendors' file {path}: {problems}") from exc
+        return read_toml(cls, path, "the vendors' file")
 
     def of(self, vendor_id: str) -> VendorProfile:
         """The profile of one vendor.

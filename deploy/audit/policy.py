@@ -15,6 +15,7 @@ from deploy.console.people.roles import Role
 from schemas.audit_chain import Actor, Identity
 from schemas.errors import ConfigurationError
 from schemas.settings import SettingsPart
+from schemas.toml_file import places_of
 
 VARIABLE: Final = "ORDERSYNC_APPROVAL_POLICY"
 FILE: Final = "approvals.toml"
@@ -70,8 +71,7 @@ class ApprovalPolicy(SettingsPart):
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
             raise ConfigurationError(f"approval policy {path} cannot be read: {exc}") from exc
         except ValidationError as exc:
-            faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
-            raise ConfigurationError(f"approval policy {path}: {faults}") from exc
+            raise ConfigurationError(f"approval policy {path}: {places_of(exc)}") from exc
 
     @classmethod
     def of(cls, home: Path) -> ApprovalPolicy:

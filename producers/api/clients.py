@@ -43,9 +43,9 @@ from producers.api.partners import Partners
 from producers.api.problems import Problem
 from producers.api.signatures import SentRequest, Signature
 from producers.api.tokens import Caller, Tokens, refused
-from producers.api.toml_file import read_toml
 from schemas.attributes import OrderId
 from schemas.errors import ConfigurationError
+from schemas.toml_file import read_toml
 
 Scope = Literal["orders:write", "orders:read", "documents:write", "documents:read", "vendors:answer"]
 EVERY_SYSTEM = "*"
@@ -177,7 +177,7 @@ class Clients:
     @classmethod
     def read(cls, path: Path, tokens: Tokens | None = None, partners: Partners | None = None) -> Clients:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
-        content = read_toml(ClientsFile, path, "clients file", "ORDERSYNC_CLIENTS")
+        content = read_toml(ClientsFile, path, "clients file", "correct ORDERSYNC_CLIENTS")
         return cls(content.clients, str(path), tokens, partners)
 
     def of(self, key: str | None) -> Client:

@@ -29,12 +29,12 @@ import schemas.mapping
 from producers.api.partners import PartnerSecrets, secret_lines
 from producers.api.problems import FieldProblem, Problem
 from producers.api.shop_rows import row_of
-from producers.api.toml_file import read_toml
 from schemas.attributes import OrderId
 from schemas.errors import ConfigurationError, InvalidValue
 from schemas.mapping import AggregateMapping, Image
 from schemas.mapping.images import reasons_of
 from schemas.models import SalesOrder
+from schemas.toml_file import read_toml
 from schemas.topics import ORDERS_CAPTURED
 
 _BUILT_IN = Path(schemas.mapping.__file__).parent / "shops"
@@ -162,7 +162,7 @@ class Shops:
     @classmethod
     def read(cls, path: Path) -> Shops:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
-        content = read_toml(ShopsFile, path, "shops file", "ORDERSYNC_SHOPS")
+        content = read_toml(ShopsFile, path, "shops file", "correct ORDERSYNC_SHOPS")
         found: dict[str, Shop] = {}
         for entry in content.shops:
             if entry.name in found:

@@ -20,17 +20,17 @@ system = "shop"
 
 from __future__ import annotations
 
-import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from producers.documents.identity import Identity
 from producers.documents.originals import DocumentId, document_id_of
 from producers.documents.tables import TableMapping
 from schemas.errors import ConfigurationError
+from schemas.toml_file import read_toml
 
 
 class _Part(BaseModel):
@@ -117,13 +117,7 @@ class _SourcesFile(_Part):
 
 def load(path: Path) -> dict[str, Source]:
     """Every source by name. Raises ConfigurationError that names what is wrong with the file."""
-    try:
-        file = _SourcesFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise ConfigurationError(f"sources file {path} cannot be read: {exc}") from exc
-    except ValidationError as exc:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
-        raise ConfigurationError(f"sources file {path}: {told}") from exc
+    file = read_toml(_SourcesFile, path, "sources file", "correct ORDERSYNC_SOURCES")
     named = {source.name: source for source in file.sources}
     if len(named) < len(file.sources):
         raise ConfigurationError(f"sources file {path}: two sources have one name")

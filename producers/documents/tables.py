@@ -19,7 +19,6 @@ currency = "EUR"
 from __future__ import annotations
 
 import csv
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -28,7 +27,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from producers.documents.limits import Limits
 from producers.documents.numbers import day_of, number_of
@@ -36,6 +35,7 @@ from producers.documents.order import Kind, ReadLine, ReadOrder, ReadParty
 from producers.documents.reasons import Findings, RefusedDocument, refused
 from producers.documents.units import unit_of_code, unit_of_word
 from schemas.errors import ConfigurationError
+from schemas.toml_file import read_toml
 
 Name = Literal[
     "number", "issue_date", "delivery_date", "currency", "buyer_code", "buyer_name", "line_id", "seller_code",
@@ -63,14 +63,11 @@ class TableMapping(BaseModel):
     @classmethod
     def load(cls, path: Path) -> TableMapping:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
+        mapping = read_toml(cls, path, "mapping file")
         try:
-            mapping = cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
             "".encode(mapping.encoding)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, LookupError) as exc:
-            raise ConfigurationError(f"mapping file {path} cannot be read: {exc}") from exc
-        except ValidationError as exc:
-            told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
-            raise ConfigurationError(f"mapping file {path}: {told}") from exc
+        except LookupError as exc:
+            raise ConfigurationError(f"mapping file {path}: {exc}") from exc
         needed = {"number", "issue_date", "quantity"} - set(mapping.columns) - set(mapping.constants)
         if needed:
             raise ConfigurationError(f"mapping file {path}: nothing says {', '.join(sorted(needed))}; add columns")

@@ -105,7 +105,7 @@ def started(home: Path, *, secured: bool) -> Iterator[tuple[EmbeddedStack, float
 def main() -> None:
     """Run it: `make bench-security`; shorter: `ARGS="--records 20000 --turns 1"`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=60_000)
+    parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--turns", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ordersync-bench-") as name, ExitStack() as running:

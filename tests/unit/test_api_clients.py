@@ -61,7 +61,7 @@ def test_a_client_that_has_used_up_its_rate_is_told_when_to_come_again() -> None
     ("text", "told"),
     [
         ("", "clients"),
-        ("[[clients]", "no TOML"),
+        ("[[clients]", "not TOML"),
         (ENTRY + "surprise = 1\n", "surprise"),
         (ENTRY.replace("orders:read", "orders:all"), "scopes"),
         (ENTRY.replace(HASH, "abc"), "64 hexadecimal"),

@@ -208,7 +208,7 @@ def test_formulas_count_with_what_the_sheet_has_worked_out() -> None:
         ("encoding = 'klingon'\n[columns]\nnumber='a'\nissue_date='b'\nquantity='c'\n", "klingon"),
         ("decimal = ';'\n[columns]\nnumber='a'\n", "decimal"),
         ("[columns]\nnumbr='a'\n", "numbr"),
-        ("[columns", "cannot be read"),
+        ("[columns", "not TOML"),
     ],
 )
 def test_a_wrong_mapping_is_refused(tmp_path: Path, content: str, told: str) -> None:

@@ -161,7 +161,7 @@ def test_a_message_that_is_none_is_refused(body: str) -> None:
 BAD_PROFILES = [
     ("", "vendors: Field required"),
     ("vendors = 1", "vendors"),
-    ("[vendors", "cannot be read"),
+    ("[vendors", "not TOML"),
     ("[vendors.V]\nwebook = 1", "webook: Extra inputs"),
     ("[vendors.V]\nupdates = []", "updates"),
     ('[vendors.V]\nupdates = ["payment"]', "updates.0"),
