@@ -1,4 +1,4 @@
-"""The deployable workers by name, and the process that hosts one: settings, log, metrics, signals, exit code."""
+"""The process that hosts one worker: settings, log, metrics, signals, exit code."""
 
 from __future__ import annotations
 
@@ -7,60 +7,18 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from prometheus_client import REGISTRY
 
 from deploy.memory import bound_heap
 from deploy.telemetry.logs import configure_logs
 from deploy.telemetry.server import TelemetryServer
+from deploy.worker_contract import SaysHealth, Worker
+from deploy.worker_kinds import kind_of
 from schemas.errors import ConfigurationError, OrdersyncError, Transient
 from schemas.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
-
-
-class Worker(Protocol):
-    """What the process calls of a worker; it asks for nothing else."""
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set, then finish what is in hand and return.
-
-        Raises:
-            OrdersyncError: it cannot go on; the process ends with the error's exit code.
-        """
-        ...
-
-    def ready(self) -> bool:
-        """Whether it does its work now; asked by `/health/ready`, in another thread."""
-        ...
-
-
-@runtime_checkable
-class SaysHealth(Protocol):
-    """A worker that has more to say of itself than whether it is ready."""
-
-    def health(self) -> Mapping[str, object]:
-        """What `/health` shows, for machines; `severity` is fine, warning or error. Asked in another thread."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Assembled:
-    """A worker's settings, and what makes it; `make` may raise `Transient` and is then called again."""
-
-    settings: WorkerSettings
-    make: Callable[[], Worker]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerKind:
-    """One deployable worker; `assemble` reads its settings from the environment, or raises `ConfigurationError`."""
-
-    name: str
-    purpose: str
-    assemble: Callable[[], Assembled]
 
 
 def run_worker(name: str, *, only_until_done: bool = False) -> None:
@@ -72,9 +30,6 @@ def run_worker(name: str, *, only_until_done: bool = False) -> None:
         ConfigurationError: no such worker, a setting is wrong, or its work has no end.
         OrdersyncError: what the worker raised; nothing of the batch in hand was committed.
     """
-    # Only here: the kinds lead to every adapter, which no other verb needs.
-    from deploy.worker_kinds import kind_of
-
     bound_heap()
     assembled = kind_of(name).assemble()
     settings = assembled.settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from deploy.worker import Assembled, Worker, WorkerKind
+from deploy.worker_contract import Assembled, Worker, WorkerKind
 from schemas.errors import ConfigurationError
 from schemas.registry import SchemaRegistry
 from schemas.settings import WorkerSettings

@@ -12,7 +12,7 @@ from consumers.backup.vault.creator import Creator
 from consumers.backup.vault.keeper import Keeper
 from consumers.backup.vault.trust import read_signer
 from deploy.backup.options import copies_of, read_file
-from deploy.worker import Assembled
+from deploy.worker_contract import Assembled
 
 
 def archive() -> Assembled:

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from producers.documents.identity import Identity
 from producers.documents.originals import DocumentId, document_id_of
-from producers.documents.tables import TableMapping
+from producers.documents.tables import FormMapping
 from schemas.errors import ConfigurationError
 from schemas.toml_file import read_toml
 
@@ -100,9 +100,9 @@ class Source(_Part):
         """
         return content_id if self.client is None else document_id_of(f"client {self.client} {content_id}".encode())
 
-    def table_mapping(self) -> TableMapping | None:
+    def table_mapping(self) -> FormMapping | None:
         """Its mapping file. Raises ConfigurationError."""
-        return None if self.mapping is None else TableMapping.load(self.mapping)
+        return None if self.mapping is None else FormMapping.load(self.mapping)
 
     def may_send(self, sender: str) -> bool:
         """Whether e-mails of this address are taken."""

@@ -46,7 +46,7 @@ _CELLS_A_ROW = 20
 _OF_ORDER: tuple[Name, ...] = ("issue_date", "currency", "buyer_code", "buyer_name", "delivery_date")
 
 
-class TableMapping(BaseModel):
+class FormMapping(BaseModel):
     """A mapping file of order forms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,7 +61,7 @@ class TableMapping(BaseModel):
     constants: dict[Name, str] = Field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path) -> TableMapping:
+    def load(cls, path: Path) -> FormMapping:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
         mapping = read_toml(cls, path, "mapping file")
         try:
@@ -89,7 +89,7 @@ class _Row:
         return None if value is None or not str(value).strip() else str(value).strip()
 
 
-def read_csv(content: bytes, mapping: TableMapping, limits: Limits) -> list[ReadOrder]:
+def read_csv(content: bytes, mapping: FormMapping, limits: Limits) -> list[ReadOrder]:
     """The orders of a CSV file: rows of one number are one order. Raises RefusedDocument."""
     try:
         text = content.decode(mapping.encoding)
@@ -108,7 +108,7 @@ def read_csv(content: bytes, mapping: TableMapping, limits: Limits) -> list[Read
     return _Reading("csv", mapping, limits).read(rows)
 
 
-def read_xlsx(content: bytes, mapping: TableMapping, limits: Limits) -> list[ReadOrder]:
+def read_xlsx(content: bytes, mapping: FormMapping, limits: Limits) -> list[ReadOrder]:
     """The orders of a workbook. Raises RefusedDocument, ConfigurationError where the extra is not installed."""
     try:
         # Only here: it is an extra's library, which refuses entities where the other one is there.
@@ -147,7 +147,7 @@ def _delimiter(text: str) -> str:
 
 
 class _Reading:
-    def __init__(self, form: str, mapping: TableMapping, limits: Limits) -> None:
+    def __init__(self, form: str, mapping: FormMapping, limits: Limits) -> None:
         self._form = form
         self._mapping = mapping
         self._limits = limits

@@ -5,8 +5,10 @@ canonical facts with it, so that what was captured and what the source says now 
 Source: I2 (standard data structures, central data-mapping documentation).
 """
 
-from schemas.mapping.assembly import AggregateMapping, Image, Row, SourceMapping, TableMapping, replication_name
+from schemas.mapping.assembly import AggregateMapping, SourceMapping, replication_name
 from schemas.mapping.file import built_in_or_path, load, parse
+from schemas.mapping.images import Image, Row
+from schemas.mapping.tables import TableMapping
 from schemas.mapping.write_back import WriteBack
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from schemas.attributes import CanonicalModel
@@ -13,48 +13,12 @@ from schemas.errors import ConfigurationError, InvalidValue
 from schemas.mapping.images import Builder, Image, Row, located
 from schemas.mapping.plain import Plain, PlainRecord, plain_source
 from schemas.mapping.records import Declaration, Place, RecordCompiler, RecordDeclaration
+from schemas.mapping.tables import TableMapping
+from schemas.mapping.write_back import WriteBack
 from schemas.models import CapturedEvent, MasterRecord
 from schemas.topics import Topic
 
-if TYPE_CHECKING:
-    from schemas.mapping.write_back import WriteBack
-
-__all__ = ["AggregateMapping", "Image", "Link", "Row", "SourceMapping", "TableMapping"]
-
 _MASTER_FIELDS = frozenset(MasterRecord.model_fields)
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """`columns` of the child hold the key of the parent `table` (an alias)."""
-
-    table: str
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TableMapping:
-    """One source table, known inside the mapping by its alias.
-
-    Without schema and name it is virtual: a key that rows of several tables share (all shipments of an order in a
-    database that has no table of orders). Its row is the key alone.
-    """
-
-    alias: str
-    schema: str | None
-    name: str | None
-    key: tuple[str, ...]
-    parent: Link | None
-
-    @property
-    def is_virtual(self) -> bool:
-        """Whether there is no such table in the source."""
-        return self.name is None
-
-    @property
-    def qualified_name(self) -> str:
-        """`schema.table`."""
-        return f"{self.schema}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import ConfigurationError
-from schemas.mapping.assembly import AggregateMapping, Link, SourceMapping, TableMapping
+from schemas.mapping.assembly import AggregateMapping, SourceMapping
 from schemas.mapping.records import Declaration, RecordDeclaration
+from schemas.mapping.tables import Link, TableMapping
 from schemas.mapping.write_back import WriteBack
 from schemas.topics import CATALOGUE, ORDERS_CAPTURED
 

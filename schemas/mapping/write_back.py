@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.errors import ConfigurationError
-from schemas.mapping.assembly import TableMapping
+from schemas.mapping.tables import TableMapping
 
 FIELDS: Final = {
     "order_id": "identity of the order in every system: its number in the ERP",

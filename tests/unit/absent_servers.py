@@ -19,7 +19,8 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from deploy.telemetry.server import TelemetryServer
-from deploy.worker import Assembled, _Hosted, _made
+from deploy.worker import _Hosted, _made
+from deploy.worker_contract import Assembled
 from deploy.worker_kinds import kind_of
 
 _DEADLINE_SECONDS = 120.0

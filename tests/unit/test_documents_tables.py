@@ -15,11 +15,11 @@ import pytest
 
 from producers.documents.limits import Limits
 from producers.documents.reasons import RefusedDocument
-from producers.documents.tables import TableMapping, read_csv, read_xlsx
+from producers.documents.tables import FormMapping, read_csv, read_xlsx
 from schemas.errors import ConfigurationError
 
 TITLES = ["Bestellung", "Datum", "Kunde", "Artikel", "Menge", "Einheit", "Preis"]
-MAPPING = TableMapping.model_validate(
+MAPPING = FormMapping.model_validate(
     {
         "decimal": ",",
         "date": "DD.MM.YYYY",
@@ -215,4 +215,4 @@ def test_a_wrong_mapping_is_refused(tmp_path: Path, content: str, told: str) -> 
     file = tmp_path / "form.toml"
     file.write_text(content)
     with pytest.raises(ConfigurationError, match=told):
-        TableMapping.load(file)
+        FormMapping.load(file)
