@@ -76,6 +76,8 @@ def corrected(read: ReadOrder, corrections: Mapping[str, str]) -> ReadOrder:
         if "tax" not in corrections:
             made.tax_total = None
     made.is_certain = True
+    # Who accepts has seen them.
+    made.questions = []
     return made
 
 

@@ -47,6 +47,8 @@ class Drafting:
     def draft(self) -> Draft:
         """The draft, or none where too much is missing; never raises for what a document says."""
         read = self._read
+        for question in read.questions:
+            self._doubts.add(question.rule, question.message, question.place)
         customer = self._identification.customer()
         customer_id = None if customer is None else customer.id
         order_id = None
@@ -115,7 +117,7 @@ class Drafting:
                 requested_delivery_date=read.delivery_date,
                 document_currency_code=currency,
                 buyer_customer_party_id=customer_id,
-                delivery_name=None if read.delivery is None else sound_text(read.delivery.name),
+                delivery_name=self._delivery_name(),
                 delivery_address=self._address(),
                 sales_channel=self._source.sales_channel,
                 payment_terms_code=sound_text(read.payment_terms),
@@ -129,6 +131,15 @@ class Drafting:
                 where = ".".join(map(str, error["loc"]))
                 self._doubts.add("order.shape", f"{where}: {error['msg']}", where)
             return None
+
+    def _delivery_name(self) -> str | None:
+        """The receiver; where only a number says the place (a GLN), that number too, so that it is not lost."""
+        party = self._read.delivery
+        if party is None:
+            return None
+        codes = [code for code in party.codes if code not in self._read.buyer.codes]
+        words = [party.name, *([f"({codes[0]})"] if codes and self._address() is None else [])]
+        return sound_text(" ".join(word for word in words if word))
 
     def _address(self) -> AddressDraft | None:
         party = self._read.delivery

@@ -7,6 +7,8 @@ from datetime import date
 from decimal import Decimal
 from enum import Enum
 
+from producers.documents.reasons import Reason
+
 
 class Kind(Enum):
     """What a document asks for."""
@@ -26,6 +28,16 @@ class LineAction(Enum):
     CHANGE = "change"
     DELETE = "delete"
     KEEP = "keep"
+
+
+ACTIONS = {
+    "1": LineAction.ADD,
+    "2": LineAction.DELETE,
+    "3": LineAction.CHANGE,
+    "4": LineAction.KEEP,
+    "5": LineAction.KEEP,
+}
+"""By the codes of UNCL 1229 that UBL and EDIFACT share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +156,14 @@ class ReadOrder:
     """Whether the document says that it is only a test."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    questions: list[Reason] = field(default_factory=list)
+    """What it asks for that an order here cannot say; it waits until a person has looked at it."""
+
+    def ask(self, rule: str, message: str, place: str) -> None:
+        """Note a question."""
+        self.questions.append(Reason(rule, message, place))
+
+    def add_note(self, text: str, subject: str = "") -> None:
+        """Add a text to the note; `subject` names what of the order it is about."""
+        told = f"{subject}: {text}" if subject else text
+        self.note = f"{self.note}\n{told}" if self.note else told

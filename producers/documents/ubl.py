@@ -6,21 +6,13 @@ from datetime import date
 from decimal import Decimal
 
 from producers.documents.limits import Limits
-from producers.documents.order import Kind, LineAction, ReadLine, ReadOrder, ReadParty
+from producers.documents.order import ACTIONS, Kind, LineAction, ReadLine, ReadOrder, ReadParty
 from producers.documents.peppol import PeppolRules
 from producers.documents.reasons import Findings, refused
 from producers.documents.xml_tree import Node
 
 NAMESPACE = "urn:oasis:names:specification:ubl:schema:xsd:"
 _KINDS = {"Order": Kind.ORDER, "OrderChange": Kind.REPLACEMENT, "OrderCancellation": Kind.CANCELLATION}
-# UNCL 1229, as Peppol's order change uses it.
-_ACTIONS = {
-    "1": LineAction.ADD,
-    "2": LineAction.DELETE,
-    "3": LineAction.CHANGE,
-    "4": LineAction.KEEP,
-    "5": LineAction.KEEP,
-}
 _VERSIONS = ("2.0", "2.1", "2.2", "2.3", "2.4")
 _TYPES = frozenset({"105", "220", "221", "224", "226", "227", "402", "348", "349", "245", "22E", "230"})
 _ZERO = Decimal(0)
@@ -152,7 +144,7 @@ class _Reading:
         code = item.first("LineStatusCode")
         if code is None:
             return LineAction.ADD
-        action = _ACTIONS.get(code.stripped or "")
+        action = ACTIONS.get(code.stripped or "")
         if action is None:
             self._findings.add("ubl.line_status", f"line status {code.stripped!r} asks for nothing known", code.place)
             return LineAction.KEEP

@@ -8,10 +8,10 @@ from producers.documents import x12_answers
 from producers.documents.answers import ReadAnswer
 from producers.documents.edi import Message, Segment
 from producers.documents.limits import Limits
-from producers.documents.order import Kind, LineAction, ReadLine, ReadOrder, ReadParty
+from producers.documents.order import Kind, LineAction, ReadOrder, ReadParty
 from producers.documents.reasons import Findings, Reason, RefusedDocument
-from producers.documents.units import unit_of_code
 from producers.documents.x12 import messages
+from producers.documents.x12_lines import X12Line, take_allowance
 
 # Element 353.
 _PURPOSES = {
@@ -22,40 +22,9 @@ _PURPOSES = {
     "04": Kind.CHANGE,
     "05": Kind.REPLACEMENT,
 }
-# Element 670.
-_ACTIONS = {
-    "AI": LineAction.ADD,
-    "DI": LineAction.DELETE,
-    "CA": LineAction.CHANGE,
-    "CB": LineAction.CHANGE,
-    "CC": LineAction.CHANGE,
-    "CT": LineAction.CHANGE,
-    "PC": LineAction.CHANGE,
-    "PQ": LineAction.CHANGE,
-    "PR": LineAction.CHANGE,
-    "QD": LineAction.CHANGE,
-    "QI": LineAction.CHANGE,
-    "RQ": LineAction.CHANGE,
-    "RZ": LineAction.CHANGE,
-    "MU": LineAction.CHANGE,
-    "NC": LineAction.KEEP,
-    "OA": LineAction.KEEP,
-}
-_BASIS = {
-    "": 1,
-    "PE": 1,
-    "UM": 1,
-    "NT": 1,
-    "CT": 1,
-    "TE": 1,
-    "EA": 1,
-    "QE": 1,
-    "WE": 1,
-    "HP": 100,
-    "PH": 100,
-    "TP": 1000,
-}
-_DELIVERY = ("002", "074", "106", "063", "010", "038", "037")
+# Element 374 of when goods are wanted; what stands first says most about it.
+_DELIVERY = ("002", "074", "106", "071", "063", "064", "067", "069", "017", "010", "038", "037", "068", "118", "018")
+_LATEST = {"001": "cancel after", "061": "cancel if not delivered by", "175": "cancel if not shipped by"}
 _ZERO, _HUNDRED = Decimal(0), Decimal(100)
 
 
@@ -92,7 +61,7 @@ class _Reading:
         self._limits = limits
         self._findings = Findings()
         self._order = ReadOrder(Kind.ORDER, "x12", warnings=list(message.warnings), is_test=message.is_test)
-        self._line: ReadLine | None = None
+        self._line: X12Line | None = None
         self._party: ReadParty | None = None
         self._days: dict[str, str] = {}
         self._is_summary = False
@@ -104,12 +73,33 @@ class _Reading:
             told = f"{self._message.kind} is neither 850 nor 860; nothing is ordered by it"
             raise RefusedDocument([Reason("x12.transaction_set", told, head.at(1))])
         for segment in self._message.segments[1:-1]:
-            handler = getattr(self, f"_{segment.tag.lower()}", None)
-            if handler is not None:
-                handler(segment)
+            self._take(segment)
+        self._end_line()
         self._finish(head)
         self._findings.check()
         return self._order
+
+    def _take(self, segment: Segment) -> None:
+        if segment.tag in ("PO1", "POC", "CTT"):
+            self._end_line()
+        if segment.tag in ("PO1", "POC"):
+            self._begin_line(segment)
+        elif self._line is None or not self._line.take(segment):
+            handler = getattr(self, f"_{segment.tag.lower()}", None)
+            if handler is not None:
+                handler(segment)
+
+    def _begin_line(self, segment: Segment) -> None:
+        if len(self._order.lines) >= self._limits.lines:
+            self._findings.add("order.lines", f"more than {self._limits.lines:,} lines", segment.place)
+        self._line = X12Line(self._order, self._findings, segment)
+        self._order.lines.append(self._line.line)
+        self._party = None
+
+    def _end_line(self) -> None:
+        if self._line is not None:
+            self._line.end()
+        self._line = None
 
     def _finish(self, head: Segment) -> None:
         order, findings = self._order, self._findings
@@ -146,12 +136,12 @@ class _Reading:
         return self._findings.decimal(segment[element], "x12.number", segment.at(element))
 
     def _beg(self, segment: Segment) -> None:
-        self._begin(segment, segment[3], segment[5], 5)
+        self._begin(segment, _numbered(segment), segment[5], 5)
         if segment[2] in ("RQ", "CN", "IN"):
             self._findings.add("x12.order_type", f"type {segment[2]} (element 92) is no order", segment.at(2))
 
     def _bch(self, segment: Segment) -> None:
-        self._begin(segment, segment[3], segment[6], 6)
+        self._begin(segment, _numbered(segment), segment[6], 6)
         if self._order.kind is Kind.ORDER:
             self._order.kind = Kind.CHANGE
 
@@ -176,11 +166,14 @@ class _Reading:
             self._currencies.add(segment[2])
 
     def _dtm(self, segment: Segment) -> None:
-        if segment[1] not in _DELIVERY:
+        if segment[1] in _LATEST:
+            about = "" if self._line is None else f"line {self._line.line.line_id}: "
+            self._order.add_note(segment[2], f"{about}{_LATEST[segment[1]]}")
+        if segment[1] not in _DELIVERY or not segment[2]:
             return
         form = "YYYYMMDD" if len(segment[2]) == 8 else "YYMMDD"
         day = self._findings.day(segment[2], "x12.date", segment.at(2), form)
-        key = "" if self._line is None else self._line.line_id
+        key = "" if self._line is None else self._line.line.line_id
         # What stands first in the list says most about when it is wanted.
         if key in self._days and _DELIVERY.index(self._days[key]) <= _DELIVERY.index(segment[1]):
             return
@@ -188,11 +181,15 @@ class _Reading:
         if self._line is None:
             self._order.delivery_date = day
         else:
-            self._line.delivery_date = day
+            self._line.line.delivery_date = day
 
     def _n1(self, segment: Segment) -> None:
         party = self._party = ReadParty([segment[4]] if segment[4] else [], segment[2] or None)
         if self._line is not None:
+            known = [] if self._order.delivery is None else self._order.delivery.codes
+            if segment[1] in ("ST", "DA", "CN") and segment[4] not in known:
+                told = f"line {self._line.line.line_id} goes to a place of its own: {segment[2] or segment[4]}"
+                self._order.ask("x12.line_delivery", told, segment.place)
             return
         if segment[1] in ("BY", "BT", "OB") and (segment[1] == "BY" or self._order.buyer == ReadParty()):
             self._order.buyer = party
@@ -201,9 +198,15 @@ class _Reading:
         elif segment[1] in ("ST", "SF", "DA", "CN") and self._order.delivery is None and segment[1] != "SF":
             self._order.delivery = party
 
+    def _n2(self, segment: Segment) -> None:
+        if self._party is not None:
+            more = [self._party.name, segment[1], segment[2]]
+            self._party.name = " ".join(part for part in more if part) or None
+
     def _n3(self, segment: Segment) -> None:
         if self._party is not None:
-            self._party.street_name = ", ".join(part for part in (segment[1], segment[2]) if part) or None
+            more = [self._party.street_name, segment[1], segment[2]]
+            self._party.street_name = ", ".join(part for part in more if part) or None
 
     def _n4(self, segment: Segment) -> None:
         if self._party is not None:
@@ -211,82 +214,24 @@ class _Reading:
             self._party.postal_zone, self._party.country_code = segment[3] or None, _country(segment[4])
 
     def _msg(self, segment: Segment) -> None:
-        if self._line is None and segment[1]:
-            self._order.note = f"{self._order.note}\n{segment[1]}" if self._order.note else segment[1]
+        if segment[1]:
+            self._order.add_note(segment[1])
 
-    def _po1(self, segment: Segment) -> None:
-        self._begin_line(segment, segment[1], LineAction.ADD)
-        self._goods(segment, 2, 6)
-
-    def _poc(self, segment: Segment) -> None:
-        action = _ACTIONS.get(segment[2])
-        if action is None:
-            self._findings.add("x12.change_code", f"{segment[2]!r} (element 670) is no change", segment.at(2))
-        self._begin_line(segment, segment[1], action or LineAction.KEEP)
-        # Element 4 is what is left to receive.
-        self._goods(segment, 3, 8, skipped=1)
-
-    def _begin_line(self, segment: Segment, number: str, action: LineAction) -> None:
-        if len(self._order.lines) >= self._limits.lines:
-            self._findings.add("order.lines", f"more than {self._limits.lines:,} lines", segment.place)
-        self._line = ReadLine(number or str(len(self._order.lines) + 1), segment.place, action)
-        self._order.lines.append(self._line)
-        self._party = None
-
-    def _goods(self, segment: Segment, quantity_at: int, codes_from: int, skipped: int = 0) -> None:
-        line = self._line
-        assert line is not None
-        unit_at = quantity_at + 1 + skipped
-        line.quantity = self._number(segment, quantity_at)
-        if line.quantity is not None and line.quantity <= 0 and line.action is not LineAction.DELETE:
-            self._findings.add("x12.quantity", f"a quantity of {line.quantity}", segment.at(quantity_at))
-        if segment[unit_at]:
-            line.unit_code = unit_of_code(segment[unit_at])
-            if line.unit_code is None:
-                self._findings.add("x12.unit", f"{segment[unit_at]!r} is no unit (element 355)", segment.at(unit_at))
-        elif line.quantity is not None and line.action is LineAction.ADD:
-            self._findings.add("x12.unit", "a quantity without unit (element 355)", segment.at(unit_at))
-        price, basis = self._number(segment, unit_at + 1), segment[unit_at + 2]
-        if price is not None and price < 0:
-            self._findings.add("x12.price", f"a price of {price}", segment.at(unit_at + 1))
-        elif price is not None and basis not in _BASIS:
-            self._findings.add("x12.price_basis", f"{basis!r} (element 639) is not known", segment.at(unit_at + 2))
-        elif price is not None:
-            line.price = price / _BASIS[basis]
-        for place in range(codes_from, len(segment.elements), 2):
-            self._code(segment[place], segment[place + 1])
-
-    def _code(self, kind: str, code: str) -> None:
-        line = self._line
-        assert line is not None
-        if not code:
-            return
-        if kind in ("VP", "VN", "VC", "SK", "VA"):
-            line.seller_code = line.seller_code or code
-        elif kind in ("BP", "PI", "IN", "CB", "PN"):
-            line.buyer_code = line.buyer_code or code
-        elif kind in ("UP", "UK", "EN", "UI", "UA", "EO", "GTIN", "UD"):
-            line.standard_code = line.standard_code or code
-        elif not line.codes:
-            line.seller_code = code
-
-    def _pid(self, segment: Segment) -> None:
-        if self._line is not None and segment[5] and self._line.name is None:
-            self._line.name = segment[5]
+    def _nte(self, segment: Segment) -> None:
+        if segment[2]:
+            self._order.add_note(segment[2])
 
     def _sac(self, segment: Segment) -> None:
-        if segment[1] not in ("A", "C") or not segment[5]:
-            return
-        # Element 610 has two implied decimals.
-        amount = self._number(segment, 5)
-        if amount is None:
-            return
-        amount = amount / _HUNDRED if "." not in segment[5] else amount
-        target: ReadLine | ReadOrder = self._order if self._line is None or self._is_summary else self._line
-        if segment[1] == "C":
-            target.charge += amount
-        else:
-            target.allowance += amount
+        target = self._order if self._line is None else self._line.line
+        take_allowance(segment, target, self._order, self._findings)
+
+    def _ita(self, segment: Segment) -> None:
+        self._order.ask("x12.allowance", "an allowance or charge of the form before 004010 (ITA)", segment.place)
+
+    def _txi(self, segment: Segment) -> None:
+        amount = self._number(segment, 2)
+        if amount is not None and self._line is None:
+            self._order.tax_total = (self._order.tax_total or _ZERO) + amount
 
     def _ctt(self, segment: Segment) -> None:
         self._is_summary = True
@@ -307,6 +252,12 @@ class _Reading:
         amount = self._number(segment, 1)
         if amount is not None:
             self._order.net_total = amount / _HUNDRED
+
+
+def _numbered(segment: Segment) -> str:
+    """The number of the order; a release (BEG04, BCH04) of a blanket order is an order of its own."""
+    release = segment[4].lstrip("0")
+    return f"{segment[3]}-{segment[4]}" if segment[3] and release else segment[3]
 
 
 def _country(code: str) -> str | None:
