@@ -44,6 +44,14 @@ class Sightings:
             self._audit.record(_with(deed, left_out))
             self._remember(deed)
 
+    def saw_part(self, deed: Deed) -> None:
+        """As `saw`, of a part of what is seen, such as a picture: it does not count where the whole was told lately."""
+        with self._lock:
+            told_at, _ = self._told.get(_key(deed), (float("-inf"), 0))
+            is_told = self._now() - told_at < EVERY_SECONDS
+        if not is_told:
+            self.saw(deed)
+
     def refused(self, deed: Deed) -> None:
         """Tell of a request that somebody had no right to; of many by the same person the first for each right."""
         kept = replace(deed, subject="", reference=None, changes=[])

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from deploy.console.pictures import PictureDesk
+from deploy.reviewing import original_of, pictures_of
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class ReviewDesk:
         self._directory = directory
         self._lock = threading.Lock()
         self._register: Register | None = None
+        self.pictures = PictureDesk(lambda review: pictures_of(directory, self.register, review))
 
     @property
     def register(self) -> Register:
@@ -56,13 +59,11 @@ class ReviewDesk:
 
     def original(self, review: Review) -> bytes:
         """The document as it came. Raises ConfigurationError where it is not there, or not what it was."""
-        # Only here: the libraries of the documents are an extra.
-        from producers.documents.originals import Originals
-
-        return Originals(self._directory / "originals").get(self.register.content_of(review.document))
+        return original_of(self._directory, self.register, review)
 
     def close(self) -> None:
         """Give the file back."""
+        self.pictures.close()
         if self._register is not None:
             self._register.close()
 

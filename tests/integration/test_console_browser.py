@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.resources import files
@@ -24,11 +25,12 @@ from schemas.attributes import CustomerId, EventId, OrderId, ProductId, VendorId
 from schemas.models import Mismatch, VendorLine, VendorUpdate
 from schemas.settings import DatabaseSettings
 from schemas.topics import MISMATCHES, ORDER_STATE, VENDOR_UPDATES
+from tests.benchmarks.document_layouts import LAYOUTS, Printing, TrueLine, TrueOrder
 from tests.conftest import DatabaseFactory
 from tests.integration.console_world import PASSWORD, ConsoleWorld, console_world, token_in, wait_for
 from tests.integration.streams_harness import Scene
 from tests.unit.document_desk import DocumentDesk
-from tests.unit.document_samples import ubl_order
+from tests.unit.document_samples import CHAI, CUSTOMER, OIL, ubl_order
 from tests.unit.order_lives import Item, Life, customer, order, product
 from tests.unit.order_samples import order_state
 
@@ -71,8 +73,20 @@ def desk(documents_dir: Path) -> Iterator[DocumentDesk]:
     """A documents worker with one order that waits, of a product that nobody knows."""
     made = DocumentDesk(documents_dir)
     aside(lambda: made.take(ubl_order().replace(">P1<", ">KUNDE-77<").replace(">Chai<", ">Tee<")))
+    aside(lambda: made.take(printed_order(), "order.pdf"))
     yield made
     made.close()
+
+
+def printed_order() -> bytes:
+    """A PDF whose second product nobody has by that name."""
+    lines = [
+        TrueLine(CHAI, 12, Decimal("18.00")),
+        TrueLine(replace(OIL, id="shop:9", name="Olive Oil"), 2, Decimal(20)),
+    ]
+    told = TrueOrder("PO-9001", date(2026, 11, 20), date(2026, 12, 1), CUSTOMER, "EUR", lines)
+    layout = next(one for one in LAYOUTS if "code" not in one.columns)
+    return Printing(told, layout, "en").print()
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +318,7 @@ def test_order_of_a_document_is_corrected_and_accepted(page: Any, world: Console
     is_fit(page)
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out to the side"
-    [review] = desk.register.reviews()
+    [review] = [one for one in desk.register.reviews() if one.read.number == "PO-4711"]
     page.fill("[name=reason]", "asked by telephone")
     page.click("button:has-text('Accept')")
     page.wait_for_selector("#outcome >> text=is accepted")
@@ -323,6 +337,47 @@ def test_order_of_a_document_is_corrected_and_accepted(page: Any, world: Console
     wait_for(lambda: bool(questions.deeds(reference=review.id, actor="operator")), "the audit is in the index")
     [deed] = [one for one in questions.deeds(reference=review.id) if one.action == "ReviewAccepted"]
     assert deed.changes == ["lines.0.product -> shop:P1"]
+
+
+def test_waiting_pdf_shows_where_it_was_read_and_a_key_takes_a_candidate(
+    page: Any, world: ConsoleWorld, desk: DocumentDesk
+) -> None:
+    [review] = [one for one in desk.register.reviews() if one.read.number == "PO-9001"]
+    sign_in(page, world, Role.OPERATOR, f"/reviews/{review.id}")
+    pictures = page.locator(".crop img")
+    assert pictures.count() > 8
+    for number in range(pictures.count()):
+        pictures.nth(number).scroll_into_view_if_needed()
+    drawn = "Array.from(document.querySelectorAll('.crop img')).every(one => one.naturalWidth > 20)"
+    wait_for(lambda: bool(page.evaluate(drawn)), "every picture is there")
+    assert pictures.first.get_attribute("alt").startswith("Picture of “")
+    is_fit(page)
+    box, choice = page.locator("[name='set.lines.1.product']"), page.locator("button[data-fill='set.lines.1.product']")
+    choice.first.focus()
+    page.keyboard.press("Enter")
+    assert (box.input_value(), choice.first.get_attribute("aria-pressed")) == ("shop:P2", "true")
+    page.keyboard.press("Space")
+    assert (box.input_value(), choice.first.get_attribute("aria-pressed")) == ("", "false"), "a second press undoes it"
+    choice.first.click()
+    is_fit(page)
+    page.click("text=Try it")
+    page.wait_for_selector("#outcome >> text=lines.1.product")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out to the side"
+    with closing(world.signed_in(Role.OPERATOR)) as operator:
+        answer = operator.get(f"/reviews/{review.id}/pictures/number")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store", "it may tell of a person"
+        assert operator.get(f"/reviews/{review.id}/pictures/secret").status_code == 404
+    page.fill("[name=reason]", "the only oil that we sell")
+    page.click("button:has-text('Accept')")
+    page.wait_for_selector("#outcome >> text=is accepted")
+    [accepted] = desk.register.reviews("accepted")
+    assert accepted.corrections == {"lines.1.product": "shop:P2"}
+    questions = world.worker._service.questions
+    seen = [one for one in questions.deeds(reference=review.id) if one.action == "ReviewViewed"]
+    assert len(seen) == 1 and seen[0].changes == [], "many pictures are one look"
 
 
 def test_weeks_tell_what_to_mend_first(page: Any, world: ConsoleWorld) -> None:

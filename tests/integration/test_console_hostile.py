@@ -148,7 +148,17 @@ ATTEMPTS = [
     *(posting(f"/reviews/1/{deed}", Role.FINANCE, form=DEED) for deed in ("check", "accept", "reject")),
     posting("/reviews/1/accept", Role.OPERATOR, form=DEED, token=False, what="acceptance without a token"),
     *reading("an original, for who may not see it", "/reviews/1/original", status=(403,), role=Role.VIEWER),
-    *reading("no review", "/reviews/..%2f1", "/reviews/1", "/reviews?state=x", status=(404, 400), role=Role.ADMIN),
+    *reading("a picture, for who may not see it", "/reviews/1/pictures/x", status=(403,), role=Role.FINANCE),
+    *reading("a picture of nobody", "/reviews/1/pictures/x", status=(303,)),
+    *reading(
+        "no review",
+        "/reviews/..%2f1",
+        "/reviews/1",
+        "/reviews/1/pictures/..%2f..%2fregister.sqlite",
+        "/reviews?state=x",
+        status=(404, 400),
+        role=Role.ADMIN,
+    ),
     *reading("no such number of weeks", "/improvement?weeks=9999999", status=(400,), role=Role.VIEWER),
     posting(
         "/mismatches/repair", Role.OPERATOR, form={"order": "crm:1"}, status=(400,), what="repair without a reason"

@@ -56,6 +56,19 @@ def test_a_page_that_is_reloaded_is_one_entry_and_the_next_one_tells_how_often()
     assert audit.kept[-1].changes == []
 
 
+def test_part_of_what_was_told_lately_does_not_count_and_is_told_by_itself_else() -> None:
+    audit, clock = KeptAudit(), Clock()
+    sightings = Sightings(audit, clock)
+    sightings.saw_part(viewed())
+    sightings.saw_part(viewed(actor="bob"))
+    assert [deed.actor for deed in audit.kept] == ["ada", "bob"], "a picture without its page is a sighting"
+    for _ in range(50):
+        sightings.saw_part(viewed())
+    clock.seconds = EVERY_SECONDS
+    sightings.saw_part(viewed())
+    assert [deed.changes for deed in audit.kept] == [[], [], []], "the pictures of a page are no looks at it"
+
+
 def test_every_person_order_and_address_is_an_entry_of_its_own() -> None:
     audit = KeptAudit()
     sightings = Sightings(audit, Clock())

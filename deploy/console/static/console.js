@@ -43,6 +43,27 @@
     }
   });
 
+  // What only a script can use is shown by one.
+  document.querySelectorAll("[data-script]").forEach(function (part) { part.hidden = false; });
+
+  function choices(name) { return document.querySelectorAll('button[data-fill="' + CSS.escape(name) + '"]'); }
+
+  function press(name, value) {
+    choices(name).forEach(function (choice) {
+      choice.setAttribute("aria-pressed", String(value !== "" && choice.value === value));
+    });
+  }
+
+  document.addEventListener("click", function (event) {
+    var choice = event.target.closest("button[data-fill]");
+    if (!choice) { return; }
+    var box = document.getElementsByName(choice.dataset.fill)[0];
+    box.value = choice.getAttribute("aria-pressed") === "true" ? "" : choice.value;
+    press(choice.dataset.fill, box.value);
+  });
+
+  document.addEventListener("input", function (event) { press(event.target.name || "", event.target.value); });
+
   document.addEventListener("change", function (event) {
     var name = event.target.dataset ? event.target.dataset.all : undefined;
     if (!name) { return; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -13,8 +14,9 @@ from deploy.console.people.roles import Right
 from deploy.console.reviews import MOST_LINES, ReviewDesk, corrections_in, shown_text
 from deploy.console.web.rendering import pages_of
 from deploy.console.web.visits import Refusal, Visit, form_of, one, reason_in, wanting
-from deploy.review_fields import header_fields, line_fields
+from deploy.review_fields import header_fields, line_fields, other_evidence
 from deploy.reviewing import Decision, accept, check, reject
+from schemas.audit_chain import Deed
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def review(request: Request, visit: Seeing, review_id: str) -> Response:
     """One order as it was read, each doubt with its candidates, and the form to correct it."""
     desk = _desk(visit)
     found = _review(desk, review_id)
-    visit.service.sightings.saw(visit.deed("ReviewViewed", found.read.number or "unknown", reference=found.id))
+    visit.service.sightings.saw(_sighting(visit, found))
     content = desk.original(found) if visit.may(Right.SEE_ORIGINALS) else None
     values: dict[str, Any] = {
         "review": found,
@@ -55,6 +57,7 @@ def review(request: Request, visit: Seeing, review_id: str) -> Response:
         "lines": line_fields(found, MOST_LINES),
         "left_out": max(len(found.read.lines) - MOST_LINES, 0),
         "kinds": _KINDS,
+        "others": other_evidence(found),
         "has_original": content is not None,
         "text": None if content is None else shown_text(content),
     }
@@ -71,6 +74,21 @@ def original(visit: Original, review_id: str) -> Response:
     name = quote(record.received.name if record is not None else found.document, safe="")
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "Content-Security-Policy": "sandbox"}
     return Response(desk.original(found), media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/reviews/{review_id}/pictures/{name}")
+async def picture(visit: Original, review_id: str, name: str) -> Response:
+    """What stands where a field was read, cut out of the page by a process that a hostile document cannot leave."""
+    desk = _desk(visit)
+    found = await asyncio.to_thread(_review, desk, review_id)
+    await asyncio.to_thread(visit.service.sightings.saw_part, _sighting(visit, found))
+    if name not in found.read.evidence:
+        raise Refusal(404, "There is no such field.")
+    # Others may wait for the same pictures: who goes away must not end it for them.
+    crops = await asyncio.shield(asyncio.wrap_future(desk.pictures.of(found)))
+    if name not in crops.pictures:
+        raise Refusal(404, f"There is no picture of it: {crops.problem or 'nothing is known of its place'}.")
+    return Response(crops.pictures[name], media_type="image/png")
 
 
 @router.post("/reviews/{review_id}/check")
@@ -114,6 +132,10 @@ def _review(desk: ReviewDesk, review_id: str) -> Review:
     if found is None:
         raise Refusal(404, "There is no such review.")
     return found
+
+
+def _sighting(visit: Visit, found: Review) -> Deed:
+    return visit.deed("ReviewViewed", found.read.number or "unknown", reference=found.id)
 
 
 def _decision(visit: Visit, form: Mapping[str, list[str]], note: str) -> Decision:
