@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from producers.documents.doubts import Case
-from producers.documents.masters import EXACT, KnownCustomer, KnownProduct, Masters, Match
+from producers.documents.masters import EXACT, KnownCustomer, KnownProduct, Masters, Match, look_key
 from producers.documents.order import ReadLine
 
 _LEAST_NAME = 0.9
@@ -28,6 +28,7 @@ class Identification:
         self._doubts = case.doubts
         self._masters = masters
         self._alias = alias
+        self._is_recognised = self._read.format == "scan"
 
     def customer(self) -> KnownCustomer | None:
         """The customer, or none with a doubt; one with a doubt where it is blocked."""
@@ -50,17 +51,31 @@ class Identification:
             if record is not None:
                 by_code[record.id] = record
         if len(by_code) == 1:
-            return self._unblocked(next(iter(by_code.values())))
+            return self._unblocked(self._agreeing_customer(next(iter(by_code.values()))))
         if len(by_code) > 1:
             self._doubts.add("customer.ambiguous", f"the codes belong to {', '.join(sorted(by_code))}", "buyer")
             return None
         return self._customer_by_name()
 
+    def _agreeing_customer(self, customer: KnownCustomer) -> KnownCustomer:
+        """Read from text, number and name have to speak of one customer."""
+        name = self._read.buyer.name
+        other = None if self._read.is_certain or name is None else self._customer_named(name)
+        if other is not None and other.id != customer.id:
+            told = f"the number belongs to {customer.id}, and the name {name!r} to {other.id}"
+            self._doubts.add("customer.contradiction", told, "buyer")
+        return customer
+
+    def _customer_named(self, name: str) -> KnownCustomer | None:
+        return self._masters.customers.named(name, is_recognised=self._is_recognised)
+
     def _customer_by_name(self) -> KnownCustomer | None:
         read = self._read
-        customers = self._masters.customers
-        named = {record.id: record for name in read.buyer.names if (record := customers.named(name)) is not None}
-        if len(named) == 1 and (read.buyer.name is None or customers.named(read.buyer.name) is None):
+        stated = None if read.buyer.name is None else self._customer_named(read.buyer.name)
+        if stated is not None:
+            return self._unblocked(stated)
+        named = {record.id: record for name in read.buyer.names if (record := self._customer_named(name)) is not None}
+        if len(named) == 1:
             return self._unblocked(next(iter(named.values())))
         if read.buyer.name is None:
             self._doubts.add(
@@ -100,6 +115,9 @@ class Identification:
             return None
         if told:
             return self._agreeing(next(iter(told.values())), line, where)
+        looks = self._product_by_look(line)
+        if looks is not None:
+            return looks
         match = self._product_by_name(line)
         # A code that nobody knows may be another product of nearly the same name.
         if match.record is None or match.confidence < EXACT or line.seller_code:
@@ -108,6 +126,15 @@ class Identification:
             )
             return None
         return match.record
+
+    def _product_by_look(self, line: ReadLine) -> KnownProduct | None:
+        """Of a scan, `0live Oil 1 1` is `Olive Oil 1 l` if no other product looks so, and the code looks like its."""
+        if not self._is_recognised or not line.name:
+            return None
+        found = self._masters.products.named(line.name, is_recognised=True)
+        if found is None or (line.seller_code and look_key(line.seller_code) not in map(look_key, found.codes)):
+            return None
+        return found
 
     def _product_by_name(self, line: ReadLine) -> Match[KnownProduct]:
         """A name may go on below: then the whole is the name, if there is such a product."""
@@ -121,8 +148,9 @@ class Identification:
     def _agreeing(self, product: KnownProduct, line: ReadLine, where: str) -> KnownProduct:
         """Read from text, code and name have to speak of one thing."""
         if not self._read.is_certain and line.name:
-            match = self._masters.products.by_name(line.name, EXACT)
-            if match.record is not None and match.record.id != product.id:
-                told = f"the code belongs to {product.id}, and the name {line.name!r} to {match.record.id}"
+            match = self._masters.products.by_name(line.name, _LEAST_NAME)
+            other = self._masters.products.named(line.name, is_recognised=self._is_recognised) or match.record
+            if other is not None and other.id != product.id:
+                told = f"the code belongs to {product.id}, and the name {line.name!r} to {other.id}"
                 self._doubts.add("product.contradiction", told, where, match)
         return product

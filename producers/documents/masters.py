@@ -86,6 +86,7 @@ class Records(Generic[R]):
         self._records: dict[str, R] = {}
         self._by_code: dict[str, set[str]] = defaultdict(set)
         self._by_name: dict[str, set[str]] = defaultdict(set)
+        self._by_look: dict[str, set[str]] = defaultdict(set)
         for record in records:
             self.put(record)
 
@@ -105,6 +106,7 @@ class Records(Generic[R]):
             for code in record.codes:
                 self._by_code[code_key(code)].add(record.id)
             self._by_name[name_key(record.name)].add(record.id)
+            self._by_look[look_key(record.name)].add(record.id)
 
     def remove(self, id: str) -> None:
         """A record is gone."""
@@ -115,6 +117,7 @@ class Records(Generic[R]):
             for code in known.codes:
                 self._by_code[code_key(code)].discard(id)
             self._by_name[name_key(known.name)].discard(id)
+            self._by_look[look_key(known.name)].discard(id)
 
     def get(self, id: str) -> R | None:
         """The record with that id."""
@@ -129,10 +132,12 @@ class Records(Generic[R]):
             found = self._by_code.get(code_key(code), set())
             return self._records[next(iter(found))] if len(found) == 1 else None
 
-    def named(self, name: str) -> R | None:
-        """The one record of exactly that name."""
+    def named(self, name: str, *, is_recognised: bool = False) -> R | None:
+        """The one record of exactly that name; of a recognised one, the one record that looks so and no other."""
         with self._lock:
             same = self._by_name.get(name_key(name), set())
+            if not same and is_recognised:
+                same = self._by_look.get(look_key(name), set())
             return self._records[next(iter(same))] if len(same) == 1 else None
 
     def by_name(self, name: str, least: float) -> Match[R]:
@@ -173,6 +178,15 @@ def name_key(name: str) -> str:
     folded = unicodedata.normalize("NFKD", name.casefold().replace("ß", "ss"))
     words = _WORDS.findall("".join(mark for mark in folded if not unicodedata.combining(mark)))
     return " ".join(words)
+
+
+def look_key(name: str) -> str:
+    """What is left of a name where spaces are lost, and signs that look alike are taken for each other."""
+    return "".join(name_key(name).translate(_ALIKE).split())
+
+
+_ALIKE = str.maketrans("li|!oqsbzg", "1111005826")
+"""Letters that recognition takes for digits."""
 
 
 def _ranked(key: str, names: dict[str, str]) -> list[tuple[str, float]]:

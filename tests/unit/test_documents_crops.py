@@ -102,7 +102,7 @@ def turned(content: bytes, rotation: int, crop: tuple[int, int, int, int] | None
 @pytest.mark.parametrize("shift", [0, -40])
 def test_place_is_found_on_any_sheet(rotation: int, crop: tuple[int, int, int, int] | None, shift: int) -> None:
     content = turned(word_pdf("WAREHOUSE"), rotation, crop, shift)
-    [segment] = pages._text_of(content, Limits())
+    [[segment]] = (page.words for page in pages._pages_of(content, Limits()))
     crops = crops_of(content, read_at("pdf", word=segment.box))
     assert crops.problem is None and inside(crops.pictures["word"]) > 20
     assert inside(crops.pictures["word"]) == darkness(crops.pictures["word"]), "all of it within the line"
@@ -161,7 +161,7 @@ def test_page_that_is_never_done_costs_what_it_may_and_no_more() -> None:
         {}, "drawing the document took more than it may use: look at the original, with care"
     )
     words = word_pdf("WAREHOUSE")
-    [segment] = pages._text_of(words, Limits())
+    [[segment]] = (page.words for page in pages._pages_of(words, Limits()))
     read = read_at("pdf", later=Box(2, 50, 50, 90, 60), good=segment.box)
     crops = crops_of(form_bomb(words), read, bounds)
     assert set(crops.pictures) == {"good"} and crops.problem is not None, "what was drawn before is kept"

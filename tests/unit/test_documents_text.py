@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from producers.documents.drafting import Draft, Drafting
 from producers.documents.identification import no_alias
-from producers.documents.masters import KnownCustomer, Masters
+from producers.documents.masters import KnownCustomer, KnownProduct, Masters
 from producers.documents.numbers import day_of, decimal_mark_of, number_of
 from producers.documents.order import Kind, ReadOrder
 from producers.documents.reasons import RefusedDocument
@@ -186,7 +187,6 @@ def test_a_scan_whose_numbers_prove_each_other_flows() -> None:
         {"t828.00": "823.00"},
         {"t985.32": "935.32"},
         {"tP1": "P2"},
-        {"tP1": "Pl"},
         {"tChai": "Sea Salt 1 kg"},
         {"t3_pcs": "3 pc5"},
         {"tNorthside Dairy Ltd".replace(" ", "_"): "Northside Diary Ltd"},
@@ -201,6 +201,100 @@ def test_a_misread_scan_never_flows(misread: dict[str, str]) -> None:
     except RefusedDocument:
         return
     assert draft.doubts, f"taken: {draft.order}"
+
+
+def test_what_looks_alike_and_can_be_nothing_else_is_found() -> None:
+    worn = {
+        "tP1": "Pl",
+        "tOlive Oil 5 l": "0live Oil51",
+        "tNorthside Dairy Ltd": "NorthsideDairy Ltd",
+        "t774.00": "774,00",
+    }
+    _, draft = scan(**{name.replace(" ", "_"): text for name, text in worn.items()})
+    assert draft.doubts == [] and draft.order is not None
+    assert [line.product_id for line in draft.order.order_lines] == ["shop:P1", "shop:P2"]
+    assert draft.order.buyer_customer_party_id == "shop:C9"
+
+
+def test_two_products_that_look_alike_wait() -> None:
+    twins = Masters([], [KnownProduct("shop:A", "Oil 1 l"), KnownProduct("shop:B", "Oil 1 I")])
+    assert twins.products.named("Oil 1 1", is_recognised=True) is None
+    assert twins.products.named("Oil 1 I", is_recognised=True) == twins.products.get("shop:B")
+    twins.products.remove("shop:B")
+    assert twins.products.named("Oil 1 1", is_recognised=True) == twins.products.get("shop:A")
+    assert twins.products.named("Oil 1 1") is None
+
+
+@pytest.mark.parametrize(
+    ("number", "is_sure"),
+    [
+        ("396656", True), ("B396656", True), ("PO-396656", True), ("2026/1234", True), ("S396656", True), ("45-1B", False),
+        ("P0396656", False), ("PO396656", False), ("S05568", False), ("0396656", False), ("39665O", False), ("BCl5025", False),
+        ("396B56", False), ("I39665", False),
+    ],
+)  # fmt: skip
+def test_a_recognised_number_with_signs_that_are_taken_for_each_other_waits(number: str, is_sure: bool) -> None:
+    read, _ = scan(**{"tOrder_No.:_396656": f"Order No.: {number}"})
+    assert (read.number, read.evidence["number"].confidence >= 0.9) == (number, is_sure)
+
+
+def test_quantities_and_amounts_that_became_one_text_are_parted_where_they_prove_each_other() -> None:
+    row = [("24 Red Lentils", 110, 183, 0.98), ("37.72 905.28", 417, 544, 0.99)]
+    titles = [
+        ("Qty", 90, 105, 1.0),
+        ("Description", 114, 209, 1.0),
+        ("Price", 420, 446, 1.0),
+        ("Amount", 514, 544, 1.0),
+    ]
+    read = _table_of(titles, row, "905.28")
+    [line] = read.lines
+    assert (line.quantity, line.name, line.price, line.amount) == (
+        24,
+        "Red Lentils",
+        Decimal("37.72"),
+        Decimal("905.28"),
+    )
+    assert read.evidence["lines.0.quantity"].confidence >= 0.9
+    # What stands below a name is no line, and what does not come out is not sure.
+    below = _table_of(titles, [*row, ("12 bottles in a box", 114, 190, 0.99, 380)], "905.28")
+    assert len(below.lines) == 1
+    other = _table_of(titles, [("2 Red Lentils", 110, 183, 0.98), ("37.72 905.28", 417, 544, 0.99)], "905.28")
+    assert other.evidence["lines.0.quantity"].confidence < 0.9
+
+
+def _table_of(titles: list[Any], row: list[Any], total: str) -> ReadOrder:
+    cells = [
+        ("Purchase Order 4711", 50, 150, 0.99, 50),
+        ("Date: 2026-03-10", 50, 150, 0.99, 70),
+        ("EUR", 50, 70, 0.99, 90),
+    ]
+    cells += [(*one, 340) for one in titles] + [one if len(one) == 5 else (*one, 360) for one in row]
+    cells += [("Total", 400, 440, 0.99, 420), (total, 514, 544, 0.99, 420)]
+    segments = [Segment(text, 1, left, top, right, top + 12, sure) for text, left, right, sure, top in cells]
+    return document.read(segments, "scan", None)
+
+
+def test_a_gross_total_alone_proves_the_lines_at_a_usual_rate_only() -> None:
+    titles = [
+        ("Qty", 90, 105, 1.0),
+        ("Description", 140, 209, 1.0),
+        ("Price", 420, 446, 1.0),
+        ("Amount", 514, 544, 1.0),
+    ]
+    row = [
+        ("24", 92, 104, 0.98),
+        ("Red Lentils", 140, 183, 0.98),
+        ("37.72", 420, 446, 0.99),
+        ("905.28", 514, 544, 0.99),
+    ]
+    assert _table_of(titles, row, "1,077.28").evidence["lines.0.quantity"].confidence >= 0.9
+    assert _table_of(titles, row, "1,177.28").evidence["lines.0.quantity"].confidence < 0.9
+
+
+def test_number_and_name_of_two_customers_wait() -> None:
+    text = _TABLE.replace("Customer no.: C1", "Customer no.: C1\nBuyer: Bon app'")
+    draft = Drafting(free_text.read(text, "", "", None, _SENT), _SOURCE, samples.masters(), no_alias).draft()
+    assert "customer.contradiction" in [doubt.rule for doubt in draft.doubts]
 
 
 def test_quoted_and_signed_text_orders_nothing() -> None:

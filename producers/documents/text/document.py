@@ -12,7 +12,15 @@ from producers.documents.order import Evidence, Kind, ReadLine, ReadOrder, ReadP
 from producers.documents.reasons import refused
 from producers.documents.text import labels
 from producers.documents.text.dates import Order, dates_in, order_of
-from producers.documents.text.goods import Goods, GoodsLine, code_of, money_of, quantity_of, table_of
+from producers.documents.text.goods import (
+    Goods,
+    GoodsLine,
+    code_of,
+    money_of,
+    quantity_of,
+    recognised_money_of,
+    table_of,
+)
 from producers.documents.text.headers import (
     FoundText,
     agreed,
@@ -32,12 +40,17 @@ _SYMBOLS = {"€": "EUR", "£": "GBP", "¥": "JPY", "$": "USD"}
 _CODES = re.compile(
     r"(?<![A-Za-z])(EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|JPY|CAD|AUD|MXN|HUF|RON|INR|CNY|BRL)(?![A-Za-z])"
 )
-_CONFUSED = re.compile(r"[A-Za-z]*[OoIlSBZ]\d|\d[OoIlSBZ](?:\d|$)")
+_CONFUSED = re.compile(r"[OoIl|]\d|\d[OoIl|SBZ](?:\d|$)|[A-Za-z]0|^0|[a-z]")
+"""Recognition takes O and 0, I, l and 1 for each other, at the change from letters to digits above all. Of 1,428
+numbers on worn pages no leading B, S or Z was taken for 8, 5 or 2, or the other way."""
 _TITLE_ROWS = 30
 _TOP_ROWS = 10
 _LARGE = 1.15
 _UNSURE = 0.5
 _SLACK = Decimal("0.02")
+_RATES = [Decimal(rate) / 10 for rate in (50, 55, 60, 70, 77, 80, 81, 90, 95, 100, 120, 130, 135, 140, 160, 190, 200)]
+_RATES += [Decimal(rate) / 10 for rate in (210, 220, 230, 240, 250, 255, 270)]
+"""Of value-added tax in Europe."""
 _ZERO = Decimal(0)
 
 
@@ -209,7 +222,7 @@ class _Reading:
             text = line.text(name)
             if text is None:
                 continue
-            value = money_of(text, self._mark)
+            value = self._money(text)
             self._cell(f"{place}.{name}", line, name, 1.0 if value is not None else _UNSURE)
             self._set(read, name, value, "%" in text)
         is_whole = read.quantity is not None and read.quantity > 0
@@ -220,6 +233,9 @@ class _Reading:
         due = dates_in(line.text("delivery_date") or "", self._dates)
         read.delivery_date = due[0].day if due else None
         return read
+
+    def _money(self, text: str) -> Decimal | None:
+        return recognised_money_of(text, self._mark) if self._is_scan else money_of(text, self._mark)
 
     def _goods_of(self, read: ReadLine, line: GoodsLine) -> None:
         code, name = line.text("code"), line.text("name")
@@ -299,9 +315,9 @@ class _Reading:
             label = labels.longest(plain(re.sub(r"\d[\d.,'’ ]*", " ", text)), labels.totals())
             if label is None:
                 continue
-            behind = [one for one in row.segments[place + 1 :] if money_of(one.text, self._mark) is not None]
+            behind = [one for one in row.segments[place + 1 :] if self._money(one.text) is not None]
             if behind:
-                amount = money_of(behind[-1].text, self._mark)
+                amount = self._money(behind[-1].text)
                 where = behind[-1]
             else:
                 inner = numbers_in(text)
@@ -320,12 +336,7 @@ class _Reading:
         order = self._order
         if not self._is_scan:
             return
-        total = sum((line.amount or _ZERO for line in order.lines), _ZERO)
-        sums = [order.line_total, order.net_total, order.payable]
-        shipping = order.charge - order.allowance
-        is_total = any(
-            one is not None and abs(one - other) <= _SLACK for one in sums for other in (total, total + shipping)
-        )
+        is_total = self._is_total()
         for place, line in enumerate(order.lines):
             proved = _is_proved(line)
             for name in ("quantity", "price", "amount", "discount"):
@@ -352,6 +363,20 @@ class _Reading:
                     evidence.validator,
                     evidence.box,
                 )
+
+    def _is_total(self) -> bool:
+        """Whether the lines make one of the totals, with tax at a usual rate where only the gross total is told."""
+        order = self._order
+        lines = sum((line.amount or _ZERO for line in order.lines), _ZERO)
+        whole = lines + order.charge - order.allowance
+        stated = [order.line_total, order.net_total, order.payable]
+        if order.payable is not None and order.tax_total is not None:
+            stated.append(order.payable - order.tax_total)
+        if any(one is not None and abs(one - other) <= _SLACK for one in stated for other in (lines, whole)):
+            return True
+        if order.payable is None or order.tax_total is not None:
+            return False
+        return any(abs(whole * (100 + rate) / 100 - order.payable) <= _SLACK for rate in _RATES)
 
 
 def _is_proved(line: ReadLine) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from producers.documents.order import Box
 
@@ -27,6 +27,8 @@ class Segment:
     right: float
     bottom: float
     recognition: float = 1.0
+    is_turned: bool = False
+    """Whether the page was turned to be read: its places are not those of the sheet then."""
 
     @property
     def height(self) -> float:
@@ -39,9 +41,9 @@ class Segment:
         return (self.top + self.bottom) / 2
 
     @property
-    def box(self) -> Box:
-        """For people who look at the page."""
-        return Box(self.page, self.left, self.top, self.right, self.bottom)
+    def box(self) -> Box | None:
+        """For people who look at the page; None where they see it lying otherwise."""
+        return None if self.is_turned else Box(self.page, self.left, self.top, self.right, self.bottom)
 
     @property
     def place(self) -> str:
@@ -52,7 +54,7 @@ class Segment:
         """The end of it that holds `text`."""
         share = min(1.0, len(text) / max(1, len(self.text)))
         left = self.right - (self.right - self.left) * share
-        return Segment(text, self.page, left, self.top, self.right, self.bottom, self.recognition)
+        return replace(self, text=text, left=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +113,13 @@ def joined(words: Iterable[Segment]) -> list[Segment]:
         current: Segment | None = None
         for word in row.segments:
             if current is not None and word.left - current.right <= _gap(current, word):
-                current = Segment(
-                    f"{current.text} {word.text}",
-                    word.page,
-                    current.left,
-                    min(current.top, word.top),
-                    max(current.right, word.right),
-                    max(current.bottom, word.bottom),
-                    min(current.recognition, word.recognition),
+                current = replace(
+                    current,
+                    text=f"{current.text} {word.text}",
+                    top=min(current.top, word.top),
+                    right=max(current.right, word.right),
+                    bottom=max(current.bottom, word.bottom),
+                    recognition=min(current.recognition, word.recognition),
                 )
             else:
                 if current is not None:
