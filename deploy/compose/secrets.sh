@@ -68,7 +68,7 @@ if [ ! -e clients.toml ]; then
 [[clients]]
 name = "partner"
 key_sha256 = ["$(sha256sum <partner.key | cut -d' ' -f1)"]
-scopes = ["orders:write", "orders:read"]
+scopes = ["orders:write", "orders:read", "documents:write", "documents:read"]
 systems = ["partner"]
 requests_per_second = 500
 burst = 1000

@@ -1,4 +1,4 @@
-"""Renders what our overlays use of kustomize: resources, namespace, replicas, and patches that replace."""
+"""Renders what our overlays use of kustomize: resources, components, namespace, replicas, patches of two kinds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ _WITHOUT_NAMESPACE = ("Namespace",)
 
 def rendered(directory: Path) -> list[Manifest]:
     """Every manifest of an overlay or base."""
+    return _rendered(directory, [])
+
+
+def _rendered(directory: Path, found: list[Manifest]) -> list[Manifest]:
+    """Those of a directory beside those that are there; a component changes both."""
     told = yaml.safe_load((directory / "kustomization.yaml").read_text())
-    assert set(told) <= {"apiVersion", "kind", "namespace", "resources", "replicas", "patches"}, "taught no more"
-    found: list[Manifest] = []
+    assert set(told) <= {"apiVersion", "kind", "namespace", "resources", "components", "replicas", "patches"}, (
+        "taught no more"
+    )
+    made = copy.deepcopy(found)
     for name in told["resources"]:
         path = directory / name
-        found += rendered(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
-    made = copy.deepcopy(found)
+        made += rendered(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
+    for name in told.get("components", []):
+        made = _rendered(directory / name, made)
     if "namespace" in told:
         for one in made:
             if one["kind"] not in _WITHOUT_NAMESPACE:
@@ -34,7 +42,7 @@ def rendered(directory: Path) -> list[Manifest]:
         assert targets, f"{directory}: nobody is {patch['target']}"
         for one in targets:
             for operation in yaml.safe_load(patch["patch"]):
-                _replace(one, operation)
+                _change(one, operation)
     return made
 
 
@@ -48,13 +56,16 @@ def _is_target(manifest: Manifest, target: dict[str, str]) -> bool:
     )
 
 
-def _replace(manifest: Manifest, operation: dict[str, Any]) -> None:
-    assert operation["op"] == "replace", "taught no more"
+def _change(manifest: Manifest, operation: dict[str, Any]) -> None:
+    assert operation["op"] in ("replace", "add"), "taught no more"
     *way, last = operation["path"].strip("/").split("/")
     place: Any = manifest
     for step in way:
         place = place[int(step)] if isinstance(place, list) else place[step]
-    if isinstance(place, list):
+    if operation["op"] == "add":
+        assert isinstance(place, list) and last == "-", "taught no more"
+        place.append(copy.deepcopy(operation["value"]))
+    elif isinstance(place, list):
         place[int(last)] = operation["value"]
     else:
         assert last in place, f"{operation['path']} is not there"

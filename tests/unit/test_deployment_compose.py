@@ -21,6 +21,7 @@ from deploy.local.registry import writers
 from deploy.security.files import SecurityFiles, write_private
 from deploy.worker_kinds import kind_of, worker_kinds
 from producers.api.clients import Clients
+from producers.documents.source import load
 from schemas.database_roles import ROLES
 from schemas.grants import ADMINISTRATOR, DEPLOYER, PRINCIPALS
 from schemas.settings import WorkerSettings
@@ -144,6 +145,30 @@ def test_what_is_mounted_is_declared_and_what_is_declared_is_mounted(secrets: Pa
     principals = {one["environment"]["ORDERSYNC_KAFKA__USERNAME"] for one in WORKERS.values()}
     for name in PREPARING:
         assert principals | {"admin", "deployer", "registry"} <= set(SERVICES[name]["secrets"])
+
+
+def test_every_directory_that_a_volume_is_mounted_at_belongs_to_the_image_s_user() -> None:
+    """Else the volume belongs to root, and no worker can write to it."""
+    definition = (COMPOSE.parent / "image" / "Containerfile").read_text()
+    [made] = re.findall(r"install -d -o 65532 -g 65532 -m 0700 (.+)", definition)
+    ours = {name: one for name, one in SERVICES.items() if str(one["image"]).startswith("ordersync:")}
+    mounted = {mount.split(":")[1] for one in ours.values() for mount in one.get("volumes", [])}
+    assert mounted == {"/var/lib/ordersync", *made.split()}
+
+
+def test_uploads_and_reviews_reach_the_documents_worker_by_one_volume_each() -> None:
+    documents, api, console = (SERVICES[name] for name in ("documents", "api", "console"))
+    assert place_of(documents, "UPLOADS_DIR") == place_of(api, "UPLOADS_DIR") == ("uploads", "")
+    assert place_of(documents, "DOCUMENTS_DIR") == place_of(console, "DOCUMENTS_DIR") == ("documents", "/documents")
+    sources = load(COMPOSE / "documents.toml")
+    assert sources["partner"].client == "partner", "the client that secrets.sh makes"
+
+
+def place_of(service: dict[str, Any], variable: str) -> tuple[str, str]:
+    """The volume that a setting leads to, and where in it."""
+    path = service["environment"][f"ORDERSYNC_{variable}"]
+    [found] = [one.split(":") for one in service["volumes"] if path.startswith(one.split(":")[1])]
+    return found[0], path.removeprefix(found[1])
 
 
 def test_secrets_are_made_once_and_fit_what_reads_them(secrets: Path) -> None:

@@ -149,12 +149,28 @@ def test_every_pod_keeps_to_the_restricted_profile(size: str) -> None:
             }
             assert {"requests", "limits"} <= set(container["resources"])
         for volume in pod["volumes"]:
-            assert set(volume) - {"name"} <= {"emptyDir", "projected", "secret"}, name
+            assert set(volume) - {"name"} <= {"emptyDir", "projected", "secret", "persistentVolumeClaim"}, name
 
 
-def test_every_setting_is_one_of_the_process_and_has_a_good_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    common = named("small", "ConfigMap")["ordersync"]["data"]
-    for name, pod in pods("small"):
+def test_api_and_documents_worker_share_the_claim_of_uploads_and_nobody_else_does() -> None:
+    [claim] = named("large", "PersistentVolumeClaim").values()
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"], "pods of several nodes write to it"
+    sharing = set()
+    for name, pod in pods("large"):
+        claims = {one["name"]: one.get("persistentVolumeClaim", {}).get("claimName") for one in pod["volumes"]}
+        for container in pod["containers"]:
+            places = {one["mountPath"] for one in container["volumeMounts"] if claims.get(one["name"]) == "uploads"}
+            told = {one["value"] for one in container["env"] if one["name"] == "ORDERSYNC_UPLOADS_DIR"}
+            assert places == told, name
+            sharing |= {name} if told else set()
+    assert sharing == {"api", "documents"} and claim["metadata"]["name"] == "uploads"
+    assert not named("small", "PersistentVolumeClaim"), "a small cluster may have no such storage"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_setting_is_one_of_the_process_and_has_a_good_value(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    common = named(size, "ConfigMap")["ordersync"]["data"]
+    for name, pod in pods(size):
         for container in pod["containers"]:
             if "ordersync:" not in container["image"]:
                 continue
