@@ -76,7 +76,7 @@ class TransactionWriter:
         beside: Iterable[Beside] = (),
     ) -> Mapping[int, int]:
         """Commit the records (partition number, key, value), those of other topics, and the group's offsets: all or
-        nothing.
+        nothing. Without offsets the group stays where it is.
 
         Gives the offset after the last record that it wrote to each partition.
 
@@ -93,7 +93,8 @@ class TransactionWriter:
                 self._produce(self._producer, one)
             for number, key, value in records:
                 self._produce(self._producer, Beside(self._topic, number, key, value))
-            self._producer.send_offsets_to_transaction(offsets, group, _KAFKA_SECONDS)
+            if offsets:
+                self._producer.send_offsets_to_transaction(offsets, group, _KAFKA_SECONDS)
             self._producer.commit_transaction(_KAFKA_SECONDS)
         except KafkaException as exc:
             # A commit says only that something was not delivered; what it was tells whether doing it again helps.

@@ -20,6 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from deploy.security.broker_grants import BrokerGrants
+from schemas.attributes import VendorId
 from schemas.avro import avro_schema
 from schemas.errors import ConfigurationError, Fatal, Transient
 from schemas.grants import Grant, declared_grants
@@ -27,6 +28,7 @@ from schemas.kafka_codes import AWAY
 from schemas.registry import SchemaRegistry
 from schemas.settings import KafkaSettings
 from schemas.topics import CATALOGUE, Partitioning, Topic
+from schemas.vendor_topics import vendor_grants, vendor_principal
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -77,23 +79,35 @@ def apply_topics(
     return changes
 
 
-def apply_grants(kafka: KafkaSettings, declared: Iterable[Grant] | None = None) -> list[TopicChange]:
+def apply_grants(kafka: KafkaSettings, vendors: Iterable[VendorId] | None = None) -> list[TopicChange]:
     """Give each principal the rights that the table beside the catalogue names, withdraw all others; what was done.
 
     Called by the deployer after `apply_topics`; applying twice changes nothing, and a cluster without an authorizer
-    is left as it is.
+    is left as it is. `vendors` read topics of their own; where it is not known who does, those that may go on.
 
     Raises:
         ConfigurationError: this user may not change rights.
         Transient: the cluster is away.
     """
-    wanted = declared_grants() if declared is None else declared
     admin = AdminClient(kafka.client_config())
-    drift = BrokerGrants(admin).apply(wanted)
+    rights = BrokerGrants(admin)
+    drift = rights.apply(wanted_grants(rights, vendors))
     if drift is None:
         return []
     given = [TopicChange(grant.resource, f"given to {grant.principal}: {grant.operation}") for grant in drift.missing]
     return given + [TopicChange("rights", f"withdrawn from {right}") for right in drift.undeclared]
+
+
+def wanted_grants(rights: BrokerGrants, vendors: Iterable[VendorId] | None) -> frozenset[Grant]:
+    """Every right that somebody has to have: those of the table, and of these vendors or of those that have them now.
+
+    Raises:
+        ConfigurationError: a vendor's code cannot be in a name.
+        Transient: the cluster is away.
+    """
+    if vendors is None:
+        return declared_grants() | vendor_grants(rights.granted() or ())
+    return declared_grants() | declared_grants(map(vendor_principal, vendors))
 
 
 def _existing(admin: AdminClient, wanted: dict[str, Topic]) -> dict[str, int]:

@@ -73,9 +73,9 @@ class Principal:
     """One user of the cluster, with its duty.
 
     `groups` and `transactional_ids` are starts of names; `describes` are topics of which it may know that they are
-    there, and how far they reach; `owns` are starts of names of topics that it makes, fills and reads itself.
-    `looks_up` are topics that it reads only to do nothing twice, and nothing that nobody approved: whoever sees what
-    was done is not its auditor yet, so no duty follows.
+    there, and how far they reach; `owns` are starts of names of topics that it makes, fills and reads itself;
+    `fills` of those that others make for it. `looks_up` are topics that it reads only to do nothing twice, and nothing
+    that nobody approved: whoever sees what was done is not its auditor yet, so no duty follows.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Principal:
     describes: tuple[str, ...] = ()
     looks_up: tuple[str, ...] = ()
     owns: tuple[str, ...] = ()
+    fills: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     transactional_ids: tuple[str, ...] = ()
     further: tuple[tuple[ResourceKind, str, Operation], ...] = field(default=())
@@ -103,6 +104,9 @@ class Principal:
             yield self._grant(ResourceKind.TOPIC, topic, Operation.DESCRIBE)
         for start in self.owns:
             for operation in _OF_AN_OWNER:
+                yield Grant(self.name, ResourceKind.TOPIC, start, operation, prefixed=True)
+        for start in self.fills:
+            for operation in (Operation.READ, Operation.WRITE):
                 yield Grant(self.name, ResourceKind.TOPIC, start, operation, prefixed=True)
         for start in self.groups:
             yield Grant(self.name, ResourceKind.GROUP, start, Operation.READ, prefixed=True)
@@ -149,6 +153,7 @@ def catalogue_principal(
     transactional_ids: tuple[str, ...] = (),
     further: tuple[tuple[ResourceKind, str, Operation], ...] = (),
     *,
+    fills: tuple[str, ...] = (),
     for_people: bool = False,
 ) -> Principal:
     """The principal of a worker that writes and reads exactly the topics for which the catalogue names it."""
@@ -157,6 +162,7 @@ def catalogue_principal(
         duty,
         writes=written_by(name),
         reads=read_by(name),
+        fills=fills,
         groups=groups,
         transactional_ids=transactional_ids,
         further=further,
@@ -229,6 +235,7 @@ _WORKERS = (
         "orders.events -> what each vendor is told",
         groups=("ordersync-vendors",),
         transactional_ids=("ordersync-vendors-",),
+        fills=(topics.VENDOR_TOPICS,),
     ),
     catalogue_principal(
         "publisher",

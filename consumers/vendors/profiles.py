@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from schemas.attributes import VendorId
 from schemas.errors import ConfigurationError
 from schemas.settings import SettingsPart
 from schemas.toml_file import read_toml
+from schemas.vendor_topics import vendor_principal
 
 WEBHOOK = "webhook"
 FILES = "files"
@@ -100,12 +102,13 @@ class VendorProfile(SettingsPart):
     acknowledge_within_minutes: float | None = Field(
         None, gt=0, description="An update that it has not acknowledged after so long raises an alarm"
     )
+    topic: bool = Field(False, description="It reads a Kafka topic of its own, which `ordersync topics apply` makes")
     webhook: Webhook | None = Field(None, description="Signed requests")
     files: Files | None = Field(None, description="Files of a trade standard")
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Every way by which it is told."""
+        """Every queue by which it is told."""
         ways = {WEBHOOK: self.webhook, FILES: self.files}
         return tuple(name for name, way in ways.items() if way is not None)
 
@@ -123,6 +126,13 @@ class VendorProfiles(SettingsPart):
             ConfigurationError: it cannot be read, or says what cannot work; the message names every place.
         """
         return read_toml(cls, path, "the vendors' file")
+
+    def with_topics(self) -> tuple[VendorId, ...]:
+        """Those that read a topic of their own. Raises ConfigurationError where one's code cannot be in its name."""
+        found = tuple(VendorId(name) for name, profile in self.vendors.items() if profile.topic)
+        for vendor_id in found:
+            vendor_principal(vendor_id)
+        return found
 
     def of(self, vendor_id: str) -> VendorProfile:
         """The profile of one vendor.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from consumers.settings import TransactionalSettings
@@ -11,3 +13,9 @@ class VendorsSettings(TransactionalSettings):
     """How `orders.events` becomes `vendors.updates` in the same cluster."""
 
     group_id: str = Field("ordersync-vendors", description="Consumer group")
+    vendors: Path | None = Field(
+        None, description="File that says which vendors read a topic of their own (TOML); none does without"
+    )
+    look_seconds: float = Field(
+        10.0, gt=0, description="How often that file and the vendors' topics are looked at, while there is news"
+    )

@@ -11,6 +11,7 @@ from consumers.reading import read_with_records
 from consumers.sink import Batch, Partition, Reading
 from consumers.topic_history import TopicHistory
 from consumers.transactions import TransactionWriter
+from consumers.vendors.own_topics import OwnTopics
 from consumers.vendors.settings import VendorsSettings
 from consumers.vendors.told import Told, ToldUpdates
 from consumers.vendors.views import key_of, updates_of
@@ -33,8 +34,9 @@ class PlacedEvent(NamedTuple):
 class VendorsSink:
     """From `orders.events` to the same-numbered partition of `vendors.updates`, ordered for each order.
 
-    Updates and positions (the group's offsets) commit together. What was told last decides what is news, so that the
-    same versions read again, after offsets were lost or set back, lead to no update a second time.
+    Updates, also those of vendors' own topics, and positions (the group's offsets) commit together. What was told last
+    decides what is news, so that the same versions read again, after offsets were lost or set back, lead to no update a
+    second time.
     Source: issue 10 (vendors see their own lines), S8 (each sees what it must).
     """
 
@@ -49,6 +51,7 @@ class VendorsSink:
         self._history = TopicHistory(settings, self._updates.topic)
         self._told = ToldUpdates(settings.data_dir, self._history, self._updates)
         self._writer = TransactionWriter(settings, self._updates.topic)
+        self._own = OwnTopics(settings, self._updates, self._told, self._writer)
 
     def prepare(self) -> None:
         """Compare the topics' partition counts.
@@ -68,6 +71,7 @@ class VendorsSink:
         # What an earlier owner left open is ended first: nothing behind it can be read.
         self._writer.take(numbers)
         self._told.catch_up(numbers)
+        self._own.take(numbers)
         return self._history.committed(wanted)
 
     def read(self, messages: Sequence[Message]) -> Reading[PlacedEvent]:
@@ -77,12 +81,14 @@ class VendorsSink:
         return Reading(values, refused, [one.event.state.committed_at for one in values])
 
     def write(self, batch: Batch[PlacedEvent]) -> None:
-        """One transaction: the updates, and the offsets after them; then the local copy follows."""
+        """One transaction: updates, those of vendors' own topics, the offsets after them; then the local copy."""
+        self._own.look()
         news = list(self._news(batch.values))
         offsets = [TopicPartition(*partition, advance.reached) for partition, advance in batch.advances.items()]
         records = ((number, key_of(one.vendor_id, one.order_id).encode(), value) for number, one, value in news)
-        ends = self._writer.write(records, offsets, batch.group)
+        ends = self._writer.write(records, offsets, batch.group, self._own.records(news))
         self._told.keep(news, ends)
+        self._own.keep(ends)
 
     def close(self) -> None:
         """Abort what is open and give connections and file back."""

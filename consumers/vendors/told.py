@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,11 +20,15 @@ CREATE TABLE IF NOT EXISTS told (
     partition INTEGER NOT NULL, order_id TEXT NOT NULL, vendor_id TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (partition, order_id, vendor_id)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reached (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL)
+CREATE TABLE IF NOT EXISTS reached (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS copied (partition INTEGER PRIMARY KEY, vendors TEXT NOT NULL, next_offset INTEGER NOT NULL)
 """
 _KEEP = "INSERT INTO told VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _REACH = (
     "INSERT INTO reached VALUES (?, ?) ON CONFLICT DO UPDATE SET next_offset = max(next_offset, excluded.next_offset)"
+)
+_COPIED = (
+    "INSERT INTO copied VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET (vendors, next_offset) = (excluded.vendors, ?3)"
 )
 _MOST_WORKERS = 64
 _PORTION = 5_000
@@ -60,8 +65,8 @@ class ToldUpdates:
             if not low <= start <= end:
                 # The topic was made anew, or this file is of another one.
                 with file:
-                    file.execute("DELETE FROM told WHERE partition = ?", (number,))
-                    file.execute("DELETE FROM reached WHERE partition = ?", (number,))
+                    for table in ("told", "reached", "copied"):
+                        file.execute(f"DELETE FROM {table} WHERE partition = ?", (number,))
                 start = low
             self._read(number, start, end)
 
@@ -78,6 +83,23 @@ class ToldUpdates:
         with file:
             file.executemany(_KEEP, [(number, one.order_id, one.vendor_id, value) for number, one, value in told])
             file.executemany(_REACH, list(ends.items()))
+
+    def vendors(self, number: int) -> set[VendorId]:
+        """Everybody who ever heard of an order of the partition."""
+        rows = self._opened().execute("SELECT DISTINCT vendor_id FROM told WHERE partition = ?", (number,))
+        return {VendorId(vendor) for (vendor,) in rows}
+
+    def copied(self, number: int) -> tuple[set[VendorId], int]:
+        """Whose own topics have all of the partition, and up to which offset; nobody and 0 where that is not known."""
+        query = "SELECT vendors, next_offset FROM copied WHERE partition = ?"
+        row = self._opened().execute(query, (number,)).fetchone()
+        return (set(), 0) if row is None else (set(json.loads(row[0])), int(row[1]))
+
+    def keep_copied(self, vendors: Iterable[VendorId], ends: Mapping[int, int]) -> None:
+        """Note that the own topics of these vendors have all up to these offsets."""
+        file, named = self._opened(), json.dumps(sorted(vendors))
+        with file:
+            file.executemany(_COPIED, [(number, named, end) for number, end in ends.items()])
 
     def close(self) -> None:
         """Leave the file to others."""

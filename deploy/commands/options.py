@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 
+from schemas.attributes import VendorId
 from schemas.audit_chain import Actor, Identity
 from schemas.errors import ConfigurationError
 from schemas.settings import KafkaSettings, RegistrySettings, WorkerSettings
@@ -60,6 +61,25 @@ def _warned(ctx: click.Context, parameter: click.Parameter, secured: bool) -> bo
     if not secured and not ctx.resilient_parsing:
         click.echo(UNSECURED, err=True)
     return secured
+
+
+def vendors_option(function: F) -> F:
+    """`--vendors`: who reads a topic of its own."""
+    return click.option(
+        "--vendors",
+        "vendors_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="ORDERSYNC_VENDORS",
+        help="The vendors' file: who reads a topic of its own.  [default: $ORDERSYNC_VENDORS]",
+    )(function)
+
+
+def vendors_with_topics(vendors_file: Path | None) -> tuple[VendorId, ...] | None:
+    """Who reads a topic of its own by that file; None without one. Raises ConfigurationError where it is wrong."""
+    # Only here: what is not about vendors needs no profiles.
+    from consumers.vendors.profiles import VendorProfiles
+
+    return None if vendors_file is None else VendorProfiles.load(vendors_file).with_topics()
 
 
 def json_option(function: F) -> F:

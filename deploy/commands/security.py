@@ -10,7 +10,15 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.options import DISAGREEMENT, cluster_of, home_option, json_option, print_json
+from deploy.commands.options import (
+    DISAGREEMENT,
+    cluster_of,
+    home_option,
+    json_option,
+    print_json,
+    vendors_option,
+    vendors_with_topics,
+)
 from deploy.security.bill_of_materials import bill_of_materials
 from deploy.security.broker_grants import BrokerGrants
 from deploy.security.files import SecurityFiles
@@ -19,7 +27,8 @@ from deploy.security.report import database_access, topic_access
 from deploy.security.users import set_passwords
 from schemas.database_roles import ERP, LEDGER, REGISTRY, ROLES, VENDORS
 from schemas.errors import ConfigurationError
-from schemas.grants import DEPLOYER, PRINCIPALS, declared_grants
+from schemas.grants import DEPLOYER, PRINCIPALS
+from schemas.vendor_topics import vendor_principal
 
 _PLAIN = (
     "this cluster has no authorizer: everybody may do everything; start the brokers with one "
@@ -56,10 +65,15 @@ def matrix(as_json: bool, role: str | None) -> None:
 @command.command("drift")
 @home_option
 @json_option
+@vendors_option
 @click.pass_context
-def drift(ctx: click.Context, home: Path, as_json: bool) -> None:
+def drift(ctx: click.Context, home: Path, as_json: bool, vendors_file: Path | None) -> None:
     """How the brokers' rights differ from the declared ones; exit code 3 if so. `ordersync topics apply` mends it."""
-    found = BrokerGrants(AdminClient(cluster_of(home).kafka.client_config())).drift(declared_grants())
+    # Only here: it leads to the registry.
+    from deploy.topics import wanted_grants
+
+    rights = BrokerGrants(AdminClient(cluster_of(home).kafka.client_config()))
+    found = rights.drift(wanted_grants(rights, vendors_with_topics(vendors_file)))
     if found is None:
         raise ConfigurationError(_PLAIN)
     if as_json:
@@ -146,15 +160,19 @@ def renew_certificates(home: Path, authority: bool) -> None:
 
 @command.command("users")
 @home_option
+@vendors_option
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-def users(home: Path, directory: Path) -> None:
+def users(home: Path, directory: Path, vendors_file: Path | None) -> None:
     """Make every principal of a cluster, with its password in a file of DIRECTORY; files that are there are used.
 
     For clusters of your own: connect as an administrator (ORDERSYNC_KAFKA__...), then hand each worker its one file.
+    With the vendors' file also a principal for each vendor that reads a topic of its own; in the stack of --home,
+    DIRECTORY is its `security`.
     """
     files = SecurityFiles(directory.absolute())
-    set_passwords(AdminClient(cluster_of(home).kafka.client_config()), files, list(PRINCIPALS))
-    click.echo(f"{len(PRINCIPALS)} principals can log in with the passwords in {files.password_file('NAME').parent}")
+    names = [*PRINCIPALS, *(vendor_principal(one).name for one in vendors_with_topics(vendors_file) or ())]
+    set_passwords(AdminClient(cluster_of(home).kafka.client_config()), files, names)
+    click.echo(f"{len(names)} principals can log in with the passwords in {files.password_file('NAME').parent}")
 
 
 @command.command("databases")

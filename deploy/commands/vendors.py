@@ -14,6 +14,7 @@ from rich.table import Table
 
 from deploy.commands.instants import INSTANT
 from deploy.commands.options import cluster_of, home_option, json_option, print_json
+from schemas.attributes import VendorId
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,13 +43,17 @@ def check(path: Path) -> None:
     """Check a vendors' file, and the secrets that it names."""
     from consumers.vendors.profiles import VendorProfiles
     from consumers.vendors.webhooks.signing import read_secrets
+    from schemas.vendor_topics import vendor_topic
 
-    profiles = VendorProfiles.load(path).vendors
+    loaded = VendorProfiles.load(path)
+    loaded.with_topics()
+    profiles = loaded.vendors
     for profile in profiles.values():
         if profile.webhook is not None:
             read_secrets(profile.webhook.secret_file)
     for name, profile in profiles.items():
-        click.echo(f"{name}: {', '.join(profile.channels) or 'is told of nothing'}")
+        ways = [*profile.channels, *([f"topic {vendor_topic(VendorId(name)).name}"] if profile.topic else [])]
+        click.echo(f"{name}: {', '.join(ways) or 'is told of nothing'}")
 
 
 @command.command("secret")

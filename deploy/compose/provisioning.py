@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 from pydantic import Field
 
+from consumers.vendors.profiles import VendorProfiles
 from deploy.backup.provisioning import provision
 from deploy.demo.business import create_tables
 from deploy.demo.transactions import System
@@ -30,6 +31,8 @@ from schemas.errors import ConfigurationError, Fatal, OrdersyncError
 from schemas.grants import ADMINISTRATOR, PRINCIPALS
 from schemas.registry import SchemaRegistry
 from schemas.settings import DatabaseSettings, WorkerSettings, secret_of
+from schemas.topics import CATALOGUE
+from schemas.vendor_topics import vendor_principal, vendor_topic
 
 
 class ProvisioningSettings(WorkerSettings):
@@ -42,6 +45,7 @@ class ProvisioningSettings(WorkerSettings):
     database: DatabaseSettings = Field(description="Any database of the server, as its owner")
     order_partitions: int = Field(12, gt=0, description="Partitions of each order-keyed topic")
     replication_factor: int = Field(3, gt=0, description="Copies of each partition")
+    vendors: Path | None = Field(None, description="File that says which vendors read a topic of their own (TOML)")
     vault: Path | None = Field(None, description="Where policy, keys and copies of the backup lie; null makes none")
     privacy_keys: Path | None = Field(None, description="Below it the keys of the publisher lie; null makes none")
 
@@ -76,16 +80,19 @@ def prepare_cluster(settings: ProvisioningSettings) -> list[TopicChange]:
         Fatal: the brokers or the registry refuse.
         Transient: they are away.
     """
+    vendors = () if settings.vendors is None else VendorProfiles.load(settings.vendors).with_topics()
+    principals = (ADMINISTRATOR, *PRINCIPALS, *(vendor_principal(one).name for one in vendors))
     with TemporaryDirectory() as directory:
         # Who has no password here has no work here, and cannot log in.
-        users = [name for name in (ADMINISTRATOR, *PRINCIPALS) if (settings.passwords / name).exists()]
+        users = [name for name in principals if (settings.passwords / name).exists()]
         files = _private_copies(settings, users, Path(directory))
         set_passwords(AdminClient(settings.kafka.client_config()), files, users)
     registry = SchemaRegistry(settings.registry)
     try:
         layout = TopicLayout(settings.order_partitions, settings.replication_factor)
-        changes = apply_topics(settings.kafka, registry, layout)
-        changes += apply_grants(settings.kafka)
+        topics = [*CATALOGUE.values(), *map(vendor_topic, vendors)]
+        changes = apply_topics(settings.kafka, registry, layout, topics)
+        changes += apply_grants(settings.kafka, None if settings.vendors is None else vendors)
     finally:
         registry.close()
     if settings.vault is not None:

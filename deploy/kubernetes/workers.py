@@ -119,7 +119,7 @@ WORKERS = (
     DeployedWorker("erp", "erp", _own(ERP, "erp"), replicas=2, reaches_database=True),
     DeployedWorker("warehouse", "warehouse", _own(LEDGER, "warehouse"), replicas=2, reaches_database=True),
     DeployedWorker("backup", "backup", replicas=2),
-    DeployedWorker("vendors", "vendors", replicas=2),
+    DeployedWorker("vendors", "vendors", _PROFILES, replicas=2, mounts=_PROFILES_SECRET),
     DeployedWorker(
         "publisher",
         "publisher",

@@ -26,7 +26,7 @@ from deploy.local.server import await_condition
 from deploy.topics import TopicLayout, apply_topics
 from schemas.codec import TopicCodec
 from schemas.registry import SchemaRegistry
-from schemas.topics import CATALOGUE
+from schemas.topics import CATALOGUE, Topic
 
 PARTITIONS = 3
 DEADLINE_SECONDS = 90.0
@@ -43,19 +43,28 @@ class Sent(NamedTuple):
 
 
 class Cluster:
-    """The topics of one test, under a prefix of their own, and a producer for them."""
+    """The topics of one test, under a prefix of their own, and a producer for them; `own` are none of the catalogue."""
 
-    def __init__(self, stack: Endpoints, prefix: str, topics: Iterable[str]) -> None:
+    def __init__(
+        self,
+        stack: Endpoints,
+        prefix: str,
+        topics: Iterable[str],
+        own: Iterable[Topic] = (),
+        partitions: int = PARTITIONS,
+    ) -> None:
         self.stack = stack
         self.prefix = prefix
         self.registry = SchemaRegistry(stack.registry())
-        named = [replace(CATALOGUE[name], name=prefix + name) for name in topics]
-        apply_topics(stack.kafka(), self.registry, TopicLayout(order_partitions=PARTITIONS), named)
+        self._known = {one.name: one for one in (*map(CATALOGUE.__getitem__, topics), *own)}
+        named = [replace(one, name=prefix + name) for name, one in self._known.items()]
+        apply_topics(stack.kafka(), self.registry, TopicLayout(order_partitions=partitions), named)
+        self._partitions = partitions
         self._producer = Producer(stack.kafka().producer_config())
 
     def codec(self, topic: str) -> TopicCodec[Any]:
-        """The codec of a topic of the catalogue, as its subject here is called."""
-        return TopicCodec(self.prefix + topic, CATALOGUE[topic].model, self.registry)
+        """The codec of one of the topics, as its subject here is called."""
+        return TopicCodec(self.prefix + topic, self._known[topic].model, self.registry)
 
     def produce(self, records: Iterable[Sent]) -> None:
         """Return when the brokers have them all."""
@@ -75,13 +84,14 @@ class Cluster:
         """Every committed value of a topic, decoded, partition by partition in the order of offsets."""
         codec = self.codec(topic)
         config = self.stack.kafka().client_config(
-            **{"group.id": f"{self.prefix}reader", "isolation.level": "read_committed", "enable.partition.eof": True}
+            **{"group.id": f"{self.prefix}reader", "isolation.level": "read_committed", "enable.partition.eof": True},
+            **{"fetch.wait.max.ms": 20},
         )
-        found: dict[int, list[Any]] = {number: [] for number in range(PARTITIONS)}
+        found: dict[int, list[Any]] = {number: [] for number in range(self._partitions)}
         with closing(Consumer(config | {"enable.auto.commit": False})) as consumer:
             consumer.assign([TopicPartition(codec.topic, number, 0) for number in found])
             ended: set[int] = set()
-            while len(ended) < PARTITIONS:
+            while len(ended) < len(found):
                 message = consumer.poll(DEADLINE_SECONDS)
                 assert message is not None, f"{codec.topic} gave nothing"
                 error, number = message.error(), message.partition() or 0

@@ -19,10 +19,15 @@ def message_type(update: VendorUpdate) -> str:
     return f"order.{update.update_type}"
 
 
+def shown_to(profile: VendorProfile, update: VendorUpdate) -> VendorUpdate:
+    """The update as its vendor may see it: to whom goods go only where it ships them; the same one where it may."""
+    return update if profile.shares_delivery else update.model_copy(update=_DELIVERY)
+
+
 def body_of(update: VendorUpdate, profile: VendorProfile) -> str:
     """The message: type, timestamp and data, as Standard Webhooks has it; quantities are texts, times are UTC."""
-    shown = update if profile.shares_delivery else update.model_copy(update=_DELIVERY)
-    envelope = {"type": message_type(update), "timestamp": update.committed_at, "data": shown.model_dump()}
+    data = shown_to(profile, update).model_dump()
+    envelope = {"type": message_type(update), "timestamp": update.committed_at, "data": data}
     return orjson.dumps(envelope, default=_plain, option=orjson.OPT_UTC_Z).decode()
 
 
