@@ -81,6 +81,8 @@ class AnswerIntake:
         known = self._orders.request(request_id)
         if known is not None:
             check_fingerprint(known.fingerprint, fingerprint)
+            # The first one may have ended between the answer and this; told twice it is heard once.
+            await self._acknowledge(order_id, answer)
             return Taken(known, is_replay=True)
         await self._check_lines(order_id, answer)
         request = AcceptedRequest(

@@ -41,6 +41,8 @@ class WrittenLog:
     failures: int = 0
     records: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     """What was written besides orders: topic, key and value."""
+    away: list[str] = field(default_factory=list)
+    """Topics whose next record is not taken."""
 
     async def send(self, key: bytes, value: bytes, header: bytes) -> None:
         await asyncio.sleep(0)
@@ -53,6 +55,9 @@ class WrittenLog:
 
     async def write(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         await asyncio.sleep(0)
+        if topic in self.away:
+            self.away.remove(topic)
+            raise Transient("no answer")
         self.records.append((topic, key, value))
 
 
