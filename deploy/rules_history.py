@@ -7,9 +7,27 @@ from deploy.rules_trial import History, RefusedEvent
 from deploy.topic_reading import read_topic
 from schemas.codec import TopicCodec
 from schemas.errors import InvalidMessage
-from schemas.models import CapturedEvent, Customer, FxRate, OrderEvent, OrderState, Product, Rejection
+from schemas.models import (
+    CapturedEvent,
+    Customer,
+    FxRate,
+    OrderEvent,
+    OrderState,
+    Product,
+    Rejection,
+    VendorAnswered,
+)
 from schemas.registry import SchemaRegistry
-from schemas.topics import CAPTURED_TOPICS, CUSTOMERS, FX_RATES, ORDER_EVENTS, ORDER_STATE, PRODUCTS, REJECTED
+from schemas.topics import (
+    CAPTURED_TOPICS,
+    CUSTOMERS,
+    FX_RATES,
+    ORDER_EVENTS,
+    ORDER_STATE,
+    PRODUCTS,
+    REJECTED,
+    VENDOR_ANSWERS,
+)
 from streams.processing.codecs import Codecs
 from streams.processing.keyvalues import MemoryKeyValues
 from streams.processing.master import MasterTables
@@ -39,7 +57,7 @@ def read_states(cluster: Cluster) -> list[OrderState]:
 
 
 def read_history(cluster: Cluster) -> History:
-    """Every version, and every captured event that was refused and can be decoded. Raises as `read_master` does."""
+    """Versions, vendors' answers, and the refused events that can be decoded. Raises as `read_master` does."""
     registry = SchemaRegistry(cluster.registry)
     try:
         codecs: dict[str, TopicCodec[CapturedEvent]] = {
@@ -55,4 +73,5 @@ def read_history(cluster: Cluster) -> History:
                 refused.append(RefusedEvent(event, letter.rejected_at))
     finally:
         registry.close()
-    return History(read_topic(cluster, ORDER_EVENTS, OrderEvent), refused)
+    answers = {answer.event_id: answer for answer in read_topic(cluster, VENDOR_ANSWERS, VendorAnswered)}
+    return History(read_topic(cluster, ORDER_EVENTS, OrderEvent), refused, answers)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.attributes import CanonicalModel, OrderId
+from schemas.attributes import CanonicalModel, EventId, OrderId
 from schemas.fulfilment_parts import of_inventory
 from schemas.models import (
     CapturedEvent,
@@ -40,6 +40,8 @@ class History:
 
     versions: list[OrderEvent]
     refused: list[RefusedEvent]
+    answers: Mapping[EventId, VendorAnswered] = field(default_factory=dict)
+    """What vendors answered: a version does not tell the message that made it."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class TrialResult:
     newly_accepted: set[OrderId] = field(default_factory=set)
     before: Counter[str] = field(default_factory=Counter)
     after: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
+    """Versions that an answer of a vendor made which its topic does not tell any more."""
 
     @property
     def differing_rules(self) -> list[str]:
@@ -66,6 +70,11 @@ class TrialResult:
             f"This change would have rejected {len(self.newly_rejected)} orders that were accepted since "
             f"{self.since:%F}, and accepted {len(self.newly_accepted)} that were rejected; "
             f"{len(self.orders)} orders were looked at."
+        ) + (
+            f" {self.left_out} versions that vendors' answers made were not judged: the answers are not on "
+            f"{Section.ANSWERS.value} any more."
+            if self.left_out
+            else ""
         )
 
 
@@ -84,6 +93,10 @@ class Trial:
         for event, previous, policy in _decisions(history):
             if event.committed_at >= self.since:
                 self._compare(event, previous, policy, result)
+        made = (version.state for version in history.versions if version.topic == Section.ANSWERS.value)
+        result.left_out = sum(
+            state.committed_at >= self.since and state.event_id not in history.answers for state in made
+        )
         return result
 
     def _compare(
@@ -125,9 +138,9 @@ def _decisions(history: History) -> Iterator[tuple[CapturedEvent, OrderState | N
     for versions in by_order.values():
         previous: OrderState | None = None
         for version in versions:
-            # What a vendor said in a message cannot be told from the version that it made.
-            if version.topic != Section.ANSWERS.value:
-                yield _captured(version), previous, _policy(version.state)
+            event = _captured(version, history.answers)
+            if event is not None:
+                yield event, previous, _policy(version.state)
             previous = version.state
     for refused in history.refused:
         known = _known_at(by_order.get(refused.event.order_id, []), refused.rejected_at)
@@ -151,9 +164,11 @@ _MODELS: Mapping[Section, tuple[type[CapturedEvent], str]] = {
 }
 
 
-def _captured(version: OrderEvent) -> CapturedEvent:
-    """The captured event that made a version."""
+def _captured(version: OrderEvent, answers: Mapping[EventId, VendorAnswered]) -> CapturedEvent | None:
+    """The captured event that made a version; None of an answer that is not told any more."""
     section, state = Section(version.topic), version.state
+    if section is Section.ANSWERS:
+        return answers.get(state.event_id)
     model, name = _MODELS[section]
     facts: CanonicalModel | None = of_inventory(state.fulfilment) if name == "fulfilment" else getattr(state, name)
     if section is Section.ORDER and state.order_status == DELETED:

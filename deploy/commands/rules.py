@@ -183,6 +183,7 @@ def _result(result: TrialResult, drafted: RuleSet) -> dict[str, object]:
         "summary": result.summary,
         "events": result.events,
         "orders": len(result.orders),
+        "left_out": result.left_out,
         "newly_rejected": facts["newly_rejected"],
         "newly_accepted": sorted(result.newly_accepted),
         "rules": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +14,10 @@ from deploy.cli import ordersync
 from deploy.rules_reference import check_reference, rules_reference
 from deploy.rules_trial import History, RefusedEvent, Trial, TrialResult
 from schemas.attributes import OrderId
-from schemas.models import CapturedEvent
+from schemas.models import CapturedEvent, VendorAnswered
 from streams.rules.governance import draft_of
 from streams.rules.ruleset import builtin_rules, declared_rules
-from tests.unit.order_lives import BEGIN, Item, Life, order, payment, shipment
+from tests.unit.order_lives import BEGIN, Item, Life, accepted, confirmation, order, payment, shipment
 from tests.unit.processing_desk import Desk, decoded, section_of
 from tests.unit.rule_cases import changed
 
@@ -57,7 +58,7 @@ def history_of(desk: Desk, events: list[CapturedEvent]) -> History:
         and section_of(event).value == letter.original.topic
         and event.order_id == letter.order_id
     ]
-    return History(desk.events(), refused)
+    return History(desk.events(), refused, {one.event_id: one for one in events if isinstance(one, VendorAnswered)})
 
 
 def trial(tmp_path: Path, events: list[CapturedEvent], days: int = 1) -> TrialResult:
@@ -104,6 +105,27 @@ def test_deleted_orders_and_changes_are_judged_as_they_were(tmp_path: Path) -> N
     life, event = ordered(1, "2")
     result = trial(tmp_path, [event, life.ordered(None)])
     assert result.newly_rejected == {} and result.events == 2
+
+
+def test_what_vendors_answered_is_judged_by_the_message_itself_or_counted_as_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "draft.toml"
+    path.write_text(DRAFT + '[[changes]]\nrule = "answer.rejected_line"\nseverity = "error"\nreason = "ask first"\n')
+    life, event = ordered(1, "3")
+    desk, answer = Desk(), life.answered(confirmation(1, accepted("1", status="rejected"), reason="sold out"))
+    history = history_of(desk, [event, answer])
+    assert [version.topic for version in history.versions] == ["orders.captured", "vendors.answers"], "both accepted"
+    [before] = builtin_rules().editions
+    after = draft_of(path).newest_change()
+    result = Trial(desk.master, before, after, BEGIN - timedelta(days=1)).run(history)
+    assert (result.events, result.left_out) == (2, 0) and "not judged" not in result.summary
+    assert set(result.newly_rejected) == {"crm:1"}
+    since = Trial(desk.master, before, after, answer.committed_at).run(history)
+    assert (since.events, set(since.newly_rejected)) == (1, {"crm:1"}), "the answer alone"
+    gone = Trial(desk.master, before, after, BEGIN - timedelta(days=1)).run(replace(history, answers={}))
+    assert (gone.events, gone.left_out) == (1, 1)
+    assert "1 versions that vendors' answers made were not judged" in gone.summary
+    later = Trial(desk.master, before, after, BEGIN + timedelta(days=9)).run(replace(history, answers={}))
+    assert later.left_out == 0, "it was before the time that was asked for"
 
 
 def test_an_unchanged_file_changes_nothing() -> None:
