@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from producers.documents.limits import Limits
-from producers.documents.order import Kind, LineAction, ReadLine, ReadOrder, ReadParty
+from producers.documents.order import ACTIONS, Kind, LineAction, ReadLine, ReadOrder, ReadParty
 from producers.documents.reasons import Findings, refused
 from producers.documents.xml_tree import Node
 
@@ -59,10 +59,12 @@ class _Reading:
             currency=settlement.value("OrderCurrencyCode") or settlement.value("InvoiceCurrencyCode"),
             buyer=_party(agreement.first("BuyerTradeParty")),
             seller=_party(agreement.first("SellerTradeParty")),
-            note=head.value("IncludedNote/Content"),
             payment_terms=settlement.value("SpecifiedTradePaymentTerms/Description"),
             is_test=root.value("ExchangedDocumentContext/TestIndicator/Indicator") == "true",
         )
+        for note in head.all("IncludedNote/Content"):
+            if note.stripped:
+                order.add_note(note.stripped)
         reference = agreement.value("BuyerOrderReferencedDocument/IssuerAssignedID")
         if order.kind is not Kind.ORDER and reference is not None:
             order.number = reference
@@ -116,6 +118,10 @@ class _Reading:
                 self._findings.add("order.lines", f"more than {self._limits.lines:,} lines", node.place)
                 break
             order.lines.append(self._line(node))
+            self._beside(order, order.lines[-1], node)
+        if order.kind is Kind.REPLACEMENT and any(line.action is not LineAction.ADD for line in order.lines):
+            # Lines that say what becomes of them are told apart from those that are not mentioned.
+            order.kind = Kind.CHANGE
         if not order.lines:
             self._findings.add("cii.mandatory", "there is no IncludedSupplyChainTradeLineItem", trade.place)
         for number, count in Counter(line.line_id for line in order.lines).items():
@@ -151,11 +157,31 @@ class _Reading:
         delivery = node.first("SpecifiedLineTradeDelivery")
         line.delivery_date = None if delivery is None else self._delivery_day(delivery)
         action = node.value("AssociatedDocumentLineDocument/LineStatusCode")
-        line.action = {"2": LineAction.DELETE, "3": LineAction.CHANGE}.get(action or "", LineAction.ADD)
+        line.action = LineAction.ADD if action is None else ACTIONS.get(action, LineAction.KEEP)
+        if action is not None and action not in ACTIONS:
+            self._findings.add("cii.line_status", f"line status {action!r} (UNCL 1229) is not known", node.place)
         if not line.codes and not line.name:
             self._findings.add("cii.item", "a line without any name or identifier of the product", node.place)
         self._check_line(line, node)
         return line
+
+    def _beside(self, order: ReadOrder, line: ReadLine, node: Node) -> None:
+        """What an order line here cannot say becomes a note or a question."""
+        for note in node.all("AssociatedDocumentLineDocument/IncludedNote/Content"):
+            if note.stripped:
+                order.add_note(note.stripped, f"line {line.line_id}")
+        party = _party(node.first("SpecifiedLineTradeDelivery/ShipToTradeParty"))
+        known = order.delivery or ReadParty()
+        if party != ReadParty() and (party.codes, party.name) != (known.codes, known.name):
+            told = f"line {line.line_id} goes to a place of its own: {party.name or party.codes}"
+            order.ask("cii.line_delivery", told, node.place)
+        if len(list(node.all("SpecifiedLineTradeDelivery/RequestedDeliverySupplyChainEvent"))) > 1:
+            order.ask("cii.parts", f"line {line.line_id} is to be delivered in parts", node.place)
+        base = node.first("SpecifiedLineTradeAgreement/NetPriceProductTradePrice/BasisQuantity")
+        unit = None if base is None else base.attributes.get("unitCode")
+        if base is not None and line.amount is None and unit not in (None, line.unit_code):
+            told = f"line {line.line_id} is ordered in {line.unit_code} and priced per {unit}"
+            order.ask("cii.price_unit", told, base.place)
 
     def _check_line(self, line: ReadLine, node: Node) -> None:
         if line.quantity is not None and line.quantity <= 0:
@@ -234,7 +260,7 @@ def _party(node: Node | None) -> ReadParty:
     address = node.first("PostalTradeAddress")
     party = ReadParty(list(dict.fromkeys(codes)), node.value("Name"))
     if address is not None:
-        street = [address.value("LineOne"), address.value("LineTwo")]
+        street = [address.value("LineOne"), address.value("LineTwo"), address.value("LineThree")]
         party.street_name = ", ".join(part for part in street if part) or None
         party.city_name = address.value("CityName")
         party.postal_zone = address.value("PostcodeCode")

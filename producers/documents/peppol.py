@@ -1,7 +1,8 @@
 """The rules of Peppol BIS Ordering 3 that a UBL order, change or cancellation has to keep, each with its own id.
 
-Those of arithmetic, codes and signs hold for every UBL document; those about profile and specification only for one
-that says that it follows Peppol. Source: Peppol BIS Ordering 3, transactions T01, T114 and T115.
+Those of arithmetic and signs hold for every UBL document; those about profile, codes and structure only for one that
+says that it follows Peppol. `RULES` names them; those of structure and identifiers are in `peppol_structure` and
+`peppol_schemes`. Source: Peppol BIS Ordering 3, edition 2026-05, transactions T01, T114 and T115.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from decimal import ROUND_HALF_UP, Decimal
 
+from producers.documents.peppol_schemes import DUTCH_VAT, SCHEMES
+from producers.documents.peppol_structure import code_lists, violations
 from producers.documents.reasons import Findings
 from producers.documents.xml_tree import Node
 
@@ -19,6 +22,43 @@ _PROFILES = {
     "T01": ("bis:order_only:3", "bis:ordering:3", "bis:advanced_ordering:3"),
     "T114": ("bis:advanced_ordering:3",),
     "T115": ("bis:advanced_ordering:3",),
+}
+# By its number: what the rule says, and whether it holds for documents too that do not say that they follow Peppol.
+RULES: dict[str, tuple[str, bool]] = {
+    "R001": ("each line has a number of its own", True),
+    "R002": ("an end of validity is given (warning)", False),
+    "R003": ("one currency", True),
+    "R004": ("no negative quantity", True),
+    "R005": ("no negative price", True),
+    "R006": ("the payable amount is not negative", True),
+    "R007": ("the sum of lines is not negative", True),
+    "R008": ("the sum of lines is that of the lines (a warning for changes)", True),
+    "R009": ("the sum of allowances is that of the allowances", True),
+    "R010": ("the sum of charges is that of the charges", True),
+    "R011": ("amount without tax = lines - allowances + charges", True),
+    "R013": ("each line has a quantity (warning)", True),
+    "R014": ("the originator has a name or identifier", False),
+    "R016": ("payable = amount with tax - prepaid + rounding", True),
+    "R017": ("amount with tax = amount without tax + tax", True),
+    "R019": ("net price = gross price - allowance", True),
+    "R020": ("a percentage has its base", False),
+    "R021": ("a base has its percentage", False),
+    "R022": ("amount = base x percentage", True),
+    "R023": ("an allowance or charge has a reason", False),
+    "R024": ("line amount = quantity x price / base quantity + charges - allowances", True),
+    "R025": ("the base quantity is above zero", True),
+    "R026": ("a VAT number begins with a country", False),
+    "R027": ("no negative gross price", True),
+    "R028": ("amounts have at most two decimals", False),
+    "R029": ("a tax category has a rate, except O", False),
+    "R030": ("the standard rate is above zero", False),
+    "R031": ("the profile is one of the transaction's", False),
+    "R032": ("no negative allowance or charge", True),
+    "R033": ("no negative allowance of a price", True),
+    "R034": ("the specification is that of the transaction", False),
+    "R035": ("a line of a quotation needs the quotation (T01)", False),
+    "CL001": ("reasons of allowances are of UNCL 5189", False),
+    "CL002": ("reasons of charges are of UNCL 7161", False),
 }
 _AMOUNTS = frozenset({"Amount", "TaxAmount", "LineExtensionAmount", "PriceAmount", "BaseAmount"})
 _DAYS = frozenset({"IssueDate", "DueDate", "TaxPointDate", "StartDate", "EndDate", "ActualDeliveryDate"})
@@ -34,12 +74,14 @@ class PeppolRules:
         self._root = root
         self._findings = findings
         self._name = _TRANSACTIONS[root.name]
-        self._is_peppol = (root.value("CustomizationID") or "").startswith(_PREFIX)
+        self._specification = root.value("CustomizationID") or ""
+        self._is_peppol = self._specification.startswith(_PREFIX)
 
     def judge(self) -> None:
         """Note every violation."""
         if self._is_peppol:
             self._profile()
+            self._structure()
         for node in self._root.walk():
             self._element(node)
         if self._name == "T115":
@@ -55,7 +97,24 @@ class PeppolRules:
         return f"PEPPOL-{self._name}-{number}"
 
     def _wrong(self, number: str, message: str, node: Node) -> None:
-        self._findings.add(self._rule(number), message, node.place)
+        if not self._is_peppol and not RULES[number][1]:
+            return
+        if number == "R008" and self._name == "T114":
+            self._findings.warn(self._rule(number), message, node.place)
+        else:
+            self._findings.add(self._rule(number), message, node.place)
+
+    def _structure(self) -> None:
+        """An extension may have more elements; where a schema lies, or its version, changes nothing."""
+        is_extended = self._specification != _PREFIX + _SPECIFICATIONS[self._name]
+        for rule, reason in violations(self._root, self._name):
+            is_more = rule is not None and rule.kind == "only" and (is_extended or "UBLVersionID" in reason.message)
+            if is_more or (rule is not None and rule.kind == "no_attribute"):
+                self._findings.warn(reason.rule, reason.message, reason.place)
+            else:
+                self._findings.add(reason.rule, reason.message, reason.place)
+        if "schemaLocation" in self._root.attributes:
+            self._findings.warn("PEPPOL-COMMON-R003", "the document names a schema location", self._root.place)
 
     def _number(self, node: Node | None) -> Decimal:
         if node is None:
@@ -88,11 +147,42 @@ class PeppolRules:
             self._price(node)
         elif name in ("TaxCategory", "ClassifiedTaxCategory"):
             self._tax_category(node)
-        elif name in ("EndpointID", "CompanyID", "ID") and node.attributes.get("schemeID") == "0088":
-            if not _is_gln(node.stripped or ""):
-                self._findings.add("PEPPOL-COMMON-R040", f"{node.stripped!r} is no GLN (GS1 check digit)", node.place)
+        elif name in ("EndpointID", "CompanyID") or node.path.endswith("/PartyIdentification/ID"):
+            self._identifier(node)
+        elif name == "PartyTaxScheme":
+            self._tax_number(node)
+        elif node.path.endswith("/QuotationLineReference/LineID"):
+            if self._name == "T01" and self._root.first("QuotationDocumentReference/ID") is None:
+                self._wrong("R035", "a line of a quotation, and no quotation is named", node)
         elif name == "OriginatorCustomerParty" and not _is_named(node):
             self._wrong("R014", "the originator has neither name nor identifier", node)
+        if name == "AllowanceCharge":
+            self._reasons_of(node)
+
+    def _identifier(self, node: Node) -> None:
+        scheme = node.attributes.get("schemeID", "")
+        rule, text = SCHEMES.get(scheme), node.stripped or ""
+        if rule is None or (rule.endpoint_only and node.name != "EndpointID") or rule.is_sound(text):
+            return
+        if not self._is_peppol and scheme != "0088":
+            return
+        note = self._findings.add if rule.is_fatal else self._findings.warn
+        note(f"PEPPOL-COMMON-{rule.id}", f"{text!r} is no {rule.words}", node.place)
+
+    def _tax_number(self, node: Node) -> None:
+        if node.value("TaxScheme/ID") != "VAT":
+            return
+        number = node.value("CompanyID") or ""
+        if number[:2] not in code_lists()["ISO3166"] | {"EL"}:
+            self._wrong("R026", f"{number!r} does not begin with a country", node)
+        if self._is_peppol and number.startswith("NL") and not DUTCH_VAT(number):
+            self._findings.warn("PEPPOL-COMMON-R056-2", f"{number!r} is no Dutch VAT number", node.place)
+
+    def _reasons_of(self, node: Node) -> None:
+        is_charge, code = node.value("ChargeIndicator") == "true", node.first("AllowanceChargeReasonCode")
+        number, name = ("CL002", "UNCL7161") if is_charge else ("CL001", "UNCL5189")
+        if code is not None and (code.stripped or "") not in code_lists()[name]:
+            self._wrong(number, f"reason {code.stripped!r} is not in the code list {name}", code)
 
     def _amount(self, node: Node) -> None:
         currency = self._root.value("DocumentCurrencyCode")
@@ -100,8 +190,10 @@ class PeppolRules:
         if stated is not None and currency is not None and stated != currency:
             self._wrong("R003", f"an amount in {stated} in an order in {currency}", node)
         if "/Price/" not in node.path and len((node.stripped or "").partition(".")[2]) > 2:
-            number = "PEPPOL-T01-R028"
-            self._findings.add(number, f"the amount {node.stripped} has more than two decimals", node.place)
+            told = f"the amount {node.stripped} has more than two decimals"
+            if self._is_peppol:
+                # The rules of T114 name it so too.
+                self._findings.add("PEPPOL-T01-R028", told, node.place)
 
     def _allowance(self, node: Node) -> None:
         at_price = node.path.endswith("/Price/AllowanceCharge")
@@ -227,10 +319,3 @@ def _sums(node: Node) -> tuple[Decimal, Decimal]:
 
 def _is_named(node: Node) -> bool:
     return bool(node.value("Party/PartyName/Name") or node.value("Party/PartyIdentification/ID"))
-
-
-def _is_gln(text: str) -> bool:
-    if len(text) != 13 or not text.isascii() or not text.isdigit():
-        return False
-    weighted = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(text[:12]))
-    return (10 - weighted % 10) % 10 == int(text[12])

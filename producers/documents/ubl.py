@@ -7,12 +7,20 @@ from decimal import Decimal
 
 from producers.documents.limits import Limits
 from producers.documents.order import ACTIONS, Kind, LineAction, ReadLine, ReadOrder, ReadParty
+from producers.documents.parts import Part, settle
 from producers.documents.peppol import PeppolRules
 from producers.documents.reasons import Findings, refused
 from producers.documents.xml_tree import Node
 
 NAMESPACE = "urn:oasis:names:specification:ubl:schema:xsd:"
 _KINDS = {"Order": Kind.ORDER, "OrderChange": Kind.REPLACEMENT, "OrderCancellation": Kind.CANCELLATION}
+# UNCL 1229, as Peppol has it, and the list of OASIS.
+_ACTIONS = ACTIONS | {
+    "Added": LineAction.ADD,
+    "Cancelled": LineAction.DELETE,
+    "Revised": LineAction.CHANGE,
+    "NoStatus": LineAction.KEEP,
+}
 _VERSIONS = ("2.0", "2.1", "2.2", "2.3", "2.4")
 _TYPES = frozenset({"105", "220", "221", "224", "226", "227", "402", "348", "349", "245", "22E", "230"})
 _ZERO = Decimal(0)
@@ -54,9 +62,15 @@ class _Reading:
             currency=root.value("DocumentCurrencyCode") or _currency_of(root),
             buyer=_party(root.first("BuyerCustomerParty/Party")),
             seller=_party(root.first("SellerSupplierParty/Party")),
-            note=root.value("Note") or root.value("CancellationNote"),
             payment_terms=root.value("PaymentTerms/Note"),
         )
+        for note in (*root.all("Note"), *root.all("CancellationNote")):
+            if note.stripped:
+                order.add_note(note.stripped)
+        for code in ("BuyerCustomerParty/SupplierAssignedAccountID", "BuyerCustomerParty/CustomerAssignedAccountID"):
+            account = root.value(code)
+            if account is not None and account not in order.buyer.codes:
+                order.buyer.codes.append(account)
         self._mandatory(order)
         if self._kind is not Kind.CANCELLATION:
             self._commercial(order)
@@ -82,10 +96,12 @@ class _Reading:
 
     def _commercial(self, order: ReadOrder) -> None:
         root = self._root
-        delivery = root.first("Delivery")
-        if delivery is not None:
-            order.delivery = _receiver(delivery)
-            order.delivery_date = self._delivery_day(delivery)
+        for delivery in root.all("Delivery"):
+            receiver, day = _receiver(delivery), self._delivery_day(delivery)
+            if order.delivery is None:
+                order.delivery, order.delivery_date = receiver, day
+            elif (receiver, day) != (order.delivery, order.delivery_date):
+                order.ask("ubl.parts", "the order is to be delivered to several places or days", delivery.place)
         order.allowance, order.charge = self._allowances(root)
         totals = root.first("AnticipatedMonetaryTotal")
         if totals is not None:
@@ -104,6 +120,7 @@ class _Reading:
                 self._findings.add("ubl.mandatory", "an OrderLine without LineItem", line.place)
             else:
                 order.lines.append(self._line(item))
+                self._beside(order, order.lines[-1], line, item)
         if self._kind is Kind.REPLACEMENT and any(line.action is not LineAction.ADD for line in order.lines):
             # Lines that say what becomes of them are told apart from those that are not mentioned.
             order.kind = Kind.CHANGE
@@ -134,17 +151,38 @@ class _Reading:
             line.standard_code = goods.value("StandardItemIdentification/ID")
             line.tax_category_code = goods.value("ClassifiedTaxCategory/ID")
             line.tax_percent = self._number(goods, "ClassifiedTaxCategory/Percent")
-        delivery = item.first("Delivery")
-        line.delivery_date = None if delivery is None else self._delivery_day(delivery)
         if not line.codes and not line.name:
             self._findings.add("ubl.item", "a line without any name or identifier of the product", item.place)
         return line
+
+    def _beside(self, order: ReadOrder, line: ReadLine, outer: Node, item: Node) -> None:
+        """What an order line here cannot say becomes a note or a question."""
+        for note in (*outer.all("Note"), *item.all("Note")):
+            if note.stripped:
+                order.add_note(note.stripped, f"line {line.line_id}")
+        parts = [self._part(delivery) for delivery in item.all("Delivery")]
+        known = order.delivery or ReadParty()
+        question = settle(line, parts, [*known.codes, known.name or "", _words(known)], "ubl.parts")
+        if question is not None:
+            order.questions.append(question)
+        if item.first("SubLineItem") is not None:
+            order.ask("ubl.sub_line", f"line {line.line_id} is made of parts", item.place)
+        base = item.first("Price/BaseQuantity")
+        unit = None if base is None else base.attributes.get("unitCode")
+        if base is not None and line.amount is None and unit not in (None, line.unit_code):
+            told = f"line {line.line_id} is ordered in {line.unit_code} and priced per {unit}"
+            order.ask("ubl.price_unit", told, base.place)
+
+    def _part(self, delivery: Node) -> Part:
+        party = _receiver(delivery)
+        told = next(iter(party.codes), None) or party.name or _words(party) or None
+        return Part(delivery.place, self._number(delivery, "Quantity"), self._delivery_day(delivery), told)
 
     def _action(self, item: Node) -> LineAction:
         code = item.first("LineStatusCode")
         if code is None:
             return LineAction.ADD
-        action = ACTIONS.get(code.stripped or "")
+        action = _ACTIONS.get(code.stripped or "")
         if action is None:
             self._findings.add("ubl.line_status", f"line status {code.stripped!r} asks for nothing known", code.place)
             return LineAction.KEEP
@@ -195,7 +233,9 @@ def _party(node: Node | None) -> ReadParty:
 
 
 def _receiver(delivery: Node) -> ReadParty:
-    party = ReadParty(name=delivery.value("DeliveryParty/PartyName/Name") or delivery.value("DeliveryLocation/Name"))
+    codes = [delivery.value("DeliveryLocation/ID"), delivery.value("DeliveryParty/PartyIdentification/ID")]
+    name = delivery.value("DeliveryParty/PartyName/Name") or delivery.value("DeliveryLocation/Name")
+    party = ReadParty([code for code in codes if code], name)
     for path in ("DeliveryLocation/Address", "DeliveryAddress", "DeliveryParty/PostalAddress"):
         found = delivery.first(path)
         if found is not None:
@@ -204,10 +244,16 @@ def _receiver(delivery: Node) -> ReadParty:
     return party
 
 
+def _words(party: ReadParty) -> str:
+    """An address as one text, to be compared with another."""
+    return ", ".join(part for part in (party.street_name, party.postal_zone, party.city_name) if part)
+
+
 def _place(party: ReadParty, address: Node | None) -> None:
     if address is None:
         return
-    street = [address.value("StreetName"), address.value("BuildingNumber"), address.value("AdditionalStreetName")]
+    names = ("StreetName", "BuildingNumber", "AdditionalStreetName", "AddressLine/Line")
+    street = [found.stripped for name in names for found in address.all(name)]
     party.street_name = " ".join(part for part in street if part) or None
     party.city_name = address.value("CityName")
     party.postal_zone = address.value("PostalZone")

@@ -23,6 +23,21 @@ _UBL = "urn:oasis:names:specification:ubl:schema:xsd"
 _SPACES = f'xmlns:cac="{_UBL}:CommonAggregateComponents-2" xmlns:cbc="{_UBL}:CommonBasicComponents-2"'
 
 
+_SELLER = (
+    '<cac:SellerSupplierParty><cac:Party><cbc:EndpointID schemeID="0088">4000001000005</cbc:EndpointID>'
+    "<cac:PartyName><cbc:Name>Us</cbc:Name></cac:PartyName>"
+    "<cac:PostalAddress><cac:Country><cbc:IdentificationCode>DE</cbc:IdentificationCode></cac:Country></cac:PostalAddress>"
+    "<cac:PartyLegalEntity><cbc:RegistrationName>Us</cbc:RegistrationName></cac:PartyLegalEntity>"
+    "</cac:Party></cac:SellerSupplierParty>"
+)
+_BUYER = (
+    '<cac:BuyerCustomerParty><cac:Party><cbc:EndpointID schemeID="0088">4006381333931</cbc:EndpointID>'
+    "<cac:PartyIdentification><cbc:ID>C1</cbc:ID></cac:PartyIdentification>"
+    "<cac:PartyLegalEntity><cbc:RegistrationName>Blauer See Delikatessen</cbc:RegistrationName></cac:PartyLegalEntity>"
+    "</cac:Party></cac:BuyerCustomerParty>"
+)
+
+
 def ubl_order() -> str:
     """A Peppol order of two lines, 12 chai and 2 oil, with a discount of 10.00 and freight of 5.00."""
     return dedent(f"""\
@@ -42,8 +57,9 @@ def ubl_order() -> str:
             <cac:PartyName><cbc:Name>Blauer See Delikatessen</cbc:Name></cac:PartyName>
             <cac:PartyTaxScheme><cbc:CompanyID>DE123456789</cbc:CompanyID>
               <cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme></cac:PartyTaxScheme>
+            <cac:PartyLegalEntity><cbc:RegistrationName>Blauer See</cbc:RegistrationName></cac:PartyLegalEntity>
           </cac:Party></cac:BuyerCustomerParty>
-          <cac:SellerSupplierParty><cac:Party><cac:PartyName><cbc:Name>Us</cbc:Name></cac:PartyName></cac:Party></cac:SellerSupplierParty>
+          {_SELLER}
           <cac:Delivery>
             <cac:DeliveryLocation><cac:Address><cbc:StreetName>Forsterstr. 57</cbc:StreetName>
               <cbc:CityName>Mannheim</cbc:CityName>
@@ -81,7 +97,7 @@ def ubl_line(number: str, quantity: str, price: str, amount: str, code: str, nam
         f'<cac:Price><cbc:PriceAmount currencyID="EUR">{price}</cbc:PriceAmount></cac:Price>'
         f"<cac:Item><cbc:Name>{name}</cbc:Name><cac:SellersItemIdentification><cbc:ID>{code}</cbc:ID>"
         "</cac:SellersItemIdentification><cac:ClassifiedTaxCategory><cbc:ID>S</cbc:ID><cbc:Percent>19</cbc:Percent>"
-        "</cac:ClassifiedTaxCategory></cac:Item></cac:LineItem></cac:OrderLine>"
+        "<cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme></cac:ClassifiedTaxCategory></cac:Item></cac:LineItem></cac:OrderLine>"
     )
 
 
@@ -94,7 +110,8 @@ def ubl_change() -> str:
           <cbc:ID>PO-4711-1</cbc:ID><cbc:IssueDate>2026-11-21</cbc:IssueDate><cbc:SequenceNumberID>1</cbc:SequenceNumberID>
           <cbc:DocumentCurrencyCode>EUR</cbc:DocumentCurrencyCode>
           <cac:OrderReference><cbc:ID>PO-4711</cbc:ID></cac:OrderReference>
-          <cac:BuyerCustomerParty><cac:Party><cac:PartyIdentification><cbc:ID>C1</cbc:ID></cac:PartyIdentification></cac:Party></cac:BuyerCustomerParty>
+          {_BUYER}
+          {_SELLER}
           {ubl_line("1", "10", "18.00", "180.00", "P1", "Chai", "3")}
           {ubl_line("2", "2", "21.50", "43.00", "P2", "Olive Oil 5 l", "2")}
           {ubl_line("3", "5", "2.40", "12.00", "P3", "Sea Salt 1 kg", "1")}
@@ -110,7 +127,8 @@ def ubl_cancellation() -> str:
           <cbc:ProfileID>urn:fdc:peppol.eu:poacc:bis:advanced_ordering:3</cbc:ProfileID>
           <cbc:ID>PO-4711-2</cbc:ID><cbc:IssueDate>2026-11-22</cbc:IssueDate><cbc:CancellationNote>Closed</cbc:CancellationNote>
           <cac:OrderReference><cbc:ID>PO-4711</cbc:ID></cac:OrderReference>
-          <cac:BuyerCustomerParty><cac:Party><cac:PartyIdentification><cbc:ID>C1</cbc:ID></cac:PartyIdentification></cac:Party></cac:BuyerCustomerParty>
+          {_BUYER}
+          {_SELLER}
         </OrderCancellation>
         """)
 
