@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import secrets
 from pathlib import Path
 from typing import Final
 
 from schemas.errors import ConfigurationError
+from schemas.secret_files import base64_key, secret_lines
 
 _KEY_BYTES: Final = 32
-_EVERYBODY: Final = 0o007
-_GROUP_WRITES: Final = 0o020
 
 
 def read_keys(path: Path) -> list[bytes]:
@@ -24,21 +22,12 @@ def read_keys(path: Path) -> list[bytes]:
     Raises:
         ConfigurationError: it cannot be read, others may read or change it, or a line is no key. It never shows one.
     """
-    try:
-        mode = path.stat().st_mode
-        lines = [line.strip() for line in path.read_text(encoding="ascii").splitlines()]
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(
-            f"the keys in {path} cannot be read ({type(exc).__name__}); `ordersync privacy key {path}` makes a file"
-        ) from exc
-    if mode & (_EVERYBODY | _GROUP_WRITES):
-        raise ConfigurationError(
-            f"{path} has mode {mode & 0o777:04o}, so others may read or change the keys in it: `chmod 600 {path}`, and "
-            "change the keys if somebody may have done so"
-        )
-    found = [_key(line, path, number) for number, line in enumerate(lines, 1) if line]
-    if not found:
-        raise ConfigurationError(f"{path} holds no key; `ordersync privacy key` makes one")
+    lines = secret_lines(path, "the keys", f"`ordersync privacy key {path}` makes a file")
+    found = [
+        base64_key(line, f"{path}, line {number}", _KEY_BYTES, _KEY_BYTES)
+        for number, line in enumerate(lines, 1)
+        if line
+    ]
     if len(set(found)) != len(found):
         raise ConfigurationError(f"{path} holds a key twice")
     return found
@@ -71,13 +60,3 @@ def add_key(path: Path) -> int:
     except OSError as exc:
         raise ConfigurationError(f"{path} cannot be written ({exc})") from exc
     return len(lines)
-
-
-def _key(line: str, path: Path, number: int) -> bytes:
-    try:
-        key = base64.b64decode(line, validate=True)
-    except binascii.Error as exc:
-        raise ConfigurationError(f"{path}, line {number}: a key is {_KEY_BYTES} bytes in base64") from exc
-    if len(key) != _KEY_BYTES:
-        raise ConfigurationError(f"{path}, line {number}: a key has {_KEY_BYTES} bytes, not {len(key)}")
-    return key

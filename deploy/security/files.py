@@ -10,9 +10,9 @@ from pathlib import Path
 
 from consumers.privacy.key_files import add_key
 from schemas.errors import ConfigurationError
+from schemas.secret_files import require_private
 
 _PASSWORD_BYTES = 32
-_OTHERS = 0o077
 _PARTNER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
@@ -98,13 +98,3 @@ def write_private(path: Path, content: str | bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
     replacement.replace(path)
-
-
-def require_private(path: Path) -> None:
-    """Raises ConfigurationError where anybody but its owner may read a secret."""
-    mode = path.stat().st_mode
-    if mode & _OTHERS:
-        raise ConfigurationError(
-            f"{path} has mode {mode & 0o777:04o}, so others may read the secret in it: `chmod 600 {path}`, and rotate "
-            "it if they may have done so"
-        )

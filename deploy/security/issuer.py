@@ -11,7 +11,8 @@ from uuid import uuid4
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from deploy.security.files import SecurityFiles, require_private, write_private
+from deploy.security.files import SecurityFiles, write_private
+from schemas.secret_files import require_private
 
 ISSUER = "https://localhost/ordersync"
 _ALGORITHM = "ES256"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.security.files import write_private
-from producers.api.partners import new_secret, read_secrets
+from producers.api.partners import new_secret, partner_lines, read_secrets
 from schemas.errors import ConfigurationError
 
 
@@ -33,7 +33,7 @@ def retire_secret(path: Path) -> None:
 
 def _lines(path: Path) -> list[str]:
     read_secrets(path)
-    return path.read_text(encoding="ascii").split()
+    return [line for _, line in partner_lines(path)]
 
 
 def _write(path: Path, lines: list[str]) -> None:

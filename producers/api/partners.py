@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from typing import Final
 
 from producers.api.signatures import SentRequest, Signature, refused
 from schemas.errors import ConfigurationError
+from schemas.secret_files import base64_key, secret_lines
 
 _SHORTEST, _LONGEST = 32, 64
 _MOST_SECRETS: Final = 2
 _AHEAD_SECONDS: Final = 30
-_OTHERS: Final = 0o077
+_ADVICE: Final = "`ordersync security partner` makes them"
 # Tried where nobody is called so: the answer takes as long as where somebody is.
 _NOBODY: Final = (bytes(_SHORTEST),)
 
@@ -32,30 +32,22 @@ def read_secrets(path: Path) -> tuple[bytes, ...]:
     """The keys of a secret file of ours.
 
     Raises:
-        ConfigurationError: as `secret_lines`, or a line is no secret.
+        ConfigurationError: as `partner_lines`, or a line is no secret.
     """
-    return tuple(_key(line, path, number) for number, line in enumerate(secret_lines(path), 1))
+    places = ((line, f"{path}, line {number}") for number, line in partner_lines(path))
+    return tuple(base64_key(line, place, _SHORTEST, _LONGEST) for line, place in places)
 
 
-def secret_lines(path: Path) -> list[str]:
-    """What a secret file holds, a secret each line: two while one is being replaced by the other.
+def partner_lines(path: Path) -> list[tuple[int, str]]:
+    """What a secret file holds, a secret each line with its number: two while one is being replaced by the other.
 
     Raises:
-        ConfigurationError: the file cannot be read, others may read it, or it has none or too many. It never shows one.
+        ConfigurationError: as `schemas.secret_files.secret_lines`, or it has too many.
     """
-    try:
-        mode = path.stat().st_mode
-        lines = [line.strip() for line in path.read_text(encoding="ascii").splitlines()]
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"the partner's secret in {path} cannot be read ({type(exc).__name__})") from exc
-    if mode & _OTHERS:
-        raise ConfigurationError(
-            f"{path} has mode {mode & 0o777:04o}, so others may read the secret: `chmod 600 {path}`"
-        )
-    found = [line for line in lines if line]
-    if not 1 <= len(found) <= _MOST_SECRETS:
-        told = f"{path} has {len(found)} secrets, and one or two are possible"
-        raise ConfigurationError(f"{told}; `ordersync security partner` makes them")
+    lines = secret_lines(path, "the partner's secret", _ADVICE)
+    found = [(number, line) for number, line in enumerate(lines, 1) if line]
+    if len(found) > _MOST_SECRETS:
+        raise ConfigurationError(f"{path} has {len(found)} secrets, and one or two are possible; {_ADVICE}")
     return found
 
 
@@ -148,13 +140,3 @@ class Partners:
             raise refused(f"the signature was created {age:.0f} s ago by this clock, and may be {allowed}")
         if signature.expires is not None and signature.expires <= now:
             raise refused("the signature has expired")
-
-
-def _key(line: str, path: Path, number: int) -> bytes:
-    try:
-        key = base64.b64decode(line, validate=True)
-    except binascii.Error as exc:
-        raise ConfigurationError(f"{path}, line {number}: a secret is base64") from exc
-    if not _SHORTEST <= len(key) <= _LONGEST:
-        raise ConfigurationError(f"{path}, line {number}: a secret has {_SHORTEST} to {_LONGEST} bytes, not {len(key)}")
-    return key

@@ -26,7 +26,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import schemas.mapping
-from producers.api.partners import PartnerSecrets, secret_lines
+from producers.api.partners import PartnerSecrets, partner_lines
 from producers.api.problems import FieldProblem, Problem
 from producers.api.shop_rows import row_of
 from schemas.attributes import OrderId
@@ -107,7 +107,7 @@ class Shop:
         """Raises ConfigurationError: its secrets or its mapping cannot be used."""
         self.name = entry.name
         self.platform = PLATFORMS[entry.platform]
-        self._secrets = PartnerSecrets(where / entry.secrets, _plain_secrets)
+        self._secrets = PartnerSecrets(where / entry.secrets, plain_secrets)
         file = _BUILT_IN / f"{entry.platform}.toml" if entry.mapping is None else where / entry.mapping
         self._aggregate = _orders_of(file)
 
@@ -185,9 +185,9 @@ def _orders_of(file: Path) -> AggregateMapping:
     return orders[0]
 
 
-def _plain_secrets(path: Path) -> tuple[bytes, ...]:
-    """Secrets as the platforms give them: any text. Raises ConfigurationError as `secret_lines`."""
-    found = tuple(line.encode() for line in secret_lines(path))
-    if short := [number for number, key in enumerate(found, 1) if len(key) < _SHORTEST]:
+def plain_secrets(path: Path) -> tuple[bytes, ...]:
+    """Secrets as the platforms give them: any text. Raises ConfigurationError as `partner_lines`."""
+    found = partner_lines(path)
+    if short := [number for number, line in found if len(line) < _SHORTEST]:
         raise ConfigurationError(f"{path}, line {short[0]}: a secret has at least {_SHORTEST} characters")
-    return found
+    return tuple(line.encode() for _, line in found)

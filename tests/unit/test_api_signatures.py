@@ -333,7 +333,8 @@ def test_nonces_are_forgotten_after_the_window_and_never_before() -> None:
     ("content", "mode", "told"),
     [
         (SECRET, 0o644, "mode 0644"),
-        ("", 0o600, "0 secrets"),
+        (SECRET, 0o620, "mode 0620"),
+        ("", 0o600, "is empty"),
         (f"{SECRET}\n{OTHER}\n{SECRET}", 0o600, "3 secrets"),
         ("not base64", 0o600, "line 1"),
         ("c2hvcnQ=", 0o600, "32 to 64"),

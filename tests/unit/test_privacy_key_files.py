@@ -44,12 +44,13 @@ def test_a_mounted_secret_is_taken(tmp_path: Path, mode: int) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("", "holds no key"),
-        ("\n \n", "holds no key"),
+        ("", "is empty"),
+        ("\n \n", "is empty"),
         ("not base64!", "line 1: a key is 32 bytes"),
         (f"{ONE}\n{ONE[:-5]}", "line 2"),
         (base64.b64encode(bytes(31)).decode(), "32 bytes, not 31"),
-        (base64.b64encode(bytes(1_000_000)).decode(), "32 bytes, not 1000000"),
+        (base64.b64encode(bytes(40_000)).decode(), "32 bytes, not 40000"),
+        ("A" * 70_000, "more than 65,536 bytes"),
         (f"{ONE}\n{TWO}\n{ONE}", "a key twice"),
         ("ключ".encode("utf-16"), "cannot be read"),
         (b"\x00" * 32, "line 1"),

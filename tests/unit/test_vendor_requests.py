@@ -22,6 +22,7 @@ from tests.unit.vendor_lives import ACME, SECRET, profiles_file, update
 
 def secret_file(directory: Path, text: str) -> Path:
     path = directory / "secret"
+    path.touch(0o600)
     path.write_text(text)
     return path
 

@@ -105,6 +105,7 @@ def update(number: int, sequence: int = 1, **changes: Any) -> VendorUpdate:
 def profiles_file(directory: Path, webhooks: Mapping[VendorId, str], **webhook: object) -> Path:
     """A vendors' file with webhooks at these addresses, whose secret is `SECRET`."""
     secret = directory / "webhook.secret"
+    secret.touch(0o600)
     secret.write_text(SECRET + "\n")
     settings = {"secret_file": str(secret)} | webhook
     tables = []

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import secrets
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from schemas.errors import ConfigurationError
+from schemas.secret_files import base64_key, secret_lines
 
 _PREFIX = "whsec_"
 _SHORTEST, _LONGEST = 24, 64
@@ -27,16 +26,11 @@ def read_secrets(path: Path) -> list[bytes]:
     Several lines sign side by side, so that a secret can be changed without a gap.
 
     Raises:
-        ConfigurationError: the file cannot be read, or a line is no secret. The message never shows it.
+        ConfigurationError: the file cannot be read, others may read or change it, or a line is no secret. The message
+            never shows it.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="ascii").splitlines()]
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"the webhook's secret in {path} cannot be read ({type(exc).__name__})") from exc
-    found = [key_of(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line]
-    if not found:
-        raise ConfigurationError(f"{path} is empty; `ordersync vendors secret` makes a secret")
-    return found
+    lines = secret_lines(path, "the webhook's secret", "`ordersync vendors secret` makes one")
+    return [key_of(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line]
 
 
 def signed_headers(keys: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
@@ -55,10 +49,4 @@ def signed_headers(keys: Sequence[bytes], message_id: str, timestamp: int, body:
 
 def key_of(line: str, place: str) -> bytes:
     """The key of a secret. Raises ConfigurationError that names its place and never shows it."""
-    try:
-        key = base64.b64decode(line.removeprefix(_PREFIX), validate=True)
-    except binascii.Error as exc:
-        raise ConfigurationError(f"{place}: after {_PREFIX} comes base64") from exc
-    if not _SHORTEST <= len(key) <= _LONGEST:
-        raise ConfigurationError(f"{place}: a secret has {_SHORTEST} to {_LONGEST} bytes, not {len(key)}")
-    return key
+    return base64_key(line.removeprefix(_PREFIX), place, _SHORTEST, _LONGEST)
