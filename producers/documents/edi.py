@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def without_mark(content: bytes) -> bytes:
+    """The content without its byte-order mark; UTF-16 becomes UTF-8."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace").encode()
+    return content.removeprefix(b"\xef\xbb\xbf")
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One segment; elements count from 1 as in the standards, each a list of components."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from producers.documents.edi import Message, Segment
+from producers.documents.edi import Message, Segment, without_mark
 from producers.documents.limits import Limits
 from producers.documents.reasons import Reason, RefusedDocument, refused
 
@@ -42,7 +42,7 @@ class Service:
 
 def is_edifact(content: bytes) -> bool:
     """Whether it begins as an interchange does."""
-    return _START.match(_without_mark(content).lstrip()) is not None
+    return _START.match(without_mark(content[:400]).lstrip()) is not None
 
 
 def messages(content: bytes, limits: Limits) -> tuple[list[Message], list[Reason], Service]:
@@ -56,18 +56,16 @@ def messages(content: bytes, limits: Limits) -> tuple[list[Message], list[Reason
     return (*_Interchange(segments).messages(), service)
 
 
-def _without_mark(content: bytes) -> bytes:
-    for mark in (b"\xef\xbb\xbf",):
-        content = content.removeprefix(mark)
-    return content
-
-
 def _decoded(content: bytes) -> tuple[str, Service, int]:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        content = content.decode("utf-16", "replace").encode()
-    content = _without_mark(content)
+    is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    content = without_mark(content)
     found = re.search(rb"UNB.(UNO[A-Z])", content[:200], re.DOTALL)
-    charset = _CHARSETS.get(found[1].decode(), "iso-8859-1") if found else "utf-8"
+    name = found[1].decode() if found else "UNOY"
+    if name not in _CHARSETS:
+        raise refused(
+            "edifact.charset", f"the character set {name} (ISO 9735) is not read", "segment 1 (UNB), element 1"
+        )
+    charset = "utf-8" if is_wide else _CHARSETS[name]
     try:
         text = content.decode(charset)
     except UnicodeDecodeError:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from re import ASCII
 from re import compile as pattern
 
 from schemas.errors import InvalidMessage
@@ -84,9 +85,9 @@ class Findings:
         return None
 
 
-_DECIMAL = pattern(r"[+-]?(?:\d{1,18}(?:\.\d{0,12})?|\.\d{1,12})")
+_DECIMAL = pattern(r"[+-]?(?:\d{1,18}(?:\.\d{0,12})?|\.\d{1,12})", ASCII)
 _FORMS = {
-    "YYYY-MM-DD": pattern(r"(\d{4})-(\d\d)-(\d\d)(?:Z|[+-]\d\d:\d\d)?"),
-    "YYYYMMDD": pattern(r"(\d{4})(\d\d)(\d\d)"),
-    "YYMMDD": pattern(r"(\d\d)(\d\d)(\d\d)"),
+    "YYYY-MM-DD": pattern(r"(\d{4})-(\d\d)-(\d\d)(?:Z|[+-]\d\d:\d\d)?", ASCII),
+    "YYYYMMDD": pattern(r"(\d{4})(\d\d)(\d\d)", ASCII),
+    "YYMMDD": pattern(r"(\d\d)(\d\d)(\d\d)", ASCII),
 }

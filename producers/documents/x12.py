@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from producers.documents.edi import Message, Segment
+from producers.documents.edi import Message, Segment, without_mark
 from producers.documents.limits import Limits
 from producers.documents.reasons import Reason, RefusedDocument, refused
 
@@ -13,7 +13,7 @@ _ELEMENTS_OF_ISA = 16
 
 def is_x12(content: bytes) -> bool:
     """Whether it begins as an interchange does."""
-    start = content.removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = without_mark(content[:400]).lstrip()
     return start[:3] == b"ISA" and len(start) > 100 and not start[3:4].isalnum()
 
 
@@ -23,8 +23,9 @@ def messages(content: bytes, limits: Limits) -> tuple[list[Message], list[Reason
     Raises:
         RefusedDocument: the segments cannot be told apart.
     """
+    content = without_mark(content)
     try:
-        text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode("iso-8859-1")
     return _Interchanges(_segments(text, limits)).messages()

@@ -219,6 +219,7 @@ _BROKEN_UBL: list[tuple[str, str, str]] = [
     ('<cbc:Quantity unitCode="C62">12<', "<cbc:Quantity>12<", "ubl.unit_code"),
     (">12</cbc:Quantity>", ">a dozen</cbc:Quantity>", "ubl.number"),
     (">12</cbc:Quantity>", ">12,5</cbc:Quantity>", "ubl.number"),
+    (">12</cbc:Quantity>", ">١٢</cbc:Quantity>", "ubl.number"),
     (">18.00</cbc:PriceAmount>", ">1e2</cbc:PriceAmount>", "ubl.number"),
     (">18.00</cbc:PriceAmount>", ">NaN</cbc:PriceAmount>", "ubl.number"),
     (">220</cbc:OrderTypeCode>", ">380</cbc:OrderTypeCode>", "ubl.order_type"),

@@ -70,8 +70,8 @@ UBL: dict[str, list[tuple[str, str]]] = {
         ("BuyerCustomerParty", "1"), ("Delivery", "*"), ("OrderLine", "*"),
     ],
     "OrderChange": [
-        ("UBLVersionID", "?"), ("ID", "1"), ("UUID", "?"), ("SequenceNumberID", "1"), ("IssueDate", "1"),
-        ("IssueTime", "?"), ("LineCountNumeric", "?"), ("OrderReference", "1"), ("BuyerCustomerParty", "1"),
+        ("UBLVersionID", "?"), ("ID", "1"), ("UUID", "?"), ("IssueDate", "1"), ("IssueTime", "?"),
+        ("SequenceNumberID", "1"), ("LineCountNumeric", "?"), ("OrderReference", "1"), ("BuyerCustomerParty", "1"),
         ("SellerSupplierParty", "1"), ("Delivery", "*"), ("OrderLine", "+"),
     ],
     "OrderCancellation": [

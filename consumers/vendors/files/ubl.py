@@ -80,9 +80,8 @@ def _order_response(root: _Part, update: VendorUpdate, partners: Partners, made_
 
 def _order_change(root: _Part, update: VendorUpdate, partners: Partners, made_at: datetime) -> None:
     _head(root, update)
-    root.text("SequenceNumberID", update.sequence)
     _issued(root, made_at)
-    root.text("LineCountNumeric", len(update.lines))
+    root.text("SequenceNumberID", update.sequence).text("LineCountNumeric", len(update.lines))
     _order_reference(root, update)
     _buyer(root, partners)
     _seller(root, partners)
