@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import KafkaException, Producer
 
 from deploy.commands.options import Cluster
-from deploy.mending import unchanged
+from deploy.mending import MendedEvent
 from deploy.offline_processing import Judgement, OfflinePolicy, OfflineProcessor
 from deploy.outcomes import Fate, Outcome, OutcomeReader, Outcomes
 from deploy.record_reading import Progress
@@ -94,9 +94,9 @@ def look(window: Window, cluster: Cluster, group: str, policy: OfflinePolicy, pr
 
 
 def replay(
-    letters: Iterable[Rejection], cluster: Cluster, actor: Actor, reason: str, progress: Progress
+    events: Iterable[tuple[Rejection, MendedEvent]], cluster: Cluster, actor: Actor, reason: str, progress: Progress
 ) -> list[AuditEvent]:
-    """Put refused events back on their topics, each once for ever, with an entry in `audit.events`.
+    """Put the events of dead letters back on their topics, each once for ever, with an entry in `audit.events`.
 
     Events and audits of a thousand letters are one transaction; run again after a crash, the rest follows.
 
@@ -104,7 +104,8 @@ def replay(
         Transient: the cluster or the registry does not answer.
         Fatal: somebody else does the same at this moment.
     """
-    replays = [Replay(letter, unchanged(letter), actor, reason) for letter in sorted(letters, key=_came)]
+    came = sorted(events, key=lambda pair: _came(pair[0]))
+    replays = [Replay(letter, event, actor, reason) for letter, event in came]
     if not replays:
         return []
     producer = Producer(cluster.kafka.producer_config(**{"transactional.id": _TRANSACTIONAL_ID}))
@@ -135,7 +136,7 @@ def _written(
     audits, head = chained(head, [one.deed() for one in portion], datetime.now(UTC))
     producer.begin_transaction()
     for one, audit in zip(portion, audits, strict=True):
-        producer.produce(one.letter.original.topic, one.event.value, one.event.key, headers=one.headers())
+        producer.produce(one.topic, one.event.value, one.event.key, headers=one.headers())
         producer.produce(AUDIT, codec.encode(audit), audit.subject.encode())
     producer.commit_transaction(_TIMEOUT_SECONDS)
     return audits, head

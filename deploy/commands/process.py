@@ -137,6 +137,7 @@ def process_window(since: datetime, until: datetime | None, home: Path, as_json:
     their key, each once, audited. Processing a window twice changes nothing. Exit code 4: some stay refused.
     """
     # Only here: they need Kafka.
+    from deploy.mending import unchanged
     from deploy.process_telling import tell_window
     from deploy.reprocessing import Window, look, replay
 
@@ -152,7 +153,13 @@ def process_window(since: datetime, until: datetime | None, home: Path, as_json:
         replayed = (
             []
             if options["dry_run"]
-            else replay(letters, cluster, actor_of(options["actor"]), options["reason"], progress)
+            else replay(
+                [(letter, unchanged(letter)) for letter in letters],
+                cluster,
+                actor_of(options["actor"]),
+                options["reason"],
+                progress,
+            )
         )
     return tell_window(window.since, window.until, report, None if options["dry_run"] else len(replayed), as_json)
 

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from deploy.audit.desk import Clearance
 from deploy.console.index.questions import ListedLetter
 from deploy.console.web.service import Service
-from deploy.mending import MendedEvent, check_replayable, mended, readable, unchanged
+from deploy.mending import SHOPS, MendedEvent, check_replayable, mended, readable, unchanged
 from deploy.offline_processing import Judgement, OfflinePolicy, OfflineProcessor
 from deploy.order_masking import masked_rejection
 from deploy.record_reading import RecordReader, Span, say_nothing
@@ -34,6 +35,8 @@ class Letter:
     rejection: Rejection
     document: str | None
     can_go_back: bool
+    is_mapped: bool = False
+    """Whether it is a shop's webhook, which is mapped anew and not edited."""
 
     def masked(self) -> Letter:
         """For those without the right to see of whom it tells: the reasons, and the event only where it is understood.
@@ -44,7 +47,7 @@ class Letter:
         if self.document is not None:
             model = CATALOGUE[self.rejection.original.topic].model
             document = _text(masked_document(model, json.loads(self.document)))
-        return Letter(masked_rejection(self.rejection), document, self.can_go_back)
+        return Letter(masked_rejection(self.rejection), document, self.can_go_back, self.is_mapped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Workbench:
         """
         [rejection] = self.read([listed])
         original = rejection.original
+        if rejection.stage == SHOPS:
+            return Letter(rejection, None, self._service.settings.shops is not None, is_mapped=True)
         can_go_back = original.topic in CAPTURED_TOPICS and original.partition >= 0
         document = None
         if can_go_back:
@@ -98,6 +103,9 @@ class Workbench:
         Raises:
             ConfigurationError: it does not fit, or may not go back; the message is for the person who edits.
         """
+        shops = self._service.settings.shops
+        if rejection.stage == SHOPS and shops is not None:
+            return self._mapped(rejection, shops, document)
         check_replayable(rejection)
         if document is None:
             return unchanged(rejection)
@@ -112,6 +120,15 @@ class Workbench:
             if before is not None and content == json.loads(_text(before)):
                 return unchanged(rejection)
             return mended(rejection, content, codec)
+
+    def _mapped(self, rejection: Rejection, shops: Path, document: str | None) -> MendedEvent:
+        # Only here: it needs what the API reads webhooks with.
+        from deploy.shop_mending import mapped_again
+
+        if document is not None:
+            raise ConfigurationError("a webhook of a shop is not edited: mend the shop's mapping, then put it back")
+        with closing(SchemaRegistry(self._service.cluster.registry)) as registry:
+            return mapped_again(rejection, shops, registry)
 
     def check(self, letters: Iterable[tuple[Rejection, MendedEvent]]) -> list[Checked]:
         """What would become of events now, in the order of their coming, by today's rules and master data."""
@@ -131,9 +148,11 @@ class Workbench:
         actor = clearance.person.actor
         return perform(Replay(rejection, event, actor, reason), self._service.cluster, clearance)
 
-    def put_back_all(self, rejections: Iterable[Rejection], actor: Actor, reason: str) -> list[AuditEvent]:
+    def put_back_all(
+        self, letters: Iterable[tuple[Rejection, MendedEvent]], actor: Actor, reason: str
+    ) -> list[AuditEvent]:
         """Replay several as they came, in the order of their coming; gives what was not done before."""
-        return replay_many(rejections, self._service.cluster, actor, reason, say_nothing)
+        return replay_many(letters, self._service.cluster, actor, reason, say_nothing)
 
 
 def _codec(topic: str, registry: SchemaRegistry) -> TopicCodec[Any]:
@@ -151,4 +170,6 @@ def _came(letter: Rejection) -> tuple[object, ...]:
 
 def _record(letter: Rejection, event: MendedEvent) -> CapturedRecord:
     original = letter.original
-    return CapturedRecord(original.topic, original.partition, original.offset, 0, event.key, event.value, ())
+    return CapturedRecord(
+        event.topic or original.topic, original.partition, original.offset, 0, event.key, event.value, ()
+    )

@@ -53,6 +53,9 @@ class ConsoleSettings(WorkerSettings):
         None, description="The ledger's database as a role that may repair journals; `LEDGER` unless given"
     )
     archive: ArchiveSettings | None = Field(None, description="The archive, to show where it holds an order")
+    shops: Path | None = Field(
+        None, description="The API's file of shops, to map their refused webhooks anew; no secret of theirs is read"
+    )
     documents_dir: Path | None = Field(
         None, description="Directory of a documents worker on the same machine, whose review queue is shown"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from uuid import uuid5
 
 from producers.api.intake import Asked
 from producers.api.problems import Problem
-from producers.api.shops import Shops, Told
+from producers.api.shops import ShopMapping, Told
 from schemas.errors import ConfigurationError
 from schemas.models import MessageHeader, OriginalMessage, Rejection, Violation
 from schemas.models.source import EVENT_NAMESPACE
@@ -83,14 +84,14 @@ def delivery_in(letter: Rejection) -> ShopDelivery:
     return ShopDelivery(shop, topics[0].decode(), original.key.decode(), original.value)
 
 
-def told_again(letter: Rejection, shops: Shops) -> tuple[ShopDelivery, Told]:
+def told_again(letter: Rejection, shops: Mapping[str, ShopMapping]) -> tuple[ShopDelivery, Told]:
     """What a dead letter says by the mapping of today.
 
     Raises:
         ConfigurationError: the shop is gone, or its mapping still cannot read it; each reason is named.
     """
     delivery = delivery_in(letter)
-    shop = shops.of(delivery.shop)
+    shop = shops.get(delivery.shop)
     if shop is None:
         raise ConfigurationError(f"the shops' file has no shop {delivery.shop}")
     try:

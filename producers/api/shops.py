@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,24 +101,15 @@ class Told:
     changed_at: datetime
 
 
-class Shop:
-    """One shop."""
+class ShopMapping:
+    """What the bodies of one shop mean; it needs no secret of the shop."""
 
     def __init__(self, entry: ShopEntry, where: Path) -> None:
-        """Raises ConfigurationError: its secrets or its mapping cannot be used."""
+        """Raises ConfigurationError: its mapping cannot be used."""
         self.name = entry.name
         self.platform = PLATFORMS[entry.platform]
-        self._secrets = PartnerSecrets(where / entry.secrets, plain_secrets)
         file = _BUILT_IN / f"{entry.platform}.toml" if entry.mapping is None else where / entry.mapping
         self._aggregate = _orders_of(file)
-
-    def signed(self, signature: str | None, body: bytes) -> bool:
-        """Whether the platform signed these bytes with one of the secrets."""
-        given = (signature or "").encode()
-        expected = [base64.b64encode(hmac.digest(key, body, hashlib.sha256)) for key in self._secrets.now()]
-        # Each is compared, so that the time tells nothing.
-        same = [hmac.compare_digest(given, one) for one in expected]
-        return any(same)
 
     def told(self, topic: str, body: bytes, now: datetime) -> Told:
         """What the webhook says.
@@ -153,6 +145,23 @@ class Shop:
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
+class Shop(ShopMapping):
+    """One shop, whose signatures can be checked."""
+
+    def __init__(self, entry: ShopEntry, where: Path) -> None:
+        """Raises ConfigurationError: its secrets or its mapping cannot be used."""
+        super().__init__(entry, where)
+        self._secrets = PartnerSecrets(where / entry.secrets, plain_secrets)
+
+    def signed(self, signature: str | None, body: bytes) -> bool:
+        """Whether the platform signed these bytes with one of the secrets."""
+        given = (signature or "").encode()
+        expected = [base64.b64encode(hmac.digest(key, body, hashlib.sha256)) for key in self._secrets.now()]
+        # Each is compared, so that the time tells nothing.
+        same = [hmac.compare_digest(given, one) for one in expected]
+        return any(same)
+
+
 class Shops:
     """Every shop, by name."""
 
@@ -162,19 +171,24 @@ class Shops:
     @classmethod
     def read(cls, path: Path) -> Shops:
         """Read the file. Raises ConfigurationError that names what is wrong with it."""
-        content = read_toml(ShopsFile, path, "shops file", "correct ORDERSYNC_SHOPS")
-        found: dict[str, Shop] = {}
-        for entry in content.shops:
-            if entry.name in found:
-                raise ConfigurationError(
-                    f"shops file {path}: {entry.name} is there twice: give each shop a name of its own"
-                )
-            found[entry.name] = Shop(entry, path.parent)
-        return cls(found)
+        return cls({entry.name: Shop(entry, path.parent) for entry in _entries_of(path)})
 
     def of(self, name: str) -> Shop | None:
         """The shop with that name."""
         return self._by_name.get(name)
+
+
+def mappings_of(path: Path) -> dict[str, ShopMapping]:
+    """What the bodies of each shop mean, by the shops' file; no secret is read. Raises as `Shops.read`."""
+    return {entry.name: ShopMapping(entry, path.parent) for entry in _entries_of(path)}
+
+
+def _entries_of(path: Path) -> list[ShopEntry]:
+    entries = read_toml(ShopsFile, path, "shops file", "correct ORDERSYNC_SHOPS").shops
+    twice = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+    if twice:
+        raise ConfigurationError(f"shops file {path}: {twice[0]} is there twice: give each shop a name of its own")
+    return entries
 
 
 def _orders_of(file: Path) -> AggregateMapping:

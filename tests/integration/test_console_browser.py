@@ -21,12 +21,15 @@ from consumers.reconcile.restoration import ErpRestoration
 from consumers.reconcile.settings import SourceSettings
 from deploy.console.people.roles import Role
 from deploy.local.endpoints import Endpoints
+from producers.api.problems import Problem
+from producers.api.shop_letters import ShopDelivery, letter_of
 from schemas.attributes import CustomerId, EventId, OrderId, ProductId, VendorId
-from schemas.models import Mismatch, VendorLine, VendorUpdate
+from schemas.models import Mismatch, Rejection, VendorLine, VendorUpdate
 from schemas.settings import DatabaseSettings
-from schemas.topics import MISMATCHES, ORDER_STATE, VENDOR_UPDATES
+from schemas.topics import MISMATCHES, ORDER_STATE, REJECTED, VENDOR_UPDATES
 from tests.benchmarks.document_layouts import LAYOUTS, Printing, TrueLine, TrueOrder
 from tests.conftest import DatabaseFactory
+from tests.integration.api_harness import webhook
 from tests.integration.console_world import PASSWORD, ConsoleWorld, console_world, token_in, wait_for
 from tests.integration.streams_harness import Scene
 from tests.unit.document_desk import DocumentDesk
@@ -111,6 +114,7 @@ def world(
             "erp": erp,
             "ledger": erp,
             "documents_dir": documents_dir,
+            "shops": shops_in(tmp_path_factory.mktemp("shops")),
         }
         with console_world(fresh_topics, tmp_path_factory.mktemp("console"), **systems) as made:
             yield made
@@ -252,6 +256,22 @@ def test_dead_letter_is_edited_tried_and_put_back(page: Any, world: ConsoleWorld
     page.goto(world.url + f"/order?id={WRONG}")
     page.wait_for_selector(".moment.version")
     assert page.locator(".moment.deed").inner_text().startswith("DeadLetterMended")
+
+
+def shops_in(directory: Path) -> Path:
+    """A shop whose secret this console cannot read, with a mapping that knows one status more than that of the day."""
+    built_in = (files("schemas.mapping") / "shops" / "shopify.toml").read_text()
+    (directory / "mended.toml").write_text(built_in.replace("\npaid = ", '\nodd = "placed"\npaid = ', 1))
+    made = directory / "shops.toml"
+    made.write_text('[[shops]]\nname = "outlet"\nplatform = "shopify"\nsecrets = "not-here"\nmapping = "mended.toml"\n')
+    return made
+
+
+def kept(shop: str, number: int, **facts: object) -> Rejection:
+    """The dead letter of a webhook that no mapping read."""
+    body, _ = webhook("orders/create", id=number, **facts)
+    problem = Problem(422, "shop.mapping", "odd is no status that is known")
+    return letter_of(ShopDelivery.of(shop, "orders/create", None, body), problem, datetime.now(UTC))
 
 
 def test_parked_order_names_what_it_waits_for(page: Any, world: ConsoleWorld) -> None:
@@ -407,3 +427,37 @@ def test_text_of_an_order_is_never_a_part_of_the_page(page: Any, world: ConsoleW
     reloaded_until(page, "text=crm:evil")
     assert page.locator("tbody img, tbody script").count() == 0
     assert told in page.inner_text("tbody")
+
+
+def test_webhooks_of_shops_are_mapped_anew(page: Any, world: ConsoleWorld) -> None:
+    first, second, foreign = (
+        kept("outlet", 77, financial_status="odd"),
+        kept("outlet", 78, financial_status="odd"),
+        kept("elsewhere", 79),
+    )
+    unread = kept("outlet", 80, financial_status="odder")
+    for letter in (first, second, foreign, unread):
+        world.produce(REJECTED, letter.rejection_id, letter)
+    questions = world.worker._service.questions
+    wait_for(lambda: questions.letter(unread.rejection_id) is not None, "the index has the letters")
+    sign_in(page, world, Role.OPERATOR, f"/dead-letters/{first.rejection_id}")
+    assert page.locator("[name=document]").count() == 0, "it is mapped, not edited"
+    is_fit(page)
+    page.click("text=Try it")
+    page.wait_for_selector("#outcome .status.accepted")
+    page.fill("[name=reason]", "the mapping was mended")
+    page.click("button:has-text('Put back')")
+    page.wait_for_selector("#outcome .notice.good")
+    with closing(world.signed_in(Role.OPERATOR)) as operator:
+        form = {"form_token": token_in(operator.get("/").text), "reason": "the mapping was mended"}
+        edited = operator.post(f"/dead-letters/{second.rejection_id}/replay", data=form | {"document": "{}"})
+        assert (edited.status_code, "is not edited" in edited.text) == (400, True)
+        for letter, why in ((foreign, "no shop elsewhere"), (unread, "still cannot read")):
+            refused = operator.post("/dead-letters/replay", data=form | {"letter": letter.rejection_id})
+            assert (refused.status_code, why in refused.text) == (400, True)
+        many = operator.post("/dead-letters/replay", data=form | {"letter": [first.rejection_id, second.rejection_id]})
+        assert many.status_code == 200, many.text
+    wait_for(lambda: all(questions.order(f"outlet:{one}") is not None for one in (77, 78)), "both are orders")
+    assert questions.order("outlet:79") is None and questions.order("outlet:80") is None
+    deeds = [deed for deed in questions.deeds(reference=first.rejection_id) if deed.action == "DeadLetterReplayed"]
+    assert len(deeds) == 1, "what was put back before is not put back again"

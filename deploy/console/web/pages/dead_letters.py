@@ -72,9 +72,8 @@ def replay_many(request: Request, visit: Replaying, form: Form) -> Response:
     """Put the chosen ones back as they came, in the order of their coming."""
     bench, reason = Workbench(visit.service), reason_in(form)
     rejections = bench.read(_chosen(visit, form))
-    for rejection in rejections:
-        bench.event(rejection, None)
-    done = bench.put_back_all(rejections, visit.actor, reason)
+    events = [(rejection, bench.event(rejection, None)) for rejection in rejections]
+    done = bench.put_back_all(events, visit.actor, reason)
     return pages_of(request).page(request, visit, "part_replayed.html", done=len(done), asked=len(rejections))
 
 
