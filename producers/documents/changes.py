@@ -28,6 +28,8 @@ def whole_order(change: ReadOrder, known: SalesOrder) -> tuple[ReadOrder, list[D
         told = f"the change is in {change.currency}, the order in {known.document_currency_code}"
         doubts.append(Doubt("change.currency", told, "currency"))
     if change.kind is Kind.REPLACEMENT:
+        # What is to be from now on has no lines that are taken away.
+        made.lines = [line for line in made.lines if line.action is not LineAction.DELETE]
         return made, doubts
     made.charge = change.charge or known.charge_total_amount
     # Totals of a change are those of its own lines.

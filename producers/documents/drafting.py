@@ -14,7 +14,7 @@ from producers.documents.identification import Alias, Identification
 from producers.documents.identity import order_id_of
 from producers.documents.lines import DraftedLine, LineDrafting, line_draft
 from producers.documents.masters import KnownCustomer, Masters
-from producers.documents.order import ReadOrder
+from producers.documents.order import Kind, LineAction, ReadOrder
 from producers.documents.source import Source
 from producers.documents.totals import Totals
 from producers.documents.writing import sound_text, written
@@ -49,6 +49,10 @@ class Drafting:
         read = self._read
         for question in read.questions:
             self._doubts.add(question.rule, question.message, question.place)
+        for place, line in enumerate(read.lines):
+            if read.kind is Kind.ORDER and line.action is LineAction.DELETE:
+                told = f"line {line.line_id} of a new order is marked as cancelled"
+                self._doubts.add("line.cancelled", told, f"lines.{place}")
         customer = self._identification.customer()
         customer_id = None if customer is None else customer.id
         order_id = None

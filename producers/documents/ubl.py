@@ -233,7 +233,8 @@ def _party(node: Node | None) -> ReadParty:
 
 
 def _receiver(delivery: Node) -> ReadParty:
-    codes = [delivery.value("DeliveryLocation/ID"), delivery.value("DeliveryParty/PartyIdentification/ID")]
+    paths = ("DeliveryLocation/ID", "DeliveryParty/PartyIdentification/ID", "DeliveryLocation/Address/ID")
+    codes = [delivery.value(path) for path in paths]
     name = delivery.value("DeliveryParty/PartyName/Name") or delivery.value("DeliveryLocation/Name")
     party = ReadParty([code for code in codes if code], name)
     for path in ("DeliveryLocation/Address", "DeliveryAddress", "DeliveryParty/PostalAddress"):
@@ -252,9 +253,10 @@ def _words(party: ReadParty) -> str:
 def _place(party: ReadParty, address: Node | None) -> None:
     if address is None:
         return
-    names = ("StreetName", "BuildingNumber", "AdditionalStreetName", "AddressLine/Line")
+    names = ("StreetName", "BuildingNumber", "BuildingName", "AdditionalStreetName", "Department", "AddressLine/Line")
     street = [found.stripped for name in names for found in address.all(name)]
-    party.street_name = " ".join(part for part in street if part) or None
+    box = address.value("Postbox")
+    party.street_name = " ".join([*(part for part in street if part), *([f"PO box {box}"] if box else [])]) or None
     party.city_name = address.value("CityName")
     party.postal_zone = address.value("PostalZone")
     party.country_subentity = address.value("CountrySubentity")

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from producers.documents.changes import whole_order
+from producers.documents.drafting import Drafting
+from producers.documents.identification import no_alias
 from producers.documents.order import Kind, LineAction
 from tests.unit import document_samples as samples
-from tests.unit.test_documents_structured import one
+from tests.unit.test_documents_structured import one, source
 
 # Without Peppol's word for it any element of UBL may come.
 _PLAIN = samples.ubl_order().replace("urn:fdc:peppol.eu:poacc:trns:order:3", "urn:example:our-own")
@@ -66,6 +69,25 @@ def test_line_statuses_of_oasis_and_of_peppol_are_known(word: str, action: str, 
     assert order.lines[0].action.value == action
 
 
+def test_a_new_order_with_a_cancelled_line_waits(tmp_path: Path) -> None:
+    for word, doubts in (("NoStatus", []), ("Added", []), ("Cancelled", ["line.cancelled"])):
+        text = _PLAIN.replace(
+            "<cbc:ID>1</cbc:ID>", f"<cbc:ID>1</cbc:ID><cbc:LineStatusCode>{word}</cbc:LineStatusCode>", 1
+        )
+        draft = Drafting(one(text, tmp_path), source(), samples.masters(), no_alias).draft()
+        assert [doubt.rule for doubt in draft.doubts] == doubts
+
+
+def test_a_new_form_of_an_order_has_no_line_that_it_takes_away(tmp_path: Path) -> None:
+    known = Drafting(one(samples.edifact_order(), tmp_path), source(), samples.masters(), no_alias).draft()
+    assert known.order is not None and known.order_id is not None
+    text = samples.edifact_order().replace(b"+PO-4712+9'", b"+PO-4712+5'").replace(b"LIN+2++P2", b"LIN+2+2+P2")
+    replacement = one(text, tmp_path)
+    made, doubts = whole_order(replacement, known.order.as_order(known.order_id, "placed"))
+    assert replacement.kind is Kind.REPLACEMENT and not doubts
+    assert [line.line_id for line in made.lines] == ["1"]
+
+
 def test_notes_address_lines_and_account_numbers_of_ubl_are_kept(tmp_path: Path) -> None:
     text = _PLAIN.replace(
         "<cbc:Note>Ring twice</cbc:Note>", "<cbc:Note>Ring twice</cbc:Note><cbc:Note>Gate 3</cbc:Note>"
@@ -73,7 +95,8 @@ def test_notes_address_lines_and_account_numbers_of_ubl_are_kept(tmp_path: Path)
     text = text.replace("<cac:OrderLine>", "<cac:OrderLine><cbc:Note>Ripe only</cbc:Note>", 1)
     text = text.replace(
         "<cbc:PostalZone>68306</cbc:PostalZone>",
-        "<cbc:PostalZone>68306</cbc:PostalZone><cac:AddressLine><cbc:Line>Yard 2</cbc:Line></cac:AddressLine>",
+        "<cbc:PostalZone>68306</cbc:PostalZone><cac:AddressLine><cbc:Line>Yard 2</cbc:Line></cac:AddressLine>"
+        "<cbc:Postbox>12</cbc:Postbox><cbc:BuildingName>Tower</cbc:BuildingName>",
     )
     text = text.replace(
         "<cac:BuyerCustomerParty>",
@@ -82,7 +105,7 @@ def test_notes_address_lines_and_account_numbers_of_ubl_are_kept(tmp_path: Path)
     text = text.replace(_AT, _delivery(_period("2026-12-09")))
     order = one(text, tmp_path)
     assert order.note == "Ring twice\nGate 3\nline 1: Ripe only"
-    assert order.delivery is not None and order.delivery.street_name == "Forsterstr. 57 Yard 2"
+    assert order.delivery is not None and order.delivery.street_name == "Forsterstr. 57 Tower Yard 2 PO box 12"
     assert "A-7" in order.buyer.codes
     assert order.lines[0].delivery_date == date(2026, 12, 9) and not order.questions
 
