@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import orjson
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from consumers.postgres.database import Database, Rows
 from consumers.postgres.text import copied
@@ -19,6 +20,7 @@ from consumers.vendors.deliveries.sink import NAME
 from consumers.vendors.profiles import WEBHOOK, Endpoint
 from consumers.vendors.subscriptions.news import News, in_sequence, news_of_event, news_of_parked, news_of_rejection
 from consumers.vendors.subscriptions.queue import NEWS, create_staged, fan_out_again, news_rows
+from consumers.vendors.subscriptions.sealed_secrets import SETTING, SecretSeal
 from consumers.vendors.webhooks.signing import new_secret
 from deploy.record_reading import RecordReader, Span
 from deploy.vendor_queues import NEXT_REPLAY, REOPEN, RETRY, listed
@@ -70,6 +72,12 @@ class Wanted:
     message_types: Sequence[str] = ("*",)
 
 
+class SubscriberSettings(DeliveriesSettings):
+    """Those of the worker `deliveries`, and the keys of the worker `webhooks`, if it has any."""
+
+    secret_keys: Path | None = Field(None, description="Keys by which clients' secrets are sealed in the database")
+
+
 class SubscriberQueues:
     """Reads and changes subscriptions and queues; settings come from the environment, as those of `deliveries`.
 
@@ -78,7 +86,8 @@ class SubscriberQueues:
     """
 
     def __init__(self) -> None:
-        self._settings = DeliveriesSettings.load()
+        self._settings = SubscriberSettings.load()
+        self._seal = SecretSeal(self._settings.secret_keys)
         self._database = Database(self._settings.database, "ordersync cli", lambda _: None)
 
     def listed(self, client: str | None = None) -> list[dict[str, Any]]:
@@ -97,9 +106,10 @@ class SubscriberQueues:
             told = "; ".join(str(one["msg"]) for one in exc.errors())
             raise ConfigurationError(f"{wanted.url} is no address for webhooks: {told}") from exc
         subscription_id, secret = str(uuid4()), new_secret()
-        row = (subscription_id, wanted.client, wanted.url, list(wanted.systems), list(wanted.message_types), [secret])
+        row = (subscription_id, wanted.client, wanted.url, list(wanted.systems), list(wanted.message_types))
+        sealed = self._seal.sealed(secret, subscription_id)
         with self._database.transaction("adding a subscription") as cursor:
-            cursor.execute(_ADD, row)
+            cursor.execute(_ADD, (*row, [sealed]))
         return subscription_id, secret
 
     def remove(self, subscription_id: str) -> int:
@@ -115,13 +125,29 @@ class SubscriberQueues:
         """Give it a second secret that signs beside the present one; gives it, and it is shown nowhere again."""
         secret = new_secret()
         with self._database.transaction("adding a secret") as cursor:
-            _one(cursor, _ROTATE, secret, subscription_id)
+            _one(cursor, _ROTATE, self._seal.sealed(secret, subscription_id), subscription_id)
         return secret
 
     def retire(self, subscription_id: str) -> None:
         """Sign with the newest secret only."""
         with self._database.transaction("removing old secrets") as cursor:
             _one(cursor, _RETIRE, subscription_id)
+
+    def seal(self) -> int:
+        """Seal every secret anew by the first key of the file; gives how many. Doing it again does no harm.
+
+        Raises:
+            ConfigurationError: there is no key, or one that sealed a secret is not in the file; nothing was changed.
+            InvalidValue: a secret does not open.
+        """
+        if not self._seal.seals:
+            raise ConfigurationError(f"{SETTING} names no file: `ordersync privacy key FILE` makes one")
+        with self._database.transaction("sealing the secrets of clients") as cursor:
+            rows = cursor.execute("SELECT subscription_id, secrets FROM subscription FOR UPDATE").fetchall()
+            for name, stored in rows:
+                again = [self._seal.sealed(self._seal.opened(one, name), name) for one in stored]
+                _one(cursor, "UPDATE subscription SET secrets = %s WHERE subscription_id = %s", again, name)
+            return sum(len(stored) for _, stored in rows)
 
     def ping(self, subscription_id: str) -> str:
         """Queue a message that tells of nothing; gives its id."""

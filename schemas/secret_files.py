@@ -6,7 +6,6 @@ Source: I4 (controlled access), S8.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from pathlib import Path
 from stat import S_ISREG
@@ -61,7 +60,7 @@ def base64_key(text: str, place: str, shortest: int, longest: int) -> bytes:
     lengths = f"{shortest} bytes" if shortest == longest else f"{shortest} to {longest} bytes"
     try:
         key = base64.b64decode(text, validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:
         raise ConfigurationError(f"{place}: a key is {lengths} in base64") from exc
     if not shortest <= len(key) <= longest:
         raise ConfigurationError(f"{place}: a key has {lengths}, not {len(key)}")

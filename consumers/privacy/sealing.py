@@ -7,6 +7,7 @@ the bytes of `schemas.canonical_bytes`.
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import secrets
@@ -95,6 +96,28 @@ class KeyRing:
         """The same key, wrapped by the first. Raises as `data_key`."""
         return self._wrapped(self._unwrapped(key), key.subject, key.key_id, key.generation, key.created_at)
 
+    def seal_text(self, text: str, place: Sequence[str]) -> str:
+        """A text that opens at this place only, as printable characters; each call takes a random nonce."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = nonce + self._ciphers[self.first].encrypt(nonce, text.encode(), _placed(place))
+        return f"{self.first}.{base64.b64encode(sealed).decode()}"
+
+    def open_text(self, sealed: str, place: Sequence[str]) -> str:
+        """What `seal_text` sealed at this place.
+
+        Raises:
+            InvalidValue: it was changed or moved, or the key that sealed it is not here.
+        """
+        name, _, text = sealed.partition(".")
+        what = f"what is sealed for {place[-1]}"
+        if name not in self._ciphers:
+            raise InvalidValue(f"{what} was sealed by key {name[:16]!r}, which is not in the file")
+        try:
+            raw = base64.b64decode(text, validate=True)
+        except ValueError as exc:
+            raise InvalidValue(f"{what} does not open: it was changed") from exc
+        return _opened(self._ciphers[name], raw, _placed(place), what).decode()
+
     def _wrapped(self, data_key: bytes, subject: str, key_id: str, generation: int, now: datetime) -> SubjectKey:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         bound = b"".join((*sized_text(_KEY), *sized_text(subject), *sized_text(key_id), number(generation)))
@@ -119,6 +142,10 @@ class KeyRing:
         if len(opened) != KEY_BYTES:
             raise InvalidValue(f"key {key.key_id} has {len(opened)} bytes, not {KEY_BYTES}")
         return opened
+
+
+def _placed(place: Sequence[str]) -> bytes:
+    return b"".join(part for one in place for part in sized_text(one))
 
 
 def _opened(cipher: AESGCM, sealed: bytes, bound: bytes, what: str) -> bytes:

@@ -29,7 +29,8 @@ def subscription_argument(function: F) -> F:
 def command() -> None:
     """Which clients hear what becomes of their orders, what is open for them, and delivering again.
 
-    Reads the settings of the worker `deliveries` from the environment (ORDERSYNC_DATABASE__..., ORDERSYNC_VENDORS).
+    Reads the settings of the worker `deliveries` from the environment (ORDERSYNC_DATABASE__..., ORDERSYNC_VENDORS),
+    and ORDERSYNC_SECRET_KEYS where secrets are sealed.
     """
 
 
@@ -84,6 +85,13 @@ def rotate(subscription_id: str, retire: bool) -> None:
             click.echo(f"{subscription_id} is signed for with its newest secret only")
         else:
             click.echo(queues.rotate(subscription_id))
+
+
+@command.command("seal")
+def seal() -> None:
+    """Seal every secret in the database by the first key of ORDERSYNC_SECRET_KEYS: once, and after a new key."""
+    with closing(_queues()) as queues:
+        click.echo(f"{queues.seal()} secrets are sealed by the first key")
 
 
 @command.command("ping")

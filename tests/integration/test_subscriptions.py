@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from consumers.postgres.text import copied
+from consumers.privacy.key_files import add_key
 from consumers.registry import PARTNER_SINKS
 from consumers.vendors.deliveries.book import DeliveryBook
 from consumers.vendors.deliveries.settings import DeliveriesSettings
@@ -200,6 +202,63 @@ def test_a_secret_is_changed_without_a_gap_while_the_worker_runs(office: Office)
         Verifier(new).verify(server.received[-1].body, dict(server.received[-1].headers))
     told = office.said("list", "--json")
     assert old not in told and new not in told
+
+
+def test_sealed_secrets_sign_and_the_database_has_none_in_plain(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / "webhook.keys"
+    add_key(keys)
+
+    def stored() -> dict[str, list[str]]:
+        with psycopg.connect(office.database.conninfo()) as session:
+            return dict(session.execute("SELECT subscription_id, secrets FROM subscription").fetchall())
+
+    def signed_by(secret: str, subscription: str) -> None:
+        before = len(server.received)
+        office.said("ping", subscription)
+        with worker(settings_of(office.database, office.vendors, secret_keys=keys)) as until:
+            until(lambda: len(server.received) > before, "the ping is there")
+        last = server.received[-1]
+        assert Verifier(secret).verify(last.body, dict(last.headers))["type"] == "webhook.ping"
+
+    with VendorServer(lambda *_: "ok") as server:
+        plain, first = office.subscribe("plain", server.url)
+        assert "names no file" in office.said("seal", exit_code=2)
+        monkeypatch.setenv("ORDERSYNC_SECRET_KEYS", str(keys))
+        sealed, second = office.subscribe("sealed", server.url)
+        assert stored()[plain] == [first] and second not in str(stored())
+        signed_by(first, plain)
+        signed_by(second, sealed)
+        office.said("rotate", sealed)
+        office.said("rotate", sealed, "--retire")
+        # A new key comes first, and the old one goes when everything is sealed anew.
+        before = stored()
+        add_key(keys)
+        assert "2 secrets are sealed" in office.said("seal")
+        assert not {one for some in before.values() for one in some} & {
+            one for some in stored().values() for one in some
+        }
+        keys.write_text(keys.read_text().splitlines()[0])
+        signed_by(first, plain)
+        assert first not in str(stored())
+
+        # What is moved to another subscription, or was sealed by a key that is gone, is used for nothing.
+        with psycopg.connect(office.database.conninfo()) as session:
+            move = "UPDATE subscription SET secrets = %s WHERE subscription_id = %s"
+            session.execute(move, (stored()[plain], sealed))
+        office.queue(*news(1, 1))
+        with worker(settings_of(office.database, office.vendors, secret_keys=keys)) as until:
+            until(lambda: states(office.database)["delivered"] >= 4, "the other has its message")
+        assert {one["client"]: one["waiting"] for one in office.rows("list")} == {"plain": 0, "sealed": 1}
+        monkeypatch.delenv("ORDERSYNC_SECRET_KEYS")
+        office.subscribe("third", server.url)
+        office.queue(*news(2, 1))
+        with worker(settings_of(office.database, office.vendors)) as until:
+            until(lambda: states(office.database)["delivered"] == 5, "who was never sealed has its message")
+        assert states(office.database)["waiting"] == 3, "without a key the others wait"
+        monkeypatch.setenv("ORDERSYNC_SECRET_KEYS", str(keys))
+        assert "does not open" in office.said("seal", exit_code=1)
 
 
 def test_who_is_gone_or_away_for_too_long_is_switched_off_and_told(office: Office) -> None:

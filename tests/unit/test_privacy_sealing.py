@@ -204,3 +204,26 @@ def test_a_pseudonym_is_the_same_each_time_and_another_for_everybody_else() -> N
     assert pseudonym(b"k" * 32, "customer:C-1") == pseudonym(b"k" * 32, "customer:C-1")
     others = {pseudonym(b"k" * 32, one) for one in ("customer:C-1", "customer:C-2", "staff:C-1", "customer:c-1", "")}
     assert len(others | {pseudonym(b"j" * 32, "customer:C-1")}) == 6
+
+
+@given(st.text(), st.lists(st.text(min_size=1), min_size=1, max_size=3))
+def test_a_text_opens_at_its_place_by_its_key_and_nowhere_else(text: str, place: list[str]) -> None:
+    old, new = KeyRing([bytes(32)]), KeyRing([bytes(range(32)), bytes(32)])
+    sealed = old.seal_text(text, place)
+    assert sealed.isascii() and new.open_text(sealed, place) == text
+    # The bytes of a place tell its parts apart.
+    for elsewhere in ([*place, ""], ["", *place], [*place[:-1], place[-1] + "x"]):
+        with pytest.raises(InvalidValue, match="does not open"):
+            new.open_text(sealed, elsewhere)
+    with pytest.raises(InvalidValue, match="not in the file"):
+        old.open_text(new.seal_text(text, place), place)
+
+
+@pytest.mark.parametrize("change", ["", ".", "A", "=", "ä", "\x00", "A" * 100])
+def test_a_text_that_was_changed_does_not_open(change: str) -> None:
+    ring = KeyRing([bytes(32)])
+    name, _, body = ring.seal_text("secret", ("here",)).partition(".")
+    for text in (change, f"{name}.{change}", f"{name}.{body[:-4]}{change}", f"{name}{change}."):
+        with pytest.raises(InvalidValue) as told:
+            ring.open_text(text, ("here",))
+        assert "secret" not in str(told.value)

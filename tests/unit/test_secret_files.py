@@ -65,6 +65,7 @@ def test_what_is_no_file_is_refused_and_waited_for_by_nobody(tmp_path: Path) -> 
 def test_a_line_keeps_its_number_and_its_key_is_of_its_length(tmp_path: Path) -> None:
     assert secret_lines(written(tmp_path / "secret", b"\n a \n\nb"), "it", "make one") == ["", "a", "", "b"]
     assert base64_key(KEY, "here", 32, 32) == bytes(range(32))
-    for text, told in ((KEY[:-4], "here: a key has 32 bytes, not 30"), ("?", "here: a key is 32 bytes in base64")):
+    no_base64 = "here: a key is 32 bytes in base64"
+    for text, told in ((KEY[:-4], "here: a key has 32 bytes, not 30"), ("?", no_base64), ("ä", no_base64)):
         with pytest.raises(ConfigurationError, match=told):
             base64_key(text, "here", 32, 32)

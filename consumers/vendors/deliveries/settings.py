@@ -31,4 +31,7 @@ class DispatchSettings(WorkerSettings):
     subscribers: Sending = Field(
         default_factory=Sending, description="How clients of the API are told; of the worker webhooks only"
     )
+    secret_keys: Path | None = Field(
+        None, description="Keys by which clients' secrets are sealed in the database; of the worker webhooks only"
+    )
     keep_days: float = Field(30.0, gt=0, description="How long what was delivered can be looked up")

@@ -17,14 +17,15 @@ from uuid import uuid4
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from consumers.vendors.deliveries.book import DeliveryBook, Settled, Waiting
+from consumers.vendors.deliveries.book import DeliveryBook, Settled, Subscription, Waiting
 from consumers.vendors.deliveries.settings import DispatchSettings
 from consumers.vendors.metrics import DeliveryMetrics
 from consumers.vendors.profiles import WEBHOOK, Endpoint, VendorProfiles
+from consumers.vendors.subscriptions.sealed_secrets import SecretSeal
 from consumers.vendors.webhooks.pace import LONGEST_REST_SECONDS, Rest, pause_seconds
 from consumers.vendors.webhooks.requests import Attempt, Keys, Outcome, WebhookClient
 from consumers.vendors.webhooks.signing import key_of, read_secrets
-from schemas.errors import ConfigurationError, Transient
+from schemas.errors import ConfigurationError, InvalidValue, Transient
 
 NAME = "webhooks"
 T = TypeVar("T")
@@ -83,7 +84,9 @@ class WebhooksWorker:
         self._book = DeliveryBook(settings.database, WEBHOOK, f"{socket.gethostname()}/{uuid4()}")
         self._metrics = DeliveryMetrics(registry)
         self._subscribers: dict[str, _Subscriber] = {}
+        self._seal = SecretSeal(settings.secret_keys)
         self._secrets: dict[str, list[str]] = {}
+        """Of clients, opened."""
         self._unreachable: dict[str, str] = {}
         """Labels of clients whose address this worker must not send to."""
         self._open: set[str] = set()
@@ -169,12 +172,13 @@ class WebhooksWorker:
         """Take up clients that have subscribed, and their new secrets, and leave those that have not any more."""
         found = {one.subscription_id: one for one in await asyncio.to_thread(self._book.subscriptions)}
         for name, one in found.items():
-            self._secrets[name] = one.secrets
+            if not self._takes_secrets(one):
+                continue
             if name not in self._subscribers and name not in self._unreachable:
-                self._take_up(name, f"client/{one.client}/{name[:8]}", one.url)
+                self._take_up(name, _label(one), one.url)
         for name in self._unreachable.keys() - found.keys():
             self._metrics.forget(self._unreachable.pop(name))
-            del self._secrets[name]
+            self._secrets.pop(name, None)
         in_hand = {waiting.subscriber for waiting in self._in_hand.values()}
         for name, known in list(self._subscribers.items()):
             if known.is_client and name not in found and name not in in_hand:
@@ -182,6 +186,18 @@ class WebhooksWorker:
                 self._open.discard(name)
                 self._metrics.forget(known.label)
                 await known.client.close()
+
+    def _takes_secrets(self, one: Subscription) -> bool:
+        """Whether the secrets of a client can be opened; if not, nobody else waits for it, and what it knew holds."""
+        name = one.subscription_id
+        try:
+            self._secrets[name] = [self._seal.opened(secret, name) for secret in one.secrets]
+        except (ConfigurationError, InvalidValue) as exc:
+            if name not in self._subscribers and name not in self._unreachable:
+                _log.error("nothing is sent to subscription %s of %s: %s", name, one.client, exc)
+                self._unreachable[name] = _label(one)
+            return False
+        return True
 
     def _take_up(self, name: str, label: str, url: str) -> None:
         try:
@@ -288,6 +304,10 @@ class WebhooksWorker:
             await asyncio.to_thread(self._book.release)
         except Transient as exc:
             _log.warning("%s; what was delivered last is sent once more, with the same id", exc)
+
+
+def _label(one: Subscription) -> str:
+    return f"client/{one.client}/{one.subscription_id[:8]}"
 
 
 def _verb(subscriber: _Subscriber) -> str:
