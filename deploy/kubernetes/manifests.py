@@ -106,7 +106,9 @@ def _pod(worker: DeployedWorker) -> Manifest:
         volumes.append(_password("repair", f"{REPAIRER}-postgres", _POSTGRES_CA))
     for directory, secret in worker.mounts.items():
         mounts.append({"name": directory, "mountPath": f"{SECRETS}/{directory}", "readOnly": True})
-        volumes.append({"name": directory, "secret": {"secretName": secret, "defaultMode": 0o440}})
+        items = [{"key": key, "path": key} for key in worker.only.get(directory, ())]
+        chosen: Manifest = {"items": items} if items else {}
+        volumes.append({"name": directory, "secret": {"secretName": secret, "defaultMode": 0o440} | chosen})
     return {
         "serviceAccountName": "ordersync",
         "automountServiceAccountToken": False,

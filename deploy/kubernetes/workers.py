@@ -36,8 +36,8 @@ class Kept(Enum):
 class DeployedWorker:
     """One worker; `principal` is its Kafka user and database role.
 
-    `settings` are variables without the prefix; `mounts` are secrets of the installation by directory; `storage` is
-    the size of its volume in Kubernetes' words.
+    `settings` are variables without the prefix; `mounts` are secrets of the installation by directory, `only` the
+    keys that it gets of them where it does not need all; `storage` is the size of its volume in Kubernetes' words.
     """
 
     name: str
@@ -49,6 +49,7 @@ class DeployedWorker:
     memory: str = "512Mi"
     storage: str = "5Gi"
     mounts: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     port: int | None = None
     reaches_database: bool = False
 
@@ -88,6 +89,8 @@ def _sinks(role: str, secrets: str, prefix: str = "") -> dict[str, str]:
 
 _PROFILES = {"VENDORS": f"{SECRETS}/vendors/vendors.toml"}
 _PROFILES_SECRET = {"vendors": "vendor-profiles"}
+# Without the secrets that lie beside it.
+_PROFILES_ALONE = {"vendors": ("vendors.toml",)}
 _BACKUP = {"POLICY": f"{SECRETS}/backup/policy.toml", "ROOT": f"{SECRETS}/backup/root.json"}
 
 WORKERS = (
@@ -119,7 +122,7 @@ WORKERS = (
     DeployedWorker("erp", "erp", _own(ERP, "erp"), replicas=2, reaches_database=True),
     DeployedWorker("warehouse", "warehouse", _own(LEDGER, "warehouse"), replicas=2, reaches_database=True),
     DeployedWorker("backup", "backup", replicas=2),
-    DeployedWorker("vendors", "vendors", _PROFILES, replicas=2, mounts=_PROFILES_SECRET),
+    DeployedWorker("vendors", "vendors", _PROFILES, replicas=2, mounts=_PROFILES_SECRET, only=_PROFILES_ALONE),
     DeployedWorker(
         "publisher",
         "publisher",
@@ -137,15 +140,16 @@ WORKERS = (
         replicas=2,
         memory="256Mi",
         mounts=_PROFILES_SECRET,
+        only=_PROFILES_ALONE,
         reaches_database=True,
     ),
     DeployedWorker(
         "webhooks",
         "webhooks",
-        _own(VENDORS, "webhooks") | _PROFILES,
+        _own(VENDORS, "webhooks") | _PROFILES | {"SECRET_KEYS": f"{SECRETS}/webhooks/webhook.keys"},
         replicas=2,
         memory="256Mi",
-        mounts=_PROFILES_SECRET,
+        mounts=_PROFILES_SECRET | {"webhooks": "webhook-keys"},
         reaches_database=True,
     ),
     DeployedWorker(
@@ -155,6 +159,7 @@ WORKERS = (
         kept=Kept.NEEDED,
         memory="256Mi",
         mounts=_PROFILES_SECRET,
+        only=_PROFILES_ALONE,
         reaches_database=True,
     ),
     DeployedWorker(

@@ -220,6 +220,17 @@ def test_every_mounted_file_is_where_the_settings_look_for_it() -> None:
                     assert any(f"{value}/".startswith(f"{mount}/") for mount in mounts), f"{name}: {value}"
 
 
+def test_only_who_sends_webhooks_gets_what_signs_them() -> None:
+    holders = {
+        name
+        for name, pod in pods("small")
+        for volume in pod["volumes"]
+        if volume.get("secret", {}).get("secretName") in ("vendor-profiles", "webhook-keys")
+        if [one["key"] for one in volume["secret"].get("items", ())] != ["vendors.toml"]
+    }
+    assert holders == {"webhooks"}
+
+
 def test_secrets_that_people_must_make_are_in_the_guide() -> None:
     given = set(PRINCIPALS) | {"ordersync-cluster-ca-cert", "ordersync-postgres-ca", "ordersync-postgres-superuser"}
     wanted = {
