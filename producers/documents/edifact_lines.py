@@ -75,9 +75,11 @@ class LineReading:
                 self._codes.take(segment[place, 1], segment[place, 2])
 
     def _imd(self, segment: Segment) -> None:
-        if self.line.name is None:
-            parts = [segment[3, 4], segment[3, 5]]
-            self.line.name = "".join(part for part in parts if part) or None
+        parts = [segment[3, 4], segment[3, 5]]
+        text = "".join(part for part in parts if part)
+        # 7081 of booksellers: 050 is the title, 009 the author.
+        if text and (self.line.name is None or segment[2] == "050"):
+            self.line.name = text
 
     def _qty(self, segment: Segment) -> None:
         kind = segment[1, 1]
@@ -236,4 +238,5 @@ def ask_of_time(order: ReadOrder, segment: Segment) -> None:
 def text_of(segment: Segment) -> str:
     """What an FTX says, or the code that stands for it."""
     parts = segment.elements[3] if len(segment.elements) > 3 else ()
-    return " ".join(part.strip() for part in parts if part.strip())
+    text = " ".join(part.strip() for part in parts if part.strip())
+    return text or (f"{segment[1]} {segment[3]}" if segment[3] else "")

@@ -17,6 +17,7 @@ class ProductCodes:
 
     line: ReadLine
     owners: Mapping[str, Owner]
+    _maker: str | None = None
     _spare: str | None = None
 
     def take(self, code: str, qualifier: str) -> None:
@@ -30,12 +31,15 @@ class ProductCodes:
             line.buyer_code = line.buyer_code or code
         elif owner == "standard":
             line.standard_code = line.standard_code or code
-        elif owner == "maker" or self._spare is None:
-            self._spare = code
+        elif owner == "maker":
+            self._maker = self._maker or code
+        else:
+            self._spare = self._spare or code
 
     def end(self) -> None:
-        """The maker's number, or one whose owner is not known, names the product where nothing better does."""
-        if not self.line.codes and self._spare:
+        """The maker's number stands for the seller's; one whose owner is not known only where there is no other."""
+        self.line.seller_code = self.line.seller_code or self._maker
+        if not self.line.codes:
             self.line.seller_code = self._spare
 
 

@@ -133,7 +133,16 @@ def test_another_currency_in_a_line_is_refused(tmp_path: Path) -> None:
 def test_the_seller_s_number_comes_before_classes_and_maker_s_numbers(tmp_path: Path) -> None:
     order = one(edifact((_LIN1, "LIN+1++4006381333931:SRV'\nPIA+5+84212100:HS+M-1:MF+P1:SA+B1:IN'")), tmp_path)
     assert order.lines[0].codes == ["P1", "4006381333931", "B1"]
-    assert one(edifact((_LIN1, "LIN+1'\nPIA+5+M-1:MF'")), tmp_path).lines[0].codes == ["M-1"]
+    assert one(edifact((_LIN1, "LIN+1++M-1:MF'\nPIA+1+B1:BP'")), tmp_path).lines[0].codes == ["M-1", "B1"]
+    assert one(edifact((_LIN1, "LIN+1++X-1:ZZZ'\nPIA+1+B1:BP'")), tmp_path).lines[0].codes == ["B1"]
+    assert one(edifact((_LIN1, "LIN+1++X-1:ZZZ'")), tmp_path).lines[0].codes == ["X-1"]
+
+
+def test_titles_come_before_authors_and_coded_texts_are_kept(tmp_path: Path) -> None:
+    texts = "IMD+L+009+:::Melville'\nIMD+L+050+:::Moby Dick'\nFTX+LIN++DUY:1B'"
+    order = one(edifact(("IMD+F++:::Chai'", texts)), tmp_path)
+    assert order.lines[0].name == "Moby Dick"
+    assert order.note == "Ring twice: it is a bell\nline 1: LIN DUY"
 
 
 def test_texts_times_and_places_of_edifact_are_kept(tmp_path: Path) -> None:
