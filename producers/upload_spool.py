@@ -3,7 +3,7 @@
 ```
 incoming/ID            a document that is to be dealt with, whole
 known/ab/ID.json       who sent it, how long it is, its hash: written once
-known/ab/ID.status     what became of it: the worker replaces it
+known/ab/ID.status     what became of it: the worker replaces it, and removes both some time after the last word
 ```
 
 Plain files, each put in its place by one step that happens or does not, so that either side may be killed at any
@@ -18,7 +18,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 from uuid import UUID, uuid5
@@ -28,7 +28,9 @@ from pydantic import TypeAdapter
 from schemas.errors import ConfigurationError, Transient
 from schemas.models.source import EVENT_NAMESPACE
 
+PARTS: Final = 256
 _HEAD_BYTES: Final = 65_536
+_LONGEST_SENDING: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,10 @@ class UploadSpool:
         """
         try:
             is_new = self._note(upload)
-            if not is_new:
+            if is_new:
+                # Of an earlier one of this id, whose removal was cut short.
+                self._status_of(upload.id).unlink(missing_ok=True)
+            else:
                 known = self.upload(upload.id)
                 if known is None or known.sha256 != upload.sha256 or known.client != upload.client:
                     raise UploadConflict(upload.id)
@@ -166,6 +171,8 @@ class UploadSpool:
             if self.status(upload.id).state == "received":
                 file.path.rename(self._incoming / upload.id)
                 _synchronize(self._incoming)
+                # Its note may have been so old that it was removed meanwhile.
+                self._note(upload)
         except OSError as exc:
             raise _away(self._incoming, exc) from exc
         return is_new
@@ -177,7 +184,7 @@ class UploadSpool:
 
     def status(self, upload_id: str) -> UploadStatus:
         """What is known of what became of it. Raises Transient where the disk does not answer."""
-        content = _content(self._note_of(upload_id).with_suffix(".status"))
+        content = _content(self._status_of(upload_id))
         return UploadStatus() if content is None else _STATUSES.validate_json(content)
 
     def waiting(self) -> Iterator[Upload]:
@@ -202,10 +209,39 @@ class UploadSpool:
     def tell(self, upload: Upload, status: UploadStatus) -> None:
         """Say what became of it; called by the worker, again where that changes. Raises Transient."""
         try:
-            _write(self._note_of(upload.id).with_suffix(".status"), _STATUSES.dump_json(status))
+            _write(self._status_of(upload.id), _STATUSES.dump_json(status))
             (self._incoming / upload.id).unlink(missing_ok=True)
         except OSError as exc:
             raise _away(self._known, exc) from exc
+
+    def tidy(self, turn: int, told_before: datetime) -> int:
+        """Forget uploads that nothing can change any more and that were told of before then; gives how many.
+
+        Called by the worker; each call looks at one of 256 parts of them, so that none takes long. What waits for the
+        worker or for a person stays. The note goes first: whoever finds no status finds no note of old either, and
+        writes it again. Raises Transient where the disk does not answer.
+        """
+        directory, removed = self._known / f"{turn % PARTS:02x}", 0
+        try:
+            for status in list(directory.glob("*.status")) if directory.is_dir() else []:
+                if _is_id(status.stem) and _is_older(status, told_before) and self._is_final(status):
+                    status.with_suffix(".json").unlink(missing_ok=True)
+                    status.unlink(missing_ok=True)
+                    removed += 1
+            # Left by processes that were killed; what still comes in is younger.
+            halves = [*directory.glob(".new-*"), *(self._incoming.glob(".part-*") if turn % PARTS == 0 else ())]
+            for half in halves:
+                if _is_older(half, min(told_before, datetime.now(UTC) - _LONGEST_SENDING)):
+                    half.unlink(missing_ok=True)
+        except OSError as exc:
+            raise _away(directory, exc) from exc
+        return removed
+
+    def _is_final(self, status: Path) -> bool:
+        content = _content(status)
+        told = UploadStatus() if content is None else _STATUSES.validate_json(content)
+        is_waiting = (self._incoming / status.stem).exists()
+        return told.state == "done" and not is_waiting and all(one.outcome != "review" for one in told.parts)
 
     def _note(self, upload: Upload) -> bool:
         """Write the note where there is none."""
@@ -223,6 +259,16 @@ class UploadSpool:
 
     def _note_of(self, upload_id: str) -> Path:
         return self._known / upload_id[:2] / f"{upload_id}.json"
+
+    def _status_of(self, upload_id: str) -> Path:
+        return self._note_of(upload_id).with_suffix(".status")
+
+
+def _is_older(path: Path, moment: datetime) -> bool:
+    try:
+        return path.stat().st_mtime < moment.timestamp()
+    except FileNotFoundError:
+        return False
 
 
 def _is_id(name: str) -> bool:

@@ -239,7 +239,12 @@ class Register:
     def uploaded(self, upload_id: str, document_id: DocumentId) -> None:
         """Note which document a client's upload is."""
         with self._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO uploads VALUES (?, ?, FALSE)", (upload_id, document_id))
+            db.execute(
+                # The id may have been another document's, whose status is forgotten.
+                "INSERT INTO uploads VALUES (?, ?, FALSE)"
+                " ON CONFLICT (id) DO UPDATE SET document = excluded.document, is_final = FALSE",
+                (upload_id, document_id),
+            )
 
     def told_upload(self, upload_id: str) -> None:
         """Nothing of an upload can change any more, and its client may read it."""

@@ -17,6 +17,9 @@ class DocumentsSettings(WorkerSettings):
     sources: Path = Field(description="TOML file of the sources")
     documents_dir: Path = Field(description="Directory of originals, register and review queue; keep and back it up")
     uploads_dir: Path | None = Field(None, description="Directory by which the API hands over what clients send")
+    uploads_told_days: float = Field(
+        90.0, gt=0, description="How long clients may ask what became of a document, after nothing of it can change"
+    )
     limits: Limits = Limits()
     poll_seconds: float = Field(1.0, gt=0, description="How often folders and the review queue are looked at")
     imap_poll_seconds: float = Field(30.0, gt=0, description="How often mailboxes are looked at")

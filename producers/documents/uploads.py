@@ -6,14 +6,19 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
+from typing import Final
 
 from producers.documents.originals import DocumentId
 from producers.documents.processing import Delivered, Processing
 from producers.documents.register import Register
 from producers.documents.source import Source
-from producers.upload_spool import Upload, UploadedPart, UploadSpool, UploadStatus
+from producers.upload_spool import PARTS, Upload, UploadedPart, UploadSpool, UploadStatus
 
+TOLD_FOR: Final = timedelta(days=90)
+_TIDY_SECONDS: Final = 300.0
 _log = logging.getLogger(__name__)
 
 
@@ -24,9 +29,13 @@ class Uploads:
     What waits for a person is looked at again until it is decided, also after a restart.
     """
 
-    def __init__(self, directory: Path, sources: Mapping[str, Source], register: Register) -> None:
-        """Raises ConfigurationError where the directory cannot be used."""
+    def __init__(
+        self, directory: Path, sources: Mapping[str, Source], register: Register, told_for: timedelta = TOLD_FOR
+    ) -> None:
+        """`told_for` is how long a client may ask. Raises ConfigurationError where the directory cannot be used."""
         self._spool = UploadSpool(directory)
+        self._told_for = told_for
+        self._turn, self._tidied_at = 0, float("-inf")
         self._register = register
         self._sources = {source.client: source for source in sources.values() if source.client is not None}
 
@@ -46,6 +55,15 @@ class Uploads:
             await asyncio.to_thread(self._tell, upload, document_id)
             _log.info("%s: upload %s is decided (%s)", source.name, upload.id, document_id[:12])
         await asyncio.to_thread(self._tell_of_reviews)
+        if monotonic() - self._tidied_at >= _TIDY_SECONDS:
+            await asyncio.to_thread(self.tidy)
+            self._tidied_at = monotonic()
+
+    def tidy(self) -> int:
+        """Forget a part of what nobody may ask for any more; all parts have had their turn within a day."""
+        removed = self._spool.tidy(self._turn, datetime.now(UTC) - self._told_for)
+        self._turn = (self._turn + 1) % PARTS
+        return removed
 
     def _tell_of_reviews(self) -> None:
         for upload_id, document_id in self._register.open_uploads():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from datetime import timedelta
 from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -80,7 +81,11 @@ class DocumentsWorker:
             if source.path is not None and source.kind != "imap"
         }
         self._uploads = (
-            None if settings.uploads_dir is None else Uploads(settings.uploads_dir, self._sources, self._register)
+            None
+            if settings.uploads_dir is None
+            else Uploads(
+                settings.uploads_dir, self._sources, self._register, timedelta(days=settings.uploads_told_days)
+            )
         )
         self._looked_at: dict[str, float] = {}
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from producers.api.service import Service
 from producers.api.uploads import EXAMPLE, MEDIA
 from producers.documents.uploads import Uploads
 from producers.sightings import Sightings
-from producers.upload_spool import UploadSpool
+from producers.upload_spool import PARTS, UploadSpool, UploadStatus
 from tests.unit import document_samples as samples
 from tests.unit.document_desk import DocumentDesk
 from tests.unit.test_api_intake import SCHEMAS
@@ -185,6 +188,110 @@ def test_what_a_person_turns_away_is_told(room: PostRoom) -> None:
     reject(room.desk.register, review, Decision("ada", "spam"))
     room.work()
     assert outcome(room.read(location))["outcome"] == "rejected"
+
+
+def aged(room: PostRoom, days: float = 100) -> None:
+    """All that is known of uploads was written so long ago."""
+    moment = time.time() - days * 86_400
+    for path in (room.directory / "known").rglob("*"):
+        os.utime(path, (moment, moment))
+
+
+def tidied(room: PostRoom) -> int:
+    """One turn of all parts."""
+    uploads = Uploads(room.directory, {"shop": room.desk.source}, room.desk.register)
+    return sum(uploads.tidy() for _ in range(PARTS))
+
+
+def test_what_nobody_may_ask_for_any_more_is_forgotten_and_never_ordered_twice(room: PostRoom) -> None:
+    location = room.send(EXAMPLE.encode()).headers["Location"]
+    aged(room)
+    assert tidied(room) == 0, "it waits for the worker"
+    room.work()
+    first = room.read(location).json()
+    assert tidied(room) == 0, "it was told of just now"
+    (room.directory / "known" / "00").mkdir(exist_ok=True)
+    foreign = room.directory / "known" / "00" / "notes.status"
+    foreign.write_text("not ours")
+    aged(room, 89)
+    assert tidied(room) == 0
+    aged(room)
+    assert tidied(room) == 1
+    assert room.read(location).status_code == 404
+    assert [path for path in room.directory.rglob("*") if path.is_file()] == [foreign]
+    again = room.send(EXAMPLE.encode())
+    assert again.headers["Location"] == location and "Idempotent-Replayed" not in again.headers
+    room.work()
+    told = room.read(location).json()
+    assert told["parts"] == first["parts"] and len(room.desk.log.events) == 1
+
+
+def test_what_waits_for_a_person_is_not_forgotten(room: PostRoom) -> None:
+    location = room.send(samples.ubl_order().replace(">P1<", ">KUNDE-77<").replace(">Chai<", ">Tee<")).headers[
+        "Location"
+    ]
+    room.work()
+    assert outcome(room.read(location))["outcome"] == "review"
+    aged(room)
+    assert tidied(room) == 0
+    [review] = room.desk.register.reviews()
+    reject(room.desk.register, review, Decision("ada", "spam"))
+    room.work()
+    assert outcome(room.read(location))["outcome"] == "rejected", "and it is told then"
+    aged(room)
+    assert tidied(room) == 1
+
+
+def test_key_of_a_forgotten_document_may_name_another_one(room: PostRoom) -> None:
+    location = room.send(EXAMPLE.encode(), Idempotency_Key="k").headers["Location"]
+    room.work()
+    aged(room)
+    # A worker that was killed while it removed them.
+    [note] = room.directory.glob("known/*/*.json")
+    note.unlink()
+    waiting = samples.ubl_order().replace(">P1<", ">KUNDE-77<").replace(">Chai<", ">Tee<")
+    sent = room.send(waiting, Idempotency_Key="k")
+    assert (sent.status_code, sent.headers["Location"], sent.json()["status"]) == (202, location, "received")
+    room.work()
+    assert outcome(room.read(location))["outcome"] == "review", "not what became of the first one"
+    [review] = room.desk.register.reviews()
+    reject(room.desk.register, review, Decision("ada", "spam"))
+    room.work()
+    assert outcome(room.read(location))["outcome"] == "rejected", "the worker tells of the second one to the end"
+
+
+def test_note_that_is_removed_while_its_document_comes_again_is_written_again(room: PostRoom) -> None:
+    room.send(EXAMPLE.encode())
+    room.work()
+    [upload] = [room.spool.upload(path.stem) for path in room.directory.glob("known/*/*.json")]
+    assert upload is not None
+
+    class Removing(UploadSpool):
+        """The worker forgets it between the API's two looks."""
+
+        def status(self, upload_id: str) -> UploadStatus:
+            aged(room)
+            tidied(room)
+            return super().status(upload_id)
+
+    spool = Removing(room.directory)
+    with spool.open() as file:
+        file.write(EXAMPLE.encode())
+        file.finish()
+        spool.keep(upload, file)
+    assert [one.id for one in room.spool.waiting()] == [upload.id], "a worker will find it"
+
+
+def test_halves_that_killed_processes_left_are_removed_and_those_that_come_are_not(room: PostRoom) -> None:
+    with room.spool.open() as coming:
+        left = room.directory / "incoming" / ".part-left"
+        left.write_bytes(b"half")
+        moment = time.time() - 3 * 86_400
+        os.utime(left, (moment, moment))
+        uploads = Uploads(room.directory, {"shop": room.desk.source}, room.desk.register, timedelta(0))
+        for _ in range(PARTS):
+            uploads.tidy()
+        assert not left.exists() and coming.path.exists()
 
 
 def test_a_refused_document_names_every_rule(room: PostRoom) -> None:
