@@ -98,6 +98,7 @@ class Layout:
     leading: float = 1.6
     is_unseen: bool = False
     """Of the evaluation split: rules were not tuned on it."""
+    has_prices: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
 
 

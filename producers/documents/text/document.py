@@ -10,17 +10,10 @@ from decimal import Decimal
 from producers.documents.numbers import decimal_mark_of, number_of, numbers_in
 from producers.documents.order import Evidence, Kind, ReadLine, ReadOrder, ReadParty
 from producers.documents.reasons import refused
-from producers.documents.text import labels
+from producers.documents.text import labels, proofs
+from producers.documents.text.cells import code_of, money_of, quantity_of, recognised_money_of
 from producers.documents.text.dates import Order, dates_in, order_of
-from producers.documents.text.goods import (
-    Goods,
-    GoodsLine,
-    code_of,
-    money_of,
-    quantity_of,
-    recognised_money_of,
-    table_of,
-)
+from producers.documents.text.goods import Goods, GoodsLine, table_of
 from producers.documents.text.headers import (
     FoundText,
     agreed,
@@ -43,14 +36,12 @@ _CODES = re.compile(
 _CONFUSED = re.compile(r"[OoIl|]\d|\d[OoIl|SBZ](?:\d|$)|[A-Za-z]0|^0|[a-z]")
 """Recognition takes O and 0, I, l and 1 for each other, at the change from letters to digits above all. Of 1,428
 numbers on worn pages no leading B, S or Z was taken for 8, 5 or 2, or the other way."""
+_NAMES = 120
 _TITLE_ROWS = 30
 _TOP_ROWS = 10
 _LARGE = 1.15
 _UNSURE = 0.5
 _SLACK = Decimal("0.02")
-_RATES = [Decimal(rate) / 10 for rate in (50, 55, 60, 70, 77, 80, 81, 90, 95, 100, 120, 130, 135, 140, 160, 190, 200)]
-_RATES += [Decimal(rate) / 10 for rate in (210, 220, 230, 240, 250, 255, 270)]
-"""Of value-added tax in Europe."""
 _ZERO = Decimal(0)
 
 
@@ -85,7 +76,9 @@ class _Reading:
         self._header(before, behind)
         self._lines(goods)
         self._totals(behind)
-        self._verify(goods)
+        proofs.settle(order)
+        if self._is_scan:
+            proofs.weigh(order)
         return order
 
     def _decimal_mark(self) -> str:
@@ -104,7 +97,7 @@ class _Reading:
                 if place >= _TOP_ROWS and segment.height < _LARGE * usual:
                     # Ordinary text further down: a word of a sentence, no title.
                     continue
-                for name, _ in labels.titles().get(text, []):
+                for name, _ in labels.meanings_of("titles", text):
                     kinds.setdefault(name, segment)
         for name in ("other", "cancellation", "change"):
             if name in kinds and name == "other":
@@ -138,7 +131,7 @@ class _Reading:
             order.issue_date = issued
         order.delivery_date = self._day(rows, "delivery_date")
         customer = agreed(labelled(rows, "customer", id_in))
-        self._parties(before, rows, customer)
+        self._parties(before, behind, customer)
         self._currency()
         terms = agreed(labelled(rows, "payment_terms", lambda text: text[:100] or None))
         order.payment_terms = None if terms is None else terms.text
@@ -168,8 +161,8 @@ class _Reading:
         self._note("issue_date", FoundText(segment.part(written.text), 0.92), 1.0 if written.day else _UNSURE)
         return written.day
 
-    def _parties(self, before: Sequence[Row], rows: Sequence[Row], customer: FoundText | None) -> None:
-        order = self._order
+    def _parties(self, before: Sequence[Row], behind: Sequence[Row], customer: FoundText | None) -> None:
+        order, rows = self._order, [*before, *behind]
         buyer, seller = block_below(rows, "buyer"), block_below(before, "seller")
         receiver = block_below(rows, "delivery")
         if customer is not None:
@@ -181,7 +174,10 @@ class _Reading:
             self._note("buyer", FoundText(buyer[0], 0.95), 1.0)
         others = {id(one) for one in (*seller, *receiver)}
         top = [segment for row in before for segment in row.segments if id(segment) not in others]
-        order.buyer.names = [one.text for one in top if any(mark.isalpha() for mark in one.text)][:60]
+        # Names of customers stand in senders' lines and under signatures too.
+        texts = [one.text for one in [*top, *(segment for row in behind for segment in row.segments)]]
+        parts = [part.strip() for text in texts for part in (text, *re.split(r"\s[·•|–—-]\s|,\s", text))]
+        order.buyer.names = [one for one in dict.fromkeys(parts) if any(mark.isalpha() for mark in one)][:_NAMES]
         order.seller.name = seller[0].text if seller else None
         if receiver:
             order.delivery = _address(receiver)
@@ -228,7 +224,7 @@ class _Reading:
         is_whole = read.quantity is not None and read.quantity > 0
         if " " in (line.text("quantity") or "") and read.quantity is not None and read.quantity >= 1000:
             # Two numbers that stand together look like one of thousands: only the amount proves that it is one.
-            is_whole = _is_proved(read)
+            is_whole = proofs.is_proved(read)
         self._cell(f"{place}.quantity", line, "quantity", 1.0 if is_whole else _UNSURE)
         due = dates_in(line.text("delivery_date") or "", self._dates)
         read.delivery_date = due[0].day if due else None
@@ -239,6 +235,12 @@ class _Reading:
 
     def _goods_of(self, read: ReadLine, line: GoodsLine) -> None:
         code, name = line.text("code"), line.text("name")
+        if name is None and code is not None and code_of(code) is None:
+            # A column of articles that holds their names.
+            code, name = None, code
+        elif name is None and line.text("code continued"):
+            # Under its code stands what it is called.
+            name = line.text("code continued")
         if code is not None and code_of(code) is None:
             # A code and the beginning of a description that stand together.
             first, _, rest = code.partition(" ")
@@ -253,6 +255,7 @@ class _Reading:
                 read.buyer_code = first
                 name = f"{first} {rest}"
         read.seller_code, read.name = code, name
+        read.buyer_code = read.buyer_code or code_of(line.text("other code") or "")
         more = line.text("name continued")
         read.more_name = more
         for one in (more, line.text("code continued")):
@@ -312,8 +315,10 @@ class _Reading:
     def _amounts(self, row: Row) -> Iterator[tuple[str, Decimal, Segment]]:
         for place, segment in enumerate(row.segments):
             text = re.sub(r"\(?\d[\d.,]*\s*%\)?", " ", segment.text)
-            label = labels.longest(plain(re.sub(r"\d[\d.,'’ ]*", " ", text)), labels.totals())
-            if label is None:
+            said = plain(re.sub(r"\d[\d.,'’ ]*", " ", text))
+            label = labels.longest(said, labels.totals())
+            meanings = labels.meanings_of("totals", said) or (label[1] if label is not None else [])
+            if not meanings:
                 continue
             behind = [one for one in row.segments[place + 1 :] if self._money(one.text) is not None]
             if behind:
@@ -324,66 +329,12 @@ class _Reading:
                 amount = number_of(inner[-1], self._mark) if inner else None
                 where = segment
             if amount is not None:
-                yield self._meaning(label[1]), amount, where
+                yield self._meaning(meanings), amount, where
             return
 
     def _meaning(self, meanings: list[tuple[str, str]]) -> str:
         own = [name for name, language in meanings if language == self._language]
         return (own or [meanings[0][0]])[0]
-
-    def _verify(self, goods: Goods) -> None:
-        """Numbers that prove each other are sure, however badly they are printed; others are as sure as their signs."""
-        order = self._order
-        if not self._is_scan:
-            return
-        is_total = self._is_total()
-        for place, line in enumerate(order.lines):
-            proved = _is_proved(line)
-            for name in ("quantity", "price", "amount", "discount"):
-                key = f"lines.{place}.{name}"
-                evidence = order.evidence.get(key)
-                if evidence is None:
-                    continue
-                sure = proved and is_total
-                order.evidence[key] = Evidence(
-                    evidence.text,
-                    evidence.place,
-                    max(evidence.recognition, 0.95) if sure else evidence.recognition,
-                    evidence.anchor,
-                    evidence.validator if sure or name == "discount" else _UNSURE,
-                    evidence.box,
-                )
-        for key, evidence in list(order.evidence.items()):
-            if key.startswith("totals.") and is_total:
-                order.evidence[key] = Evidence(
-                    evidence.text,
-                    evidence.place,
-                    max(evidence.recognition, 0.95),
-                    evidence.anchor,
-                    evidence.validator,
-                    evidence.box,
-                )
-
-    def _is_total(self) -> bool:
-        """Whether the lines make one of the totals, with tax at a usual rate where only the gross total is told."""
-        order = self._order
-        lines = sum((line.amount or _ZERO for line in order.lines), _ZERO)
-        whole = lines + order.charge - order.allowance
-        stated = [order.line_total, order.net_total, order.payable]
-        if order.payable is not None and order.tax_total is not None:
-            stated.append(order.payable - order.tax_total)
-        if any(one is not None and abs(one - other) <= _SLACK for one in stated for other in (lines, whole)):
-            return True
-        if order.payable is None or order.tax_total is not None:
-            return False
-        return any(abs(whole * (100 + rate) / 100 - order.payable) <= _SLACK for rate in _RATES)
-
-
-def _is_proved(line: ReadLine) -> bool:
-    """Whether quantity, price and amount say the same."""
-    if line.quantity is None or line.price is None or line.amount is None:
-        return False
-    return abs(line.quantity * line.price - line.allowance - line.amount) <= _SLACK
 
 
 _ATTRIBUTES = {

@@ -67,8 +67,8 @@ def _behind_label(text: str, name: str) -> str | None:
     best: str | None = None
     for count in range(min(len(words), 7), 0, -1):
         phrase = plain(text[: words[count - 1].end()])
-        meanings = labels.fields().get(phrase)
-        if meanings is None:
+        meanings = labels.meanings_of("fields", phrase)
+        if not meanings:
             continue
         if all(meaning != name for meaning, _ in meanings):
             return None
@@ -79,7 +79,8 @@ def _behind_label(text: str, name: str) -> str | None:
 
 
 def _is_label(text: str) -> bool:
-    return labels.longest(plain(text), labels.fields()) is not None
+    said = plain(text)
+    return labels.longest(said, labels.fields()) is not None or bool(labels.meanings_of("fields", said))
 
 
 def _below(rows: Sequence[Row], at: int, label: Segment) -> Segment | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 
+from producers.documents.text.families import family_of
 from producers.documents.text.words import plain
 
 LANGUAGES = ("en", "de", "fr", "es")
@@ -49,6 +50,15 @@ def totals() -> Phrases:
 def titles() -> Phrases:
     """Titles of documents."""
     return _phrases("titles")
+
+
+def meanings_of(table: str, phrase: str) -> list[tuple[str, str]]:
+    """What a whole plain phrase may mean in a table of this module: as listed, else by its words, of no language."""
+    listed = _phrases(table).get(phrase)
+    if listed is not None:
+        return listed
+    name = family_of(table, phrase)
+    return [] if name is None else [(name, "")]
 
 
 def longest(text: str, phrases: Phrases) -> tuple[str, list[tuple[str, str]]] | None:

@@ -79,6 +79,11 @@ class Row:
         return max(one.bottom for one in self.segments)
 
     @property
+    def height(self) -> float:
+        """Of its largest letters."""
+        return max(one.height for one in self.segments)
+
+    @property
     def text(self) -> str:
         """All of it."""
         return " ".join(one.text for one in self.segments)
