@@ -90,7 +90,7 @@ class OwnTopics:
 
     def keep(self, ends: Mapping[int, int]) -> None:
         """The records were committed, with the news that ends at these offsets of `vendors.updates`."""
-        if self._settings.vendors is not None:
+        if self._topics:
             self._told.keep_copied(self._topics, ends)
 
     def _shown(self, topic: str, number: int, update: VendorUpdate, value: bytes) -> Iterator[Beside]:
