@@ -59,16 +59,21 @@ _END = re.compile(
     r"saludos|atentamente|un saludo|gracias|cordialmente|sent from my|envoyé de|enviado desde|von meinem)",
     re.IGNORECASE,
 )
+_GREETING = re.compile(r"sir or madam|madame? ou monsieur|monsieur ou madame|señora? o señora?", re.IGNORECASE)
+"""Nobody orders `Sir or Madam`."""
 _NUMBERED = re.compile(
     r"\b(?:purchase order|order|po|p\.o\.|bestellung|bestell-?nr\.?|bestellnummer|auftrag|"
     r"commande|bon de commande|pedido|"
-    r"orden de compra|ref(?:erence|erenz|erencia|\.)?)\s*(?:number|no\.?|nr\.?|nummer|num[ée]ro|n[°º.]|#|:)?\s*[:#]?\s*"
+    r"orden de compra|ref(?:erence|erenz|erencia|\.)?)\s*"
+    r"(?:(?:number|no\.?|nr\.?|nummer|n[uú]m[ée]ro|n[°º.]|#|:)\s*(?:[:#]|\b(?:is|ist|lautet|est|es)\b)?\s*"
+    # `We order 1200 Chai` names no number.
+    r"|(?!(?<=order\s)\d+\s+[^\W\d_])(?!(?<=commande\s)\d+\s+[^\W\d_]))"
     r"((?=[A-Z0-9/_-]*\d)[A-Z0-9][A-Z0-9/_-]{2,30})\b",
     re.IGNORECASE,
 )
 _CUSTOMER = re.compile(
-    r"\b(?:(?:customer|account|client|kunden?|cliente?)[\s-]*(?:number|no\.?|nr\.?|nummer|code|id|num[ée]ro|n[°º.])|"
-    r"(?:num[ée]ro|n[°º.]|c[oó]digo|code)\s*(?:de\s+)?cliente?)\s*[:#]?\s*([A-Z0-9-]*\d[A-Z0-9-]*)",
+    r"\b(?:(?:customer|account|client|kunden?|cliente?)[\s-]*(?:number|no\.?|nr\.?|nummer|code|id|n[uú]m[ée]ro|n[°º.])|"
+    r"(?:n[uú]m[ée]ro|n[°º.]|c[oó]digo|code)\s*(?:de\s+)?cliente?)\s*(?:[:#]|\b(?:is|ist|lautet|est|es)\b)?\s*([A-Z0-9-]*\d[A-Z0-9-]*)",
     re.IGNORECASE,
 )
 _BEFORE_DATE = (
@@ -88,7 +93,8 @@ _FILLERS = re.compile(
     re.IGNORECASE,
 )
 _SPLIT = re.compile(
-    r"[;\n]|,(?!\d)|\.(?=\s|$)(?<!No\.)(?<!Nr\.)|"
+    r"[;\n]|,(?!\d)|\.(?=\s|$)(?<!No\.)(?<!Nr\.)(?<!\d Stk\.)(?<!\d St\.)"
+    r"(?<!\d pcs\.)(?<!\d uds\.)(?<!\d ud\.)|"
     r"\s(?:and|und|et|y|e|plus|sowie|ainsi que)\s+(?=\d|[a-z]{2,7}\b)",
     re.IGNORECASE,
 )
@@ -144,7 +150,8 @@ def _grid(text: str) -> Iterator[Segment]:
 class _Sentences:
     def __init__(self, text: str, subject: str, told: Order | None, sent_on: date | None) -> None:
         self._subject = subject
-        self._text = _own_text(text)
+        # One sign between words is enough, and tells more easily what stands before a number.
+        self._text = re.sub(r"[^\S\n]+", " ", re.sub(r"\s*\n\s*", "\n", _GREETING.sub(" ", _own_text(text))))
         votes = Counter(plain(self._text).split())
         counts = {name: sum(votes[word] for word in words.split()) for name, words in _WORDS.items()}
         self._language = max(counts, key=lambda name: counts[name])
