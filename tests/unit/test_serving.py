@@ -48,10 +48,11 @@ async def _asked_once(app: _App) -> None:
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_answers_leave_at_once_and_collections_leave_out_what_lives_for_ever(run: Any) -> None:
-    app = _App()
+    app, thresholds = _App(), gc.get_threshold()
     try:
         run(_asked_once(app))
     finally:
         gc.unfreeze()
+        gc.set_threshold(*thresholds)
     assert app.sends_at_once
     assert app.frozen > 10_000
