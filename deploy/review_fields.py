@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from producers.documents.order import Evidence, ReadLine, ReadOrder
@@ -14,6 +14,9 @@ _HEADER: Final = ("customer", "number", "issue_date", "delivery_date", "currency
 _LINE: Final = ("product", "quantity", "unit", "price")
 _EVIDENCE: Final = {"customer": "buyer", "net": "totals.net", "tax": "totals.tax", "total": "totals.gross"}
 """Under which name the reader notes where it found a field, where that is not the field's own."""
+
+
+_Candidates: TypeAlias = tuple[tuple[str, str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,10 @@ class Field:
     evidence: Evidence | None = None
     source: str = ""
     """The name of the evidence, by which pictures go."""
-    candidates: tuple[tuple[str, str, float], ...] = ()
+    candidates: _Candidates = ()
+    """Id, name and likeness of what is written nearly so."""
+    by_meaning: _Candidates = ()
+    """And of what means nearly that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +97,16 @@ def _field(review: Review, name: str, value: Any, line: ReadLine | None) -> Fiel
         label = f"{attribute} of line {int(number) + 1}"
     elsewhere = None if line is None else line.place
     place = elsewhere if evidence is None else evidence.place
-    return Field(name, label, value, place, evidence, source, _candidates(review, name, source))
+    return Field(name, label, value, place, evidence, source, *_candidates(review, name, source))
 
 
 def _source(read: ReadOrder, name: str) -> str:
     return name if name in read.evidence else _EVIDENCE.get(name, name)
 
 
-def _candidates(review: Review, *places: str) -> tuple[tuple[str, str, float], ...]:
-    return tuple(one for doubt in review.doubts if doubt.where in places for one in doubt.candidates)
+def _candidates(review: Review, *places: str) -> tuple[_Candidates, _Candidates]:
+    here = [doubt for doubt in review.doubts if doubt.where in places]
+    return (
+        tuple(one for doubt in here for one in doubt.candidates),
+        tuple(one for doubt in here for one in doubt.by_meaning),
+    )

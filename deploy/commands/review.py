@@ -111,6 +111,8 @@ def _tell(review: Review) -> None:
         _say(f"? {doubt.rule} ({doubt.where}): {doubt.message}")
         for target, title, likeness in doubt.candidates:
             _say(f"    {target}  {title}  {likeness:.2f}")
+        for target, title, likeness in doubt.by_meaning:
+            _say(f"    {target}  {title}  {likeness:.2f} by meaning")
 
 
 def _tell_field(field: Field) -> None:
@@ -121,6 +123,8 @@ def _tell_field(field: Field) -> None:
     _say(f"  {field.name} {'-' if field.read is None else field.read}{found}{place}")
     for target, title, likeness in field.candidates:
         _say(f"    may be {target}  {title}  {likeness:.2f}")
+    for target, title, likeness in field.by_meaning:
+        _say(f"    may be {target}  {title}  {likeness:.2f} by meaning")
 
 
 def _say(text: str) -> None:

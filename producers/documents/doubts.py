@@ -17,6 +17,9 @@ class Doubt:
     message: str
     where: str
     candidates: list[tuple[str, str, float]] = field(default_factory=list)
+    """Id, name and likeness of the records that are written nearly so."""
+    by_meaning: list[tuple[str, str, float]] = field(default_factory=list)
+    """Further ones that mean nearly that; found when the order waits already, for the person's eyes only."""
 
 
 class Doubts(list[Doubt]):

@@ -17,6 +17,7 @@ from producers.documents.corrections import corrected
 from producers.documents.doubts import Doubt
 from producers.documents.drafting import Draft, Drafting
 from producers.documents.identity import order_id_of
+from producers.documents.likeness.suggestions import Suggestions
 from producers.documents.limits import Limits
 from producers.documents.masters import Masters
 from producers.documents.order import Kind, ReadOrder
@@ -113,6 +114,7 @@ class Places:
     heard: Callable[[str, str], None]
     """Called with source and outcome, for the metrics."""
     vendors: VendorDesk
+    suggestions: Suggestions
 
 
 class Processing:
@@ -165,7 +167,7 @@ class Processing:
         if isinstance(outcome, list):
             reasons = _told(outcome)
             undecided = Outcome(review.part, read.kind.value, "review", reasons=reasons)
-            self._queue(review.document, undecided, review.read, outcome)
+            await self._queue(review.document, undecided, review.read, outcome)
             self._places.heard(self._source.name, "review")
         else:
             self._places.register.decide(review.document, outcome)
@@ -222,7 +224,7 @@ class Processing:
             outcome = await self._order(f"{document_id}/{part}", part, read)
             if isinstance(outcome, list):
                 doubts, outcome = outcome, Outcome(part, read.kind.value, "review", reasons=_told(outcome))
-                self._queue(document_id, outcome, read, doubts)
+                await self._queue(document_id, outcome, read, doubts)
             else:
                 self._places.register.decide(document_id, outcome)
             self._places.heard(self._source.name, outcome.outcome)
@@ -243,7 +245,9 @@ class Processing:
             self._places.register.decide(document_id, outcome)
             self._places.heard(self._source.name, outcome.outcome)
 
-    def _queue(self, document_id: DocumentId, outcome: Outcome, read: ReadOrder, doubts: list[Doubt]) -> None:
+    async def _queue(self, document_id: DocumentId, outcome: Outcome, read: ReadOrder, doubts: list[Doubt]) -> None:
+        # The order waits already: what is added now helps the person and can no longer make it flow.
+        doubts = await asyncio.to_thread(self._places.suggestions.added, read, doubts, self._places.masters)
         customer_id = self._draft(read).customer_id
         entry = QueueEntry(outcome, read, doubts, customer_id)
         self._places.register.review(document_id, self._source.name, entry)

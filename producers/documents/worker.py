@@ -20,6 +20,7 @@ from producers.documents.desk import ApiDesk, ApiVendorDesk
 from producers.documents.folder import WatchedFolder
 from producers.documents.imap import Mailbox
 from producers.documents.letters import LetterWriter
+from producers.documents.likeness.suggestions import Suggestions
 from producers.documents.master_feed import MasterFeed
 from producers.documents.masters import Masters
 from producers.documents.originals import Originals
@@ -73,6 +74,7 @@ class DocumentsWorker:
             LetterWriter(settings.kafka, schemas, settings.delivery_timeout_seconds),
             lambda source, outcome: self._documents.labels(source, outcome).inc(),
             ApiVendorDesk(AnswerIntake(self._outlet, self._orders, schemas)),
+            Suggestions(settings.documents_dir),
         )
         self._processing = {name: Processing(source, places) for name, source in self._sources.items()}
         self._folders = {

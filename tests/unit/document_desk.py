@@ -14,6 +14,7 @@ from producers.api.intake import Intake
 from producers.api.orders import Orders
 from producers.api.store import Changes, OrderStore
 from producers.documents.desk import ApiDesk, ApiVendorDesk
+from producers.documents.likeness.suggestions import Suggestions
 from producers.documents.limits import Limits
 from producers.documents.originals import DocumentId, Originals
 from producers.documents.processing import Delivered, Places, Processing
@@ -67,6 +68,7 @@ class DocumentDesk:
                 self.letters,
                 lambda source, outcome: self.heard.append((source, outcome)),
                 ApiVendorDesk(AnswerIntake(self.log, orders, SCHEMAS)),
+                Suggestions(directory),
             ),
         )
 
