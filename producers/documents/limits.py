@@ -20,6 +20,11 @@ class Limits(SettingsPart):
     pages: int = Field(50, gt=0, description="Most pages of a PDF")
     scanned_pages: int = Field(10, gt=0, description="Most pages that are recognised from their image")
     page_pixels: int = Field(40_000_000, gt=0, description="Most pixels of one image or rendered page")
+    words: int = Field(30_000, gt=0, description="Most words of a PDF")
+    reading_seconds: int = Field(60, gt=0, description="Most processor time for looking into one PDF or image")
+    reading_memory_bytes: int = Field(
+        1024 * 1024 * 1024, ge=512 * 1024 * 1024, description="Most memory for looking into one PDF or image"
+    )
     attachments: int = Field(50, gt=0, description="Most parts of one e-mail")
     orders: int = Field(1_000, gt=0, description="Most orders in one document")
     lines: int = Field(1_000, gt=0, le=1_000, description="Most lines of one order")

@@ -21,7 +21,7 @@ from producers.documents import (
 from producers.documents.answers import ReadAnswer
 from producers.documents.limits import Limits
 from producers.documents.order import ReadOrder
-from producers.documents.pdf import embedded, pages
+from producers.documents.pdf import pages
 from producers.documents.reasons import RefusedDocument, refused
 from producers.documents.source import Source
 from producers.documents.text import free_text
@@ -163,12 +163,12 @@ class Reader:
         return Readings("xlsx", tables.read_xlsx(content, self._mapping, self._limits))
 
     def _pdf(self, content: bytes) -> Readings:
-        attached = embedded.order_xml(content, self._limits)
-        if attached is not None:
-            return Readings("pdf/order-x", read_xml(attached, self._limits))
+        found = pages.look_into_pdf(content, self._limits, self._source.free_text)
+        if found.xml is not None:
+            return Readings("pdf/order-x", read_xml(found.xml, self._limits))
         if not self._source.free_text:
             raise refused("document.free_text", "the PDF carries no Order-X, and no other is read here", "document")
-        return Readings("pdf", [pages.read_pdf(content, self._limits, self._source.date_order)])
+        return Readings("pdf", [pages.read_text(found, self._source.date_order)])
 
     def _image(self, content: bytes) -> Readings:
         if not self._source.free_text:

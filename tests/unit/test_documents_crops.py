@@ -102,7 +102,8 @@ def turned(content: bytes, rotation: int, crop: tuple[int, int, int, int] | None
 @pytest.mark.parametrize("shift", [0, -40])
 def test_place_is_found_on_any_sheet(rotation: int, crop: tuple[int, int, int, int] | None, shift: int) -> None:
     content = turned(word_pdf("WAREHOUSE"), rotation, crop, shift)
-    [[segment]] = (page.words for page in pages._pages_of(content, Limits()))
+    [[segment]] = pages.look_into_pdf(content, Limits()).words.values()
+    assert segment.box is not None
     crops = crops_of(content, read_at("pdf", word=segment.box))
     assert crops.problem is None and inside(crops.pictures["word"]) > 20
     assert inside(crops.pictures["word"]) == darkness(crops.pictures["word"]), "all of it within the line"
@@ -161,7 +162,8 @@ def test_page_that_is_never_done_costs_what_it_may_and_no_more() -> None:
         {}, "drawing the document took more than it may use: look at the original, with care"
     )
     words = word_pdf("WAREHOUSE")
-    [[segment]] = (page.words for page in pages._pages_of(words, Limits()))
+    [[segment]] = pages.look_into_pdf(words, Limits()).words.values()
+    assert segment.box is not None
     read = read_at("pdf", later=Box(2, 50, 50, 90, 60), good=segment.box)
     crops = crops_of(form_bomb(words), read, bounds)
     assert set(crops.pictures) == {"good"} and crops.problem is not None, "what was drawn before is kept"
@@ -230,8 +232,8 @@ def test_many_places_end_with_the_output_and_leave_what_was_made() -> None:
 def test_drawing_process_opens_nothing() -> None:
     told = (
         "import socket\n"
-        "from producers.documents.crops import __main__ as drawing\n"
-        "drawing._give_up(1 << 30, 20, 1 << 20)\n"
+        "from producers.documents.isolation import __main__ as drawing\n"
+        "drawing.give_up(1 << 30, 20)\n"
         "for opened in (lambda: open('/etc/passwd'), socket.socket):\n"
         "    try:\n"
         "        opened()\n"

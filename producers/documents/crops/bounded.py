@@ -1,42 +1,26 @@
-"""Has a document drawn by a process of its own, so that a hostile one harms nobody: neither worker, console nor shell.
-
-That process has no environment, gets the document by its standard input, and can open no file, socket or process once
-it looks at it. What it may use has an end; what it has drawn until then is kept.
-"""
+"""Pictures of the places of a document, drawn by a process without rights."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from importlib.util import find_spec
 from math import isfinite
-from tempfile import TemporaryFile
 from typing import Final
 
+from producers.documents.isolation import template
 from producers.documents.limits import Limits
 from producers.documents.order import Box, ReadOrder
 from producers.documents.reading import media_of
+from producers.documents.reasons import RefusedDocument
 
-FAILED: Final = 4
-"""Status of the process where the document cannot be drawn."""
-_LIBRARIES: Final = ("PIL", "pypdfium2")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-_HEAD_BYTES: Final = 8
+_NUMBER_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(template.Bounds):
     """What drawing one document may use."""
 
-    memory_bytes: int = 1 << 30
-    seconds: int = 20
-    """Of processor time."""
-    waited_seconds: float = 60.0
-    written_bytes: int = 16 << 20
-    """Of all pictures together."""
     pictures: int = 1_000
 
 
@@ -58,79 +42,35 @@ def boxes_of(read: ReadOrder) -> dict[str, Box]:
 def crops_of(content: bytes, read: ReadOrder, bounds: Bounds | None = None) -> Crops:
     """A picture of the place of each field of an order, cut out of its document; called by whoever shows a review.
 
-    It takes about a second, and never longer than the bounds say. It does not raise for what a document holds: the
-    answer says what is missing and why.
+    It never takes longer than the bounds say. It does not raise for what a document holds: the answer says what is
+    missing and why.
 
     Raises:
-        OSError: no process can be started, or the disk for its temporary files is full.
+        Transient: no process can be started now.
     """
     bounds = bounds or Bounds()
     boxes = dict(list(boxes_of(read).items())[: bounds.pictures])
     media = media_of(content)
     if not boxes or media not in ("pdf", "image"):
         return Crops(problem="it has no pages: the places that are named are those of its text")
-    missing = [name for name in _LIBRARIES if find_spec(name) is None]
-    if missing:
-        return Crops(problem=f"pictures of pages need ordersync[documents] ({', '.join(missing)} is missing)")
+    problem = template.missing()
+    if problem is not None:
+        return Crops(problem=str(problem))
     form = media if media == "image" else "pdf" if read.format == "pdf" else "scan"
-    status, written = _drawn(_question(form, list(boxes.values()), bounds) + content, bounds)
-    names = list(boxes)
-    pictures = {names[number]: picture for number, picture in _pictures_in(written) if number < len(names)}
-    return Crops(pictures, _problem(status, len(names) - len(pictures)))
-
-
-def _question(form: str, boxes: list[Box], bounds: Bounds) -> bytes:
+    names, pictures, expected = list(boxes), dict[str, bytes](), len(boxes)
     asked = {
         "form": form,
-        "boxes": [astuple(box) for box in boxes],
+        "boxes": [astuple(box) for box in boxes.values()],
         "page_pixels": Limits().page_pixels,
-        "memory_bytes": bounds.memory_bytes,
-        "seconds": bounds.seconds,
-        "written_bytes": bounds.written_bytes,
     }
-    return json.dumps(asked).encode() + b"\n"
-
-
-def _drawn(given: bytes, bounds: Bounds) -> tuple[int | None, bytes]:
-    """How the process ended, None where it was ended, and what it wrote."""
-    command = [sys.executable, "-I", "-m", "producers.documents.crops"]
-    with TemporaryFile() as asked, TemporaryFile() as answer:
-        asked.write(given)
-        asked.seek(0)
-        try:
-            status: int | None = subprocess.run(
-                command,
-                stdin=asked,
-                stdout=answer,
-                stderr=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-                timeout=bounds.waited_seconds,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            status = None
-        answer.seek(0)
-        return status, answer.read(bounds.written_bytes)
-
-
-def _pictures_in(written: bytes) -> list[tuple[int, bytes]]:
-    """Those that are whole."""
-    found, at = [], 0
-    while len(head := written[at : at + _HEAD_BYTES]) == _HEAD_BYTES:
-        number, length = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:], "big")
-        at += _HEAD_BYTES
-        picture = written[at : at + length]
-        if len(picture) < length or not picture.startswith(_PNG):
-            break
-        found.append((number, picture))
-        at += length
-    return found
-
-
-def _problem(status: int | None, missing: int) -> str | None:
-    if status == FAILED:
-        return "the document cannot be drawn: look at the original, with care"
-    if status != 0:
-        return "drawing the document took more than it may use: look at the original, with care"
-    return f"{missing} places are outside of its pages" if missing else None
+    try:
+        for part in template.parts_of("crops", asked, content, bounds):
+            number, picture = int.from_bytes(part[:_NUMBER_BYTES], "big"), part[_NUMBER_BYTES:]
+            if number < expected and picture.startswith(_PNG):
+                pictures[names[number]] = picture
+    except (template.Broken, RefusedDocument):
+        return Crops(pictures, "the document cannot be drawn: look at the original, with care")
+    except template.TooExpensive:
+        return Crops(pictures, "drawing the document took more than it may use: look at the original, with care")
+    lacking = expected - len(pictures)
+    return Crops(pictures, f"{lacking} places are outside of its pages" if lacking else None)

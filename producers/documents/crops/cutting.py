@@ -1,4 +1,4 @@
-"""Draws the pages of a PDF or an image and cuts places out of them; only `__main__` calls it, in a process of its own.
+"""Draws the pages of a PDF or an image and cuts places out of them; only `isolation` calls it, in a process of its own.
 
 All that it needs is loaded at once: when the first byte of a document is looked at, no file can be opened any more.
 """
@@ -12,22 +12,13 @@ from math import sqrt
 from typing import Final
 
 import pypdfium2  # type: ignore[import-untyped]
-from PIL import Image, ImageDraw, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, ImageDraw
 
 from producers.documents.limits import Limits
 from producers.documents.order import Box
 from producers.documents.pdf.pages import POINTS, RESOLUTION
+from producers.documents.pdf.sheets import FORMATS
 
-_FORMATS: Final = tuple(
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        TiffImagePlugin.TiffImageFile,
-        WebPImagePlugin.WebPImageFile,
-    )
-    if plugin.format is not None
-)
 _SCALE: Final = 150 / POINTS
 """Dots a point at which pages are drawn."""
 _MOST_DOTS: Final = 8_000_000
@@ -38,9 +29,6 @@ _ABOVE: Final = 1.2
 _COLOUR: Final = (200, 0, 40)
 _SEAM: Final = 3
 """Dots between the letters and the line around them."""
-
-# Pillow would look for its plugins when it is first used.
-Image.preinit()
 
 
 def cut(content: bytes, form: str, boxes: Sequence[Box], limits: Limits) -> Iterator[tuple[int, bytes]]:
@@ -64,7 +52,7 @@ def cut(content: bytes, form: str, boxes: Sequence[Box], limits: Limits) -> Iter
 
 
 def _image(content: bytes, number: int, limits: Limits) -> tuple[Image.Image, float] | None:
-    with Image.open(BytesIO(content), formats=_FORMATS) as image:
+    with Image.open(BytesIO(content), formats=FORMATS) as image:
         if not 1 <= number <= getattr(image, "n_frames", 1):
             return None
         image.seek(number - 1)

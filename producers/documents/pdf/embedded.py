@@ -5,9 +5,11 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
+
 from producers.documents.limits import Limits
 from producers.documents.reasons import RefusedDocument, refused
-from schemas.errors import ConfigurationError
 
 _NAMES = ("order-x.xml", "factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml")
 
@@ -18,12 +20,6 @@ def order_xml(content: bytes, limits: Limits) -> bytes | None:
     Raises:
         RefusedDocument: damaged, encrypted, too many pages, or an embedded file that is too long.
     """
-    try:
-        # Only here: it is an extra's library.
-        from pypdf import PdfReader
-        from pypdf.errors import PyPdfError
-    except ModuleNotFoundError as exc:
-        raise ConfigurationError(f"{exc}: PDFs need ordersync[documents]") from exc
     try:
         reader = PdfReader(BytesIO(content))
         if reader.is_encrypted and not reader.decrypt(""):
