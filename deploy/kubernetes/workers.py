@@ -197,6 +197,8 @@ WORKERS = (
         {"SOURCES": f"{SECRETS}/documents/sources.toml", "DOCUMENTS_DIR": f"{DATA}/documents"},
         kept=Kept.NEEDED,
         mounts={"documents": "documents-sources"},
+        # Its own, and what looking into one document may use beside it.
+        memory="2Gi",
     ),
     DeployedWorker(
         "reconcile",

@@ -231,7 +231,7 @@ def test_many_places_end_with_the_output_and_leave_what_was_made() -> None:
 
 def test_drawing_process_opens_nothing() -> None:
     told = (
-        "import socket\n"
+        "import resource, socket\n"
         "from producers.documents.isolation import __main__ as drawing\n"
         "drawing.give_up(1 << 30, 20)\n"
         "for opened in (lambda: open('/etc/passwd'), socket.socket):\n"
@@ -239,9 +239,10 @@ def test_drawing_process_opens_nothing() -> None:
         "        opened()\n"
         "    except OSError as exc:\n"
         "        print(exc.errno)\n"
+        "print(resource.getrlimit(resource.RLIMIT_CPU)[1], resource.getrlimit(resource.RLIMIT_AS)[1])\n"
     )
     done = subprocess.run([sys.executable, "-I", "-c", told], env={}, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["24", "24"], "EMFILE, both times"
+    assert done.stdout.split() == ["24", "24", "20", str(1 << 30)], "EMFILE, both times; processor time and memory"
 
 
 def test_command_line_tells_places_and_writes_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
