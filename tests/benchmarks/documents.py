@@ -16,7 +16,7 @@ from producers.documents.drafting import Draft, Drafting
 from producers.documents.identification import no_alias
 from producers.documents.limits import Limits
 from producers.documents.masters import Masters
-from producers.documents.order import ReadOrder
+from producers.documents.order import Kind, ReadOrder
 from producers.documents.reading import Reader
 from producers.documents.reasons import RefusedDocument
 from producers.documents.source import Source
@@ -31,6 +31,7 @@ from tests.benchmarks.document_layouts import (
     order_of,
     scanned,
 )
+from tests.benchmarks.document_mails import Mail, mail_masters_of, mails
 
 _REAL = Path(__file__).parents[2].parent / "shared" / "data" / "documents"
 _SOURCE = Source.model_validate(
@@ -61,9 +62,11 @@ class Score:
     def line(self, name: str) -> str:
         """For people."""
         share, pace = self.accepted / max(1, self.documents), self.seconds / max(1, self.pages)
-        found = f"field F1 {self.f1(self.fields):.4f}  line F1 {self.f1(self.lines):.4f}"
+        found = (
+            f"field F1 {self.f1(self.fields):.4f}  line F1 {self.f1(self.lines):.4f}" if self.lines else "order nothing"
+        )
         flown = f"straight through {share:6.1%}  accepted wrongly {self.wrong}  {pace:.2f} s a page"
-        return f"{name:<26} {self.documents:>4} documents  {found}  {flown}"
+        return f"{name:<30} {self.documents:>4} documents  {found}  {flown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Case:
     """One document, and what it says."""
 
     order: TrueOrder
-    layout: Layout | Form
+    layout: Layout | Form | Mail
     language: str
     group: str
     """Under which it is counted."""
@@ -79,8 +82,11 @@ class Case:
     source: Source = _SOURCE
 
 
-def facts_of_truth(order: TrueOrder, layout: Layout | Form) -> dict[str, str]:
+def facts_of_truth(order: TrueOrder, layout: Layout | Form | Mail) -> dict[str, str]:
     """The header fields that the document prints."""
+    if isinstance(layout, Mail):
+        told = {"number": order.number, "issue_date": str(order.issued), "customer": order.customer.id}
+        return told | ({"delivery_date": str(order.delivery)} if layout.has_delivery else {})
     facts = {
         "number": order.number,
         "issue_date": str(order.issued),
@@ -135,8 +141,10 @@ def judge(case: Case, masters: Masters, score: Score, *, tell: bool) -> None:
         (line.product.name, Decimal(line.quantity), *amounts) for line, amounts in zip(order.lines, told, strict=True)
     )
     try:
-        [read] = Reader(case.source, Limits()).read(case.content).orders
+        read = _read(case)
     except RefusedDocument as exc:
+        if isinstance(layout, Mail) and not layout.is_order:
+            return
         score.fields["missing"] += len(truth)
         score.lines["missing"] += sum(lines.values())
         score.doubts[exc.rule] += 1
@@ -151,23 +159,47 @@ def judge(case: Case, masters: Masters, score: Score, *, tell: bool) -> None:
     if "net" in truth and "net" not in found and "lines" not in truth and "lines" in found:
         # Without charges both are one amount, by whatever name.
         found["net"] = found.pop("lines")
-    count(truth, found, score.fields)
+    if not isinstance(layout, Mail) or layout.is_order:
+        count(truth, found, score.fields)
     read_lines = Counter((line.name, line.quantity, line.price, line.amount) for line in read.lines)
-    count(lines, read_lines, score.lines)
+    if not isinstance(layout, Mail) or layout.is_order:
+        count(lines, read_lines, score.lines)
     if tell and truth != found:
         other = [name for name in truth | found if truth.get(name) != found.get(name)]
         print(f"    fields: {[(name, truth.get(name), found.get(name)) for name in other]}")
     if tell and lines != read_lines:
         print(f"    lines: missing {list(lines - read_lines)[:3]}, read {list(read_lines - lines)[:3]}")
-    if draft.order is None or draft.doubts:
+    if draft.order is None or draft.doubts or read.kind is not Kind.ORDER:
         score.doubts.update({doubt.rule for doubt in draft.doubts})
         if tell:
             print(f"    doubts: {[(doubt.rule, doubt.where, doubt.message) for doubt in draft.doubts][:4]}")
         return
     score.accepted += 1
-    if is_wrong(order, draft):
+    if _is_taken_wrongly(case, draft):
         score.wrong += 1
         print(f"    ACCEPTED WRONGLY: {order.number} {layout.name}: {draft.order}")
+
+
+def _read(case: Case) -> ReadOrder:
+    reader = Reader(case.source, Limits())
+    if not isinstance(case.layout, Mail):
+        [read] = reader.read(case.content).orders
+        return read
+    found = reader.read_any(case.content)
+    if not found.orders:
+        raise found.problems[0]
+    [read] = found.orders
+    return read
+
+
+def _is_taken_wrongly(case: Case, draft: Draft) -> bool:
+    """Of e-mails also one that orders nothing, and one whose day of delivery was lost."""
+    if not isinstance(case.layout, Mail):
+        return is_wrong(case.order, draft)
+    assert draft.order is not None
+    wanted = case.order.delivery if case.layout.has_delivery else None
+    lost = draft.order.requested_delivery_date != wanted
+    return not case.layout.is_order or lost or is_wrong(case.order, draft)
 
 
 def is_wrong(order: TrueOrder, draft: Draft) -> bool:
@@ -198,6 +230,8 @@ def documents(arguments: argparse.Namespace) -> Iterator[Case]:
                 yield Case(order, layout, language, f"scan, {split}", scanned(pdf, arguments.seed))
     if arguments.kind in ("forms", "scanned-forms") and not arguments.tuned:
         yield from forms(arguments)
+    if arguments.kind == "mails" and not arguments.tuned:
+        yield from _mails(arguments)
 
 
 def forms(arguments: argparse.Namespace) -> Iterator[Case]:
@@ -214,17 +248,28 @@ def forms(arguments: argparse.Namespace) -> Iterator[Case]:
                 yield Case(order, form, language, f"{arguments.kind}, {split} words", content, _UNDATED)
 
 
+def _mails(arguments: argparse.Namespace) -> Iterator[Case]:
+    """E-mails of each language and split of sentences: orders, and what must wait."""
+    for language in LANGUAGES:
+        for split in arguments.words:
+            for is_order in (True, False):
+                group = f"mails {language}, {split}, {'orders' if is_order else 'must wait'}"
+                for mail in mails(language, split, arguments.seed, arguments.count, is_order=is_order):
+                    yield Case(mail.order, mail, language, group, mail.content, _UNDATED)
+
+
 def main() -> int:
     """Print the figures; the exit code is 0 only if nothing was accepted wrongly."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kind", choices=("pdf", "scan", "both", "forms", "scanned-forms"), default="both")
+    parser.add_argument("--kind", choices=("pdf", "scan", "both", "forms", "scanned-forms", "mails"), default="both")
     parser.add_argument("--layout", help="the name of one layout or form")
     parser.add_argument("--words", nargs="+", choices=("shown", "hidden"), default=["shown", "hidden"])
+    parser.add_argument("--count", type=int, default=50, help="how many e-mails of each language, list and kind")
     parser.add_argument("--tuned", action="store_true", help="only layouts that the rules were tuned on")
     parser.add_argument("--tell", action="store_true", help="print what differs")
     arguments = parser.parse_args()
-    customers, products = masters_of(arguments.seed)
+    customers, products = (mail_masters_of if arguments.kind == "mails" else masters_of)(arguments.seed)
     masters = Masters(customers, products)
     scores: dict[str, Score] = defaultdict(Score)
     for case in documents(arguments):
@@ -234,7 +279,7 @@ def main() -> int:
     for name in sorted(scores):
         print(scores[name].line(name))
         if scores[name].doubts:
-            print(f"{'':<26} waited for: {dict(scores[name].doubts.most_common(6))}")
+            print(f"{'':<30} waited for: {dict(scores[name].doubts.most_common(6))}")
     refused = real_documents()
     return 1 if refused or any(score.wrong for score in scores.values()) else 0
 

@@ -18,6 +18,8 @@ from producers.documents.reasons import RefusedDocument
 from producers.documents.source import Source
 from producers.documents.text import document, free_text
 from producers.documents.text.dates import dates_in, order_of
+from producers.documents.text.framing import strange_words, without_salutation
+from producers.documents.text.numerals import WORDS
 from producers.documents.text.words import Segment, plain
 from producers.documents.units import unit_of_code, unit_of_word
 from tests.unit import document_samples as samples
@@ -114,6 +116,35 @@ def test_an_order_in_sentences_is_read(text: str, number: str, delivery: date | 
         ("No envíen 12 Chai. Pedido nº 123, código cliente C1", "confidence.low"),
         ("Please send 12 Chai at 81.00 EUR. PO 123, customer no. C1", "price.tolerance"),
         ("Please deliver 12 Chai by 3/4/2027 or 5/4/2027. PO 123, customer no. C1", "confidence.low"),
+        ("We deliver 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        ("Your order: 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        ("We would like to send you 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        ("You can order 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        ("As soon as he agrees, please send 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        ("Please send 12 Chai and the rest as last time. PO 123, customer no. C1", "confidence.low"),
+        ("Dear Tom send thirteen boxes, please send 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        ("Please send 12 Chai and ninety-nine bags. PO 123, customer no. C1", "confidence.low"),
+        ("Please send half a dozen of it and 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        ("Please send 12 Chai and thirty one Olive Oil 5 l. PO 123, customer no. C1", "product.unknown"),
+        ("Bitte liefern Sie 12 Chai sobald es geht. Bestellung Nr. 123, Kunden-Nr. C1", "product.unknown"),
+        ("Wir haben 12 Chai bestellt. Bestellung Nr. 123, Kunden-Nr. C1", "confidence.low"),
+        ("Heute liefern wir 12 Chai. Bestellung Nr. 123, Kunden-Nr. C1", "confidence.low"),
+        ("Nous avons commandé 12 Chai. Commande n° 123, code client C1", "confidence.low"),
+        ("Merci de réserver 12 Chai. Commande n° 123, code client C1", "confidence.low"),
+        ("Quizás necesitemos 12 Chai. Pedido nº 123, código cliente C1", "confidence.low"),
+        ("Por favor envíen 12 Chai y treinta y seis cosas. Pedido nº 123, código cliente C1", "product.unknown"),
+        ("Please send 12 Chai. PO 123, customer no. C1\nThanks\nTom\nPS: twenty would be better", "confidence.low"),
+        ("Please send 12 Chai. Please confirm receipt of 2 Olive Oil 5 l. PO 123, customer no. C1", "confidence.low"),
+        ("Please send 12 Chai. Thanks for the delivery of 2 Olive Oil 5 l. PO 123, customer no. C1", "confidence.low"),
+        ("Thanks. Our Chai: please send 12 Chai, we have 2 Olive Oil 5 l. PO 123, customer no. C1", "confidence.low"),
+        ("Please send 12+ Chai, and 2 Olive Oil 5 l. PO 123, customer no. C1", "confidence.low"),
+        ("Please send 1.200 Chai, and 2 Olive Oil 5 l. PO 123, customer no. C1", "confidence.low"),
+        ("We could order 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        ("Could we order 12 Chai. PO 123, customer no. C1", "confidence.low"),
+        (
+            "Our customer would like to order 12 Chai from you, and 2 Olive Oil 5 l. PO 123, customer no. C1",
+            "product.unknown",
+        ),
         (_TABLE.replace("216.00", "261.00"), "line.amount"),
         (_TABLE.replace("259.00", "295.00"), "total.mismatch"),
         (_TABLE.replace("P1  ", "P3  "), "product.contradiction"),
@@ -133,6 +164,11 @@ def test_what_can_be_meant_in_two_ways_waits(text: str, rule: str) -> None:
     ("text", "rule"),
     [
         ("Thanks for the 12 nice bottles of Chai!", "document.no_order"),
+        ("We have 12 Chai. PO 123, customer no. C1", "document.no_order"),
+        ("Delivery of 12 Chai. Please confirm receipt. PO 123, customer no. C1", "document.no_order"),
+        ("Please confirm receipt of:\n- 12 Chai\n PO 123, customer no. C1", "document.no_order"),
+        ("Thank you for the delivery of 12 Chai. We like them. PO 123, customer no. C1", "document.no_order"),
+        ("Please reserve 12 Chai. PO 123, customer no. C1", "document.no_order"),
         ("Please send us your price list.", "document.no_lines"),
         (_TABLE.replace("Purchase Order", "Invoice"), "document.not_an_order"),
         (_TABLE.replace("Purchase Order", "Auftragsbestätigung"), "document.not_an_order"),
@@ -316,6 +352,56 @@ def test_number_and_name_of_two_customers_wait() -> None:
     text = _TABLE.replace("Customer no.: C1", "Customer no.: C1\nBuyer: Bon app'")
     draft = Drafting(free_text.read(text, "", "", None, _SENT), _SOURCE, samples.masters(), no_alias).draft()
     assert "customer.contradiction" in [doubt.rule for doubt in draft.doubts]
+
+
+@pytest.mark.parametrize(
+    "subject", ["Fwd: order", "WG: Bestellung", "Automatic reply", "Cancelled?", "Angebot", "Order if possible"]
+)
+def test_what_the_subject_says_of_it_counts(subject: str) -> None:
+    read = free_text.read("Please send 12 Chai. PO 123, customer no. C1", subject, "", None, _SENT)
+    doubts = Drafting(read, _SOURCE, samples.masters(), no_alias).draft().doubts
+    assert doubts != [] or read.kind is Kind.CHANGE
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("one", 1), ("twelve", 12), ("nineteen", 19), ("ninety-nine", 99), ("vierundzwanzig", 24), ("einundzwanzig", 21),
+        ("dreissig", 30), ("vingt-et-un", 21), ("soixante", 60), ("veintidos", 22), ("treinta-y-seis", 36), ("cien", 100),
+        ("half", None), ("vierund", None), ("twenty-eleven", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_number_in_words_is_read_or_is_none(word: str, value: int | None) -> None:
+    assert WORDS.get(word) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "strange"),
+    [
+        ("Please send us the following", []), ("Wir benötigen bitte", []), ("merci de nous livrer", []), ("les pedimos", []),
+        ("please send it later", ["later"]), ("nicht", ["nicht"]), ("ya necesitamos", ["ya"]), ("12", ["12"]), ("", []), ("...", []),
+    ],
+)  # fmt: skip
+def test_words_that_say_more_than_the_order_are_strange(text: str, strange: list[str]) -> None:
+    assert strange_words(text) == strange
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("Dear Tom,\nplease", "\nplease"), ("Liebe Frau Meier, bitte", " bitte"), ("Bonjour à tous\nmerci", "merci"),
+        ("Dear Tom send twelve", "Dear Tom send twelve"), ("Hola", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_only_the_name_of_whom_a_letter_greets_is_left_out(text: str, rest: str) -> None:
+    assert without_salutation(text) == rest
+
+
+def test_what_is_asked_for_below_the_thanks_is_not_lost() -> None:
+    text = "Please send 12 Chai. PO 123\nThank you.\nAlso 5 Olive Oil 5 l\nTom\nDelivery by 3 March\nFrom: Tim\nPlease send 900 Chai"
+    read = free_text.read(text, "", "", None, _SENT)
+    assert [line.quantity for line in read.lines] == [12, 5]
+    assert read.delivery_date == date(2027, 3, 3)
 
 
 def test_quoted_and_signed_text_orders_nothing() -> None:
