@@ -21,6 +21,8 @@ class Limits(SettingsPart):
     scanned_pages: int = Field(10, gt=0, description="Most pages that are recognised from their image")
     page_pixels: int = Field(40_000_000, gt=0, description="Most pixels of one image or rendered page")
     words: int = Field(30_000, gt=0, description="Most words of a PDF")
+    text_characters: int = Field(200_000, gt=0, description="Longest text of an e-mail that sentences are read from")
+    text_line_characters: int = Field(10_000, gt=0, description="Longest line of it")
     reading_seconds: int = Field(60, gt=0, description="Most processor time for looking into one PDF or image")
     reading_memory_bytes: int = Field(
         1024 * 1024 * 1024, ge=512 * 1024 * 1024, description="Most memory for looking into one PDF or image"
@@ -40,6 +42,17 @@ class Limits(SettingsPart):
         if size_bytes > self.document_bytes:
             told = f"{size_bytes:,} bytes; {self.document_bytes:,} are allowed (ORDERSYNC_LIMITS__DOCUMENT_BYTES)"
             raise refused("document.size", told, place)
+
+    def check_text(self, text: str, subject: str) -> None:
+        """Raises RefusedDocument where sentences are longer than people write: time grows as the square of a line."""
+        if len(text) > self.text_characters:
+            told = f"{len(text):,} characters; {self.text_characters:,} are allowed (ORDERSYNC_LIMITS__TEXT_CHARACTERS)"
+            raise refused("text.size", told, "text")
+        for number, line in enumerate((subject, *text.splitlines())):
+            if len(line) > self.text_line_characters:
+                most = f"{self.text_line_characters:,} are allowed (ORDERSYNC_LIMITS__TEXT_LINE_CHARACTERS)"
+                place = f"line {number}" if number else "subject"
+                raise refused("text.line", f"a line of {len(line):,} characters; {most}", place)
 
     def check_zip(self, content: bytes, place: str) -> None:
         """Raises RefusedDocument for an archive that would unfold to more than a document may be.

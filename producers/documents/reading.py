@@ -135,6 +135,7 @@ class Reader:
         """The order of an e-mail's own text. Raises RefusedDocument where it is none."""
         if not self._source.free_text:
             raise refused("document.free_text", "free text is not read from this source", "document")
+        self._limits.check_text(text, subject)
         return Readings("text", [free_text.read(text, subject, sender, self._source.date_order, sent_on)])
 
     def _interchange(self, media: str, read: InterchangeReader, content: bytes) -> Readings:

@@ -133,7 +133,7 @@ def count(truth: dict[str, str] | Counter[Any], found: dict[str, str] | Counter[
 def judge(case: Case, masters: Masters, score: Score, *, tell: bool) -> None:
     """Read one document and compare."""
     order, layout = case.order, case.layout
-    began = time.process_time()
+    began = time.perf_counter()
     score.documents += 1
     truth = facts_of_truth(order, layout)
     told = [(line.price, line.amount) if layout.has_prices else (None, None) for line in order.lines]
@@ -152,7 +152,7 @@ def judge(case: Case, masters: Masters, score: Score, *, tell: bool) -> None:
             print(f"    refused: {exc}")
         return
     finally:
-        score.seconds += time.process_time() - began
+        score.seconds += time.perf_counter() - began
         score.pages += 1 + len(order.lines) // 45
     draft = Drafting(read, case.source, masters, no_alias).draft()
     found = facts_of_reading(read, draft)

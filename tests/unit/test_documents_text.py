@@ -11,9 +11,11 @@ import pytest
 
 from producers.documents.drafting import Draft, Drafting
 from producers.documents.identification import no_alias
+from producers.documents.limits import Limits
 from producers.documents.masters import KnownCustomer, KnownProduct, Masters
 from producers.documents.numbers import day_of, decimal_mark_of, number_of
 from producers.documents.order import Kind, ReadOrder
+from producers.documents.reading import Reader
 from producers.documents.reasons import RefusedDocument
 from producers.documents.source import Source
 from producers.documents.text import document, free_text
@@ -458,3 +460,23 @@ def test_units_and_signs_for_number_are_known_in_four_languages() -> None:
     assert {plain(text) for text in ("Order No.", "Order #", "order n°", "Order Nº", "Order n.º", "ORDER NUMBER:")} == {
         "order nr"
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "rule"),
+    [
+        ("please send us 12 Chai\n" * 9_000, "", "text.size"),
+        ("please send us 12 Chai and " * 400, "", "text.line"),
+        ("please send us 12 Chai", "a" * 10_001, "text.line"),
+    ],
+)
+def test_what_nobody_writes_by_hand_is_refused_before_it_takes_minutes(text: str, subject: str, rule: str) -> None:
+    with pytest.raises(RefusedDocument) as refusal:
+        Reader(_SOURCE, Limits()).read_text(text, subject)
+    assert [reason.rule for reason in refusal.value.reasons] == [rule]
+
+
+def test_a_long_thread_of_e_mails_is_read() -> None:
+    text = "please send us 12 Chai\n\nAnn wrote:\n" + "> We hope that this finds you well.\n" * 4_000
+    (order,) = Reader(_SOURCE, Limits()).read_text(text).orders
+    assert [(line.quantity, line.name) for line in order.lines] == [(Decimal(12), "Chai")]

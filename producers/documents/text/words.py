@@ -100,14 +100,16 @@ def plain(text: str) -> str:
 def rows_of(segments: Iterable[Segment]) -> list[Row]:
     """Rows in the order of reading: what overlaps by half of its height stands on one line."""
     rows: list[list[Segment]] = []
+    # Of the row in hand, so that a long one takes no longer for each of its words.
+    middles, least_height = 0.0, 0.0
     for one in sorted(segments, key=lambda one: (one.page, one.middle, one.left)):
-        row = rows[-1] if rows else None
-        if row is not None and row[0].page == one.page:
-            middle = sum(other.middle for other in row) / len(row)
-            if abs(one.middle - middle) < 0.5 * min(one.height, min(other.height for other in row)):
-                row.append(one)
-                continue
-        rows.append([one])
+        row = rows[-1] if rows and rows[-1][0].page == one.page else None
+        if row is not None and abs(one.middle - middles / len(row)) < 0.5 * min(one.height, least_height):
+            row.append(one)
+            middles, least_height = middles + one.middle, min(least_height, one.height)
+        else:
+            rows.append([one])
+            middles, least_height = one.middle, one.height
     return [Row(tuple(sorted(row, key=lambda one: one.left))) for row in rows]
 
 
