@@ -30,8 +30,8 @@ echo "== libraries, by hash"
 "$python" -m venv --without-pip "$target"
 set --
 for lock in "$locks"/*.txt; do
-    # Every worker's libraries; neither the embedded servers nor what builds and tests.
-    case $lock in */build.txt | */dev.txt | */local.txt) ;; *) set -- "$@" -r "$lock" ;; esac
+    # Every worker's libraries; neither the embedded servers, nor what builds and tests, nor the optional language model.
+    case $lock in */build.txt | */dev.txt | */likeness.txt | */local.txt) ;; *) set -- "$@" -r "$lock" ;; esac
 done
 "$uv" pip install --quiet --python "$target/bin/python" --require-hashes --only-binary :all: "$@"
 
