@@ -14,6 +14,7 @@ OTHER = "other"
 """Columns whose titles are not known."""
 _TITLE_ROWS = 2
 """Further rows that titles may take."""
+_KNOWN_SHARE = 3
 _EITHER = re.compile(r"\s[/&+]\s|\w/\w")
 
 
@@ -26,16 +27,19 @@ class Column:
     right: float
 
 
-def titles_at(rows: Sequence[Row], at: int) -> tuple[list[Column], int]:
-    """The columns whose titles begin in a row, and the last row of the titles: they may stand above each other."""
+def titles_at(rows: Sequence[Row], at: int, share: int = _KNOWN_SHARE) -> tuple[list[Column], int]:
+    """The columns whose titles begin in a row, and the last row of the titles: they may stand above each other.
+
+    One title of `share` may be unknown.
+    """
     row = rows[at]
-    columns, used = columns_of(row), at
+    columns, used = columns_of(row, share), at
     merged = row
     for below in range(at + 1, min(at + 1 + _TITLE_ROWS, len(rows))):
         if rows[below].page != row.page or rows[below].top - rows[below - 1].bottom > 0.8 * row.height:
             break
         merged = _merged(merged, rows[below])
-        several = columns_of(merged)
+        several = columns_of(merged, share)
         if len(names_of(several)) > len(names_of(columns)):
             columns, used = several, below
     return columns, used
@@ -66,20 +70,21 @@ def _merged(first: Row, second: Row) -> Row:
     return Row(tuple(sorted(made, key=lambda one: one.left)))
 
 
-def columns_of(row: Row) -> list[Column]:
+def columns_of(row: Row, share: int = _KNOWN_SHARE) -> list[Column]:
     """The titles of a row; none where a good part of it is no title."""
     found: list[Column] = []
     misses = 0
     for segment in row.segments:
         for text, left, right in _titles_in(segment):
-            meanings = labels.meanings_of("columns", text)
+            # Narrow boxes break words: `Bestellmeng` above `e`.
+            meanings = labels.meanings_of("columns", text) or labels.columns().get(text.replace(" ", ""), [])
             if not meanings:
                 # What stands below it belongs to no other column.
                 found.append(Column(f"{OTHER}{misses}", left, right))
                 misses += 1
                 continue
             found.append(Column("|".join(dict.fromkeys(name for name, _ in meanings)), left, right))
-    if misses > max(1, len(found) // 3):
+    if misses > max(1, len(found) // share):
         return []
     return _decided(found)
 
@@ -103,6 +108,10 @@ def _titles_in(segment: Segment) -> list[tuple[str, float, float]]:
     sign = _EITHER.search(text)
     if sign is not None:
         parts = _one_column(parts, len(plain(text[: sign.start() + 1]).split()))
+    names = [{name for name, _ in labels.columns()[phrase]} for phrase, _, _ in parts]
+    if len(names) > 1 and len(names[0]) == 1 and all(one == names[0] for one in names):
+        # `Delivery due` is one column, however many of its words are titles themselves.
+        return [(parts[-1][0], segment.left, segment.right)]
     # Where each of them stands is told by the share of the letters.
     total = sum(len(word) + 1 for word in words)
     width = segment.right - segment.left

@@ -12,6 +12,7 @@ from producers.documents.order import Evidence, Kind, ReadLine, ReadOrder, ReadP
 from producers.documents.reasons import refused
 from producers.documents.text import labels, proofs
 from producers.documents.text.cells import code_of, money_of, quantity_of, recognised_money_of
+from producers.documents.text.columns import columns_of, names_of
 from producers.documents.text.dates import Order, dates_in, order_of
 from producers.documents.text.goods import Goods, GoodsLine, table_of
 from producers.documents.text.headers import (
@@ -24,6 +25,7 @@ from producers.documents.text.headers import (
     labelled,
     tax_ids,
 )
+from producers.documents.text.shapes import says_other_day, shaped_number, words_at
 from producers.documents.text.words import Row, Segment, plain, rows_of
 from producers.documents.units import unit_of_word
 from schemas.currencies import is_currency
@@ -39,6 +41,7 @@ numbers on worn pages no leading B, S or Z was taken for 8, 5 or 2, or the other
 _NAMES = 120
 _TITLE_ROWS = 30
 _TOP_ROWS = 10
+_COLUMNS = 3
 _LARGE = 1.15
 _UNSURE = 0.5
 _SLACK = Decimal("0.02")
@@ -97,6 +100,9 @@ class _Reading:
                 if place >= _TOP_ROWS and segment.height < _LARGE * usual:
                     # Ordinary text further down: a word of a sentence, no title.
                     continue
+                if len(names_of(columns_of(row))) >= _COLUMNS and labels.meanings_of("columns", text):
+                    # `Tarif` above a column of prices is no price list.
+                    continue
                 for name, _ in labels.meanings_of("titles", text):
                     kinds.setdefault(name, segment)
         for name in ("other", "cancellation", "change"):
@@ -122,14 +128,16 @@ class _Reading:
     def _header(self, before: Sequence[Row], behind: Sequence[Row]) -> None:
         order, rows = self._order, [*before, *behind]
         number = agreed(labelled(before, "number", id_in) or labelled(behind, "number", id_in))
+        number = number or shaped_number([*before, *behind])
         if number is not None:
             order.number = order.document_number = number.text
             is_doubtful = number.segment.recognition < 1 and _CONFUSED.search(number.text)
             self._note("number", number, _UNSURE if is_doubtful else 1.0)
-        issued = self._day(before, "issue_date") or self._day(behind, "issue_date") or self._lone_day(before)
+        order.delivery_date = self._day(rows, "delivery_date")
+        issued = self._day(before, "issue_date") or self._day(behind, "issue_date")
+        issued = issued or self._lone_day(before, order.delivery_date)
         if issued is not None:
             order.issue_date = issued
-        order.delivery_date = self._day(rows, "delivery_date")
         customer = agreed(labelled(rows, "customer", id_in))
         self._parties(before, behind, customer)
         self._currency()
@@ -144,20 +152,25 @@ class _Reading:
         self._note(name, found, 1.0 if written is not None and written.day is not None else _UNSURE)
         return None if written is None else written.day
 
-    def _lone_day(self, before: Sequence[Row]) -> date | None:
-        """A date without a label, as letters have one: only if it is the only one."""
+    def _lone_day(self, before: Sequence[Row], delivery: date | None) -> date | None:
+        """A date without a known label, as letters have one: only if it is the only one beside the day of delivery."""
         if "issue_date" in self._order.evidence:
             return None
         found = [
             (segment, one)
-            for row in before
-            for segment in row.segments
+            for at, row in enumerate(before)
+            for place, segment in enumerate(row.segments)
             for one in dates_in(segment.text, self._dates)
             if labels.longest(plain(segment.text), labels.fields()) is None
+            and (delivery is None or one.day != delivery)
+            and not says_other_day(words_at(before, at, place))
         ]
         if len(found) != 1:
             return None
         segment, written = found[0]
+        if delivery is not None and (written.day is None or written.day > delivery):
+            # Nothing is wanted before it is ordered: one of the two days is another one.
+            return None
         self._note("issue_date", FoundText(segment.part(written.text), 0.92), 1.0 if written.day else _UNSURE)
         return written.day
 

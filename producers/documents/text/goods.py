@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from producers.documents.text import labels
+from producers.documents.text.arithmetic import assignments, is_proved, numbers_of
 from producers.documents.text.cells import Cell, cells_of, money_of, quantity_of
 from producers.documents.text.columns import OTHER, Column, is_same_header, names_of, titles_at, widened
 from producers.documents.text.words import Row, plain
@@ -17,6 +18,10 @@ _ALIKE = 0.85
 """Gaps between rows that differ by less are one gap."""
 _NUMERIC = ("quantity", "price", "amount", "discount", "tax")
 _TEXTS = {"name", "code"}
+_MOST_UNKNOWN = 4
+_MOST_TABLES = 3
+_MOST_ROWS = 1000
+"""Tables are read in every way up to here: twenty pages; longer documents with unknown titles wait."""
 
 
 @dataclass(slots=True)
@@ -25,6 +30,11 @@ class GoodsLine:
 
     cells: dict[str, Cell]
     row: Row
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """All of it by columns."""
+        return {name: cell.text.strip() for name, cell in self.cells.items()}
 
     def text(self, name: str) -> str | None:
         """What stands in a column."""
@@ -53,6 +63,36 @@ def table_of(rows: Sequence[Row], mark: str | None) -> Goods | None:
         names = names_of(columns)
         if "quantity" in names and len(names) >= 3 and names & {"name", "code"}:
             return _lines(rows, used, columns, mark)
+    return _proved_table(rows, mark or ".")
+
+
+def _proved_table(rows: Sequence[Row], mark: str) -> Goods | None:
+    """A table whose quantities have an unknown title, where the numbers of all its lines leave one way to read it."""
+    tried = 0
+    if len(rows) > _MOST_ROWS:
+        return None
+    for at in range(len(rows)):
+        columns, used = titles_at(rows, at, share=2)
+        names = names_of(columns)
+        unknown = len(columns) - len(names)
+        if "quantity" in names or len(names) < 2 or not names & _TEXTS or not 1 <= unknown <= _MOST_UNKNOWN:
+            continue
+        read = [(_lines(rows, used, one, mark), set(one) - set(columns)) for one in assignments(columns)]
+        most = max((len(goods.lines) for goods, _ in read), default=0)
+        proved = [
+            goods
+            for goods, told in read
+            if most
+            and len(goods.lines) == most
+            and not goods.stray
+            and is_proved([line.texts for line in goods.lines], mark, {column.name for column in told})
+        ]
+        if len({tuple(numbers_of(line.texts, mark) for line in goods.lines) for goods in proved}) == 1:
+            return proved[0]
+        tried += bool(read)
+        if tried == _MOST_TABLES:
+            # Each is read in many ways: a document of nothing but titles must not take minutes.
+            return None
     return None
 
 
@@ -82,12 +122,26 @@ def _lines(rows: Sequence[Row], header: int, columns: list[Column], mark: str | 
             loose.append(_Loose(row, cells, len(goods.lines), anchor))
         elif goods.lines and not any(name in cells for name in ("price", "amount")):
             _continue(goods.lines[-1], cells)
-        elif any(name in cells for name in _NUMERIC):
+        elif any(name in cells for name in _NUMERIC) and (goods.lines or any(mark.isdigit() for mark in row.text)):
+            # Words alone above the first line are the rest of its titles.
             goods.stray.append(row)
         bottom = row.bottom
     _attach(goods, loose)
     _infer(goods, mark or ".")
+    goods.stray = [row for row in goods.stray if not _is_sum(row, goods, mark or ".")]
     return goods
+
+
+def _is_sum(row: Row, goods: Goods, mark: str) -> bool:
+    """Whether a row below all lines says nothing but what they make, by a name that is not known."""
+    amounts = [money_of(line.text("amount") or "", mark) for line in goods.lines]
+    known = [one for one in amounts if one is not None]
+    if len(amounts) < 2 or len(known) < len(amounts) or row.page < goods.lines[-1].row.page:
+        return False
+    is_below = row.page > goods.lines[-1].row.page or row.top > goods.lines[-1].row.top
+    *words, last = row.segments
+    is_named = len(words) == 1 and not any(sign.isdigit() for sign in words[0].text)
+    return is_below and is_named and money_of(last.text, mark) == sum(known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +212,22 @@ def _infer(goods: Goods, mark: str) -> None:
                     line.cells[wanted] = line.cells.pop(column)
                 known.add(wanted)
                 break
+    if not known & {"price", "amount"}:
+        _infer_both(goods, mark)
+
+
+def _infer_both(goods: Goods, mark: str) -> None:
+    """Price and amount, where of the columns with unknown titles only two can be these."""
+    fits: dict[tuple[object, ...], dict[str, str]] = {}
+    for columns in assignments(goods.columns):
+        new = {one.name: own.name for one, own in zip(columns, goods.columns, strict=True) if one != own}
+        old = {before: after for after, before in new.items()}
+        texts = [{old.get(name, name): text for name, text in line.texts.items()} for line in goods.lines]
+        if is_proved(texts, mark, set(new)):
+            fits[tuple(numbers_of(one, mark) for one in texts)] = old
+    for line in goods.lines if len(fits) == 1 else []:
+        [old] = fits.values()
+        line.cells = {old.get(name, name): cell for name, cell in line.cells.items()}
 
 
 def _proves(line: GoodsLine, column: str, wanted: str, mark: str) -> bool:
