@@ -287,3 +287,9 @@ def test_only_tables_of_some_pages_are_read_in_every_way(rows: int, is_read: boo
             ("54.00", 480, 515, 112)]  # fmt: skip
     more = [("Thank you", 40.0, 90.0, 1000.0 + 12 * place) for place in range(rows)]
     assert (table_of(rows_of(_segments(*titles, *line, *more)), ".") is not None) is is_read
+
+
+def test_strangers_phrases_are_not_remembered_for_ever() -> None:
+    for number in range(10_000):
+        family_of("fields", "".join(chr(ord("a") + int(digit)) for digit in str(number)))
+    assert 0 < family_of.cache_info().currsize < 10_000

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from functools import cache, lru_cache
+
+from producers.documents.text.vocabulary import pattern_of, vocabulary
 
 _MOST_WORDS = 5
+_REMEMBERED = 4_096
+"""Phrases come from documents of strangers: all of them together would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +24,18 @@ class _Family:
         return known and all(any(need.fullmatch(word) for word in words) for need in self.needs)
 
 
-def _pattern(words: str) -> re.Pattern[str]:
-    return re.compile("|".join(word.replace("*", r"\w*") for word in words.split()))
-
-
 @cache
 def _file() -> tuple[re.Pattern[str], dict[str, list[_Family]]]:
-    told = tomllib.loads(files(__package__).joinpath("families.toml").read_text(encoding="utf-8"))
+    told = vocabulary("families.toml")
     tables = {
-        table: [_Family(one["name"], tuple(map(_pattern, one["needs"]))) for one in families]
+        table: [_Family(one["name"], tuple(pattern_of(need.split()) for need in one["needs"])) for one in families]
         for table, families in told.items()
         if table != "glue"
     }
-    return _pattern(told["glue"]), tables
+    return pattern_of(told["glue"].split()), tables
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def family_of(table: str, phrase: str) -> str | None:
     """What a plain phrase of `fields`, `columns`, `totals` or `titles` means; None where its words do not tell."""
     words = phrase.split()

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from functools import cache
-from importlib.resources import files
 
+from producers.documents.text.vocabulary import pattern_of, vocabulary
 from producers.documents.text.words import plain
 
 _NAME = (
@@ -23,9 +22,7 @@ _SALUTED = re.compile(
 
 @cache
 def _known() -> re.Pattern[str]:
-    told = tomllib.loads(files(__package__).joinpath("framing.toml").read_text(encoding="utf-8"))
-    words = sorted({word for words in told.values() for word in words.split()})
-    return re.compile("|".join(word.replace("*", r"\w*") for word in words))
+    return pattern_of(sorted({word for words in vocabulary("framing.toml").values() for word in words.split()}))
 
 
 def without_salutation(text: str) -> str:

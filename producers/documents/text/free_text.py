@@ -216,7 +216,7 @@ class _Sentences:
         left = self._items(order, rest)
         if not order.lines:
             raise refused("document.no_lines", "no quantity of a product was found in the text", "text")
-        self._doubts(order, plain(f"{self._subject}\n{self._text}"), left)
+        self._doubts(order, said, left)
         return order
 
     def _numbers(self, order: ReadOrder, rest: str) -> str:

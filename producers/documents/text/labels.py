@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 
 from producers.documents.text.families import family_of
+from producers.documents.text.vocabulary import vocabulary
 from producers.documents.text.words import plain
 
 LANGUAGES = ("en", "de", "fr", "es")
@@ -19,7 +18,7 @@ Phrases = Mapping[str, list[tuple[str, str]]]
 
 @cache
 def _file() -> dict[str, dict[str, dict[str, list[str]]]]:
-    return tomllib.loads(files(__package__).joinpath("labels.toml").read_text(encoding="utf-8"))
+    return vocabulary("labels.toml")
 
 
 @cache
