@@ -21,6 +21,7 @@ from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from producers.documents.crops.bounded import Crops
+    from producers.documents.doubts import Doubt
     from producers.documents.order import Evidence
     from producers.documents.register import Review
 
@@ -109,10 +110,7 @@ def _tell(review: Review) -> None:
         _say(f"  {name}: {_found(evidence)}")
     for doubt in review.doubts:
         _say(f"? {doubt.rule} ({doubt.where}): {doubt.message}")
-        for target, title, likeness in doubt.candidates:
-            _say(f"    {target}  {title}  {likeness:.2f}")
-        for target, title, likeness in doubt.by_meaning:
-            _say(f"    {target}  {title}  {likeness:.2f} by meaning")
+        _tell_candidates("", doubt)
 
 
 def _tell_field(field: Field) -> None:
@@ -121,10 +119,14 @@ def _tell_field(field: Field) -> None:
     found = "" if field.evidence is None else f": {_found(field.evidence)}"
     place = f" ({field.place})" if field.evidence is None and field.place else ""
     _say(f"  {field.name} {'-' if field.read is None else field.read}{found}{place}")
-    for target, title, likeness in field.candidates:
-        _say(f"    may be {target}  {title}  {likeness:.2f}")
-    for target, title, likeness in field.by_meaning:
-        _say(f"    may be {target}  {title}  {likeness:.2f} by meaning")
+    _tell_candidates("may be ", field)
+
+
+def _tell_candidates(lead: str, known: Field | Doubt) -> None:
+    for target, title, likeness in known.candidates:
+        _say(f"    {lead}{target}  {title}  {likeness:.2f}")
+    for target, title, likeness in known.by_meaning:
+        _say(f"    {lead}{target}  {title}  {likeness:.2f} by meaning")
 
 
 def _say(text: str) -> None:

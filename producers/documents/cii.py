@@ -178,10 +178,8 @@ class _Reading:
         if len(list(node.all("SpecifiedLineTradeDelivery/RequestedDeliverySupplyChainEvent"))) > 1:
             order.ask("cii.parts", f"line {line.line_id} is to be delivered in parts", node.place)
         base = node.first("SpecifiedLineTradeAgreement/NetPriceProductTradePrice/BasisQuantity")
-        unit = None if base is None else base.attributes.get("unitCode")
-        if base is not None and line.amount is None and unit not in (None, line.unit_code):
-            told = f"line {line.line_id} is ordered in {line.unit_code} and priced per {unit}"
-            order.ask("cii.price_unit", told, base.place)
+        if base is not None:
+            order.ask_of_price_unit(line, base.attributes.get("unitCode"), "cii.price_unit", base.place)
 
     def _check_line(self, line: ReadLine, node: Node) -> None:
         if line.quantity is not None and line.quantity <= 0:

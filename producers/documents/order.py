@@ -163,6 +163,11 @@ class ReadOrder:
         """Note a question."""
         self.questions.append(Reason(rule, message, place))
 
+    def ask_of_price_unit(self, line: ReadLine, unit_code: str | None, rule: str, place: str) -> None:
+        """Without a line's amount nothing proves what a price per another unit than the ordered one comes to."""
+        if line.amount is None and unit_code not in (None, line.unit_code):
+            self.ask(rule, f"line {line.line_id} is ordered in {line.unit_code} and priced per {unit_code}", place)
+
     def add_note(self, text: str, subject: str = "") -> None:
         """Add a text to the note; `subject` names what of the order it is about."""
         told = f"{subject}: {text}" if subject else text

@@ -168,10 +168,8 @@ class _Reading:
         if item.first("SubLineItem") is not None:
             order.ask("ubl.sub_line", f"line {line.line_id} is made of parts", item.place)
         base = item.first("Price/BaseQuantity")
-        unit = None if base is None else base.attributes.get("unitCode")
-        if base is not None and line.amount is None and unit not in (None, line.unit_code):
-            told = f"line {line.line_id} is ordered in {line.unit_code} and priced per {unit}"
-            order.ask("ubl.price_unit", told, base.place)
+        if base is not None:
+            order.ask_of_price_unit(line, base.attributes.get("unitCode"), "ubl.price_unit", base.place)
 
     def _part(self, delivery: Node) -> Part:
         party = _receiver(delivery)
